@@ -1,0 +1,26 @@
+//! Runbook actions: parameters and a plan that returns mutations and their inverse.
+//!
+//! An action never acts. [`ActionSpec::plan`] looks at plain JSON views of live objects ([`TargetView`]) and returns a
+//! [`Plan`]: the mutations, the mutations that take them back, a diff for the person who approves, and a digest over all
+//! of it. The executor applies mutations; it knows nothing of actions.
+//!
+//! A new action is one file with its parameters, its `impl Action` and its tests, plus one line in [`registry`].
+
+pub mod decimal;
+pub mod diff;
+pub mod digest;
+pub mod history;
+pub mod mutation;
+pub mod plan;
+pub mod reference;
+pub mod registry;
+pub mod undo;
+pub mod view;
+
+pub use decimal::Decimal;
+pub use digest::{config_digest, plan_digest};
+pub use mutation::{Inverse, JsonPatch, Mutation, ScaleMutation, WebhookCall};
+pub use plan::{Action, Plan, PlanError, Risk};
+pub use reference::{SecretKeyRef, TargetRef};
+pub use registry::{ActionKind, ActionSpec};
+pub use view::TargetView;

@@ -1,0 +1,1 @@
+//! Partials to series, detectors, topology and incident drafts; snapshots of its state.

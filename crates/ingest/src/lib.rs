@@ -1,0 +1,1 @@
+//! Transports: sockets, limits, authentication and back-pressure; acknowledges what the sink accepted.

@@ -1,0 +1,1 @@
+//! Reconcile harness, generic over the kind: run, backoff, conditions, events, lease.

@@ -1,0 +1,1 @@
+//! Write-ahead log, Parquet, Delta tables on an object store, and SQL.

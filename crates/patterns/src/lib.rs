@@ -1,0 +1,1 @@
+//! Groups message texts into templates with content-hashed ids.

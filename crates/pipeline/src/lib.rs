@@ -1,0 +1,1 @@
+//! Gateway side: steps, patterns, sink; partial aggregates and span stubs.

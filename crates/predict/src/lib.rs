@@ -1,0 +1,1 @@
+//! Detectors, forecasts, change points and SLO burn arithmetic.

@@ -1,0 +1,1 @@
+//! Guards and the state machine of a repair.

@@ -1,0 +1,1 @@
+//! Processing steps over batches, one file each.

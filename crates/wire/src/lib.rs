@@ -1,0 +1,1 @@
+//! Sans-I/O decoders, one a protocol, from bytes straight into batches.

@@ -1,0 +1,1 @@
+//! Custom resource types, their CEL rules, condition types and reasons.

@@ -1,0 +1,1 @@
+//! Scenarios, the telemetry feeder and the workload simulator.
