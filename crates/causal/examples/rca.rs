@@ -1,0 +1,51 @@
+//! Ranks the causes of a recorded case: `rca --case DIR [--case DIR ...] [--terms]`.
+#![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
+
+use std::error::Error;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use causeway_causal::case::Case;
+use causeway_causal::rank::rank;
+
+fn read(dir: &Path, file: &str) -> std::io::Result<Vec<u8>> {
+    let bytes = std::fs::read(dir.join(file))?;
+    if !file.ends_with(".gz") {
+        return Ok(bytes);
+    }
+    let mut out = Vec::new();
+    flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut out)?;
+    Ok(out)
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut cases: Vec<PathBuf> = Vec::new();
+    let mut terms = false;
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--case" => cases.push(args.next().ok_or("--case needs a folder")?.into()),
+            "--terms" => terms = true,
+            "--json" => {}
+            other => return Err(format!("unknown argument {other}").into()),
+        }
+    }
+    for dir in cases {
+        let text = std::fs::read_to_string(dir.join("case.json"))?;
+        let case = Case::from_files(&text, &mut |file| read(&dir, file))?;
+        let begun = std::time::Instant::now();
+        let ranking = rank(&case);
+        let spent = begun.elapsed();
+        if terms {
+            println!("{} confidence {:.2} abstained {} {spent:?}", case.id, ranking.confidence, ranking.abstained);
+            for suspect in ranking.ranked.iter().take(40).filter(|s| s.score > 0.0) {
+                print!("   {:6.2} {:44}", suspect.score, suspect.entity);
+                for term in &suspect.terms {
+                    print!(" {}={:.2}", term.name, term.value);
+                }
+                println!();
+            }
+        } 
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! What an operation does each time it runs: calls it makes and lines it writes. An operation that suddenly leaves out what
+//! it always did, or says what it never said, has changed itself (after the event patterns of Nezha, FSE 2023).
+//!
+//! Counting is relative to the operation's own runs, so that churn of the traffic mix does not show.
+
+use std::collections::BTreeMap;
+
+use ahash::{AHashMap, AHashSet};
+
+use crate::case::{Case, LogLine, SpanStatus, Sym};
+use crate::spans::Tree;
+use crate::template::{Key, key, operation_of_failure};
+
+/// Something that a run of an operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Event {
+    /// Runs a child operation, here or at a callee.
+    Child(Sym, Sym),
+    /// Writes a line of this template.
+    Line(Key),
+    /// Ends with an error status.
+    Failed,
+}
+
+type Operation = (Sym, Sym);
+
+#[derive(Default)]
+struct Table {
+    runs: BTreeMap<Operation, f64>,
+    seen: BTreeMap<(Operation, Event), f64>,
+    /// Lines outside any known span, by entity, and lines of each entity overall.
+    loose: BTreeMap<(Sym, Key), f64>,
+    lines: BTreeMap<Sym, f64>,
+    spans: BTreeMap<Sym, f64>,
+}
+
+/// A change of what an operation does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shift {
+    pub entity: Sym,
+    /// The operation; `None` for lines that belong to no span.
+    pub operation: Option<Sym>,
+    pub event: Event,
+    /// Robust deviation, always positive; larger is clearer.
+    pub z: f64,
+    /// Share (or count, without an operation) when normal.
+    pub normal: f64,
+    /// Share (or count) now.
+    pub observed: f64,
+    /// Runs of the operation now.
+    pub runs: f64,
+}
+
+impl Shift {
+    /// Whether the event appeared (rather than stopped).
+    pub(crate) fn appeared(&self) -> bool {
+        self.observed > self.normal
+    }
+}
+
+/// Compares what operations did in the incident with what they do normally; only bad directions are kept, clearest first.
+pub(crate) fn shifts(case: &Case, now: &Tree<'_>, usual: &Tree<'_>) -> Vec<Shift> {
+    let after = table(case, now, &case.logs);
+    let before = table(case, usual, &case.baseline_logs);
+    let mut out = Vec::new();
+    operations(case, &after, &before, &mut out);
+    loose_lines(&after, &before, &mut out);
+    out.sort_by(|a, b| {
+        b.z.total_cmp(&a.z)
+            .then_with(|| case.name(a.entity).cmp(case.name(b.entity)))
+            .then_with(|| a.event.cmp(&b.event))
+            .then_with(|| a.operation.cmp(&b.operation))
+    });
+    out
+}
+
+fn operations(case: &Case, after: &Table, before: &Table, out: &mut Vec<Shift>) {
+    let keys: std::collections::BTreeSet<_> = after.seen.keys().chain(before.seen.keys()).copied().collect();
+    for key in keys {
+        let (operation, event) = key;
+        let runs = after.runs.get(&operation).copied().unwrap_or(0.0);
+        let usual_runs = before.runs.get(&operation).copied().unwrap_or(0.0);
+        if runs < 3.0 || usual_runs < 3.0 {
+            continue;
+        }
+        let seen = after.seen.get(&key).copied().unwrap_or(0.0);
+        let usual = before.seen.get(&key).copied().unwrap_or(0.0);
+        let z = proportion_z(seen, runs, usual, usual_runs);
+        if worsens(case, event, z > 0.0) {
+            out.push(Shift {
+                entity: operation.0,
+                operation: Some(operation.1),
+                event,
+                z: z.abs(),
+                normal: usual / usual_runs,
+                observed: seen / runs,
+                runs,
+            });
+        }
+    }
+}
+
+/// Failures are bad when they appear; everything else is bad when it stops.
+fn worsens(case: &Case, event: Event, appears: bool) -> bool {
+    let failure = match event {
+        Event::Child(_, operation) => operation_of_failure(case.name(operation)),
+        Event::Line(key) => key.bad,
+        Event::Failed => true,
+    };
+    failure == appears
+}
+
+/// Difference of two shares over its standard error. What an operation does always (or never) is a firm habit; what it does
+/// now and then depends on its input, so its share is allowed to wander.
+fn proportion_z(seen: f64, runs: f64, usual: f64, usual_runs: f64) -> f64 {
+    let (p, q) = (seen / runs, usual / usual_runs);
+    let habit = (usual + 0.5) / (usual_runs + 1.0);
+    let pooled = ((seen + usual + 0.5) / (runs + usual_runs + 1.0)).clamp(0.001, 0.999);
+    let sampling = pooled * (1.0 - pooled) * (1.0 / runs + 1.0 / usual_runs);
+    let wander = 0.36 * habit * (1.0 - habit);
+    (p - q) / (sampling + wander).sqrt()
+}
+
+fn loose_lines(after: &Table, before: &Table, out: &mut Vec<Shift>) {
+    let keys: std::collections::BTreeSet<_> = after.loose.keys().chain(before.loose.keys()).copied().collect();
+    for (entity, line) in keys {
+        let volume = |t: &Table| {
+            // The entity's own work: spans where it has some, else its lines.
+            let lines = t.lines.get(&entity).copied().unwrap_or(0.0);
+            (t.spans.get(&entity).copied().unwrap_or(0.0), lines)
+        };
+        let (now, usual) = (volume(after), volume(before));
+        let ratio = if now.0 >= 20.0 && usual.0 >= 20.0 {
+            now.0 / usual.0
+        } else {
+            (now.1 + 5.0) / (usual.1 + 5.0)
+        };
+        let seen = after.loose.get(&(entity, line)).copied().unwrap_or(0.0);
+        let count = before.loose.get(&(entity, line)).copied().unwrap_or(0.0);
+        let expected = (count + 0.5) * ratio.clamp(0.01, 100.0);
+        let z = (seen - expected) / (expected + (0.5 * expected).powi(2) + 0.25).sqrt();
+        if line.bad == (z > 0.0) && z.abs() > 1.0 {
+            out.push(Shift {
+                entity,
+                operation: None,
+                event: Event::Line(line),
+                z: z.abs().min(12.0),
+                normal: expected,
+                observed: seen,
+                runs: seen,
+            });
+        }
+    }
+}
+
+fn table(case: &Case, tree: &Tree<'_>, logs: &[LogLine]) -> Table {
+    let mut out = Table::default();
+    let index = tree.index();
+    let mut lines: AHashMap<u32, AHashSet<Key>> = AHashMap::new();
+    for line in logs {
+        let key = key(line);
+        let count = f64::from(line.count.max(1));
+        *out.lines.entry(line.entity).or_default() += count;
+        let span = (line.span != 0).then(|| index.get(&(line.trace, line.span)).copied()).flatten();
+        match span {
+            Some(at) if tree.spans[at as usize].entity == line.entity => {
+                lines.entry(at).or_default().insert(key);
+            }
+            _ => *out.loose.entry((line.entity, key)).or_default() += count,
+        }
+    }
+    for (at, span) in tree.spans.iter().enumerate() {
+        *out.spans.entry(span.entity).or_default() += 1.0;
+        if tree.answered_by(at).is_some() {
+            continue;
+        }
+        let operation = (span.entity, span.operation);
+        *out.runs.entry(operation).or_default() += 1.0;
+        let mut events: Vec<Event> = tree.children[at]
+            .iter()
+            .map(|c| {
+                let child = &tree.spans[tree.answered_by(*c as usize).unwrap_or(*c as usize)];
+                Event::Child(child.entity, child.operation)
+            })
+            .collect();
+        if span.status == SpanStatus::Error {
+            events.push(Event::Failed);
+        }
+        if let Some(keys) = lines.get(&(at as u32)) {
+            events.extend(keys.iter().map(|k| Event::Line(*k)));
+        }
+        events.sort_unstable();
+        events.dedup();
+        for event in events {
+            *out.seen.entry((operation, event)).or_default() += 1.0;
+        }
+    }
+    let _ = case;
+    out
+}

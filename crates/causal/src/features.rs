@@ -1,0 +1,321 @@
+//! The evidence about each node as numbers between 0 and about 1. What they add up to is decided in `fuse`.
+
+use crate::account::{Account, account};
+use crate::case::{Case, ChangeKind};
+use crate::events::{Shift, shifts};
+use crate::facts::{Fact, Facts};
+use crate::graph::Graph;
+use crate::signal::{Class, Golden};
+use crate::spans::{Slow, TimeShift, Tree};
+
+/// Number of terms.
+pub(crate) const TERMS: usize = 11;
+/// Names of the terms, in the order of [`Features`] and of the coefficients.
+pub(crate) const NAMES: [&str; TERMS] = [
+    "latency_share",
+    "error_share",
+    "saturation",
+    "time_share",
+    "behaviour",
+    "link",
+    "silence",
+    "memory_step",
+    "network_step",
+    "change",
+    "restarts",
+];
+pub(crate) const LATENCY: usize = 0;
+pub(crate) const ERRORS: usize = 1;
+pub(crate) const SATURATION: usize = 2;
+pub(crate) const TIME: usize = 3;
+pub(crate) const BEHAVIOUR: usize = 4;
+pub(crate) const LINK: usize = 5;
+pub(crate) const SILENCE: usize = 6;
+pub(crate) const MEMORY: usize = 7;
+pub(crate) const NETWORK: usize = 8;
+pub(crate) const CHANGE: usize = 9;
+pub(crate) const RESTARTS: usize = 10;
+
+/// Strength of each term for one node.
+pub(crate) type Features = [f64; TERMS];
+
+/// Changes older than this before the symptom count for little.
+const CHANGE_LEAD_US: i64 = 3_600_000_000;
+
+/// Everything that was derived from a case.
+pub(crate) struct View<'a> {
+    pub case: &'a Case,
+    pub graph: Graph,
+    pub facts: Facts,
+    pub latency: Account,
+    pub errors: Account,
+    pub time: TimeShift,
+    pub shifts: Vec<Shift>,
+    /// Strongest shifts of each node, as positions in `shifts`.
+    pub shifts_of: Vec<Vec<usize>>,
+    pub features: Vec<Features>,
+}
+
+impl<'a> View<'a> {
+    pub(crate) fn of(case: &'a Case) -> Self {
+        let now = Tree::of(&case.spans);
+        let usual = Tree::of(&case.baseline_spans);
+        let mut calls = now.calls();
+        calls.extend(usual.calls());
+        let graph = Graph::of(case, &calls);
+        let facts = Facts::of(case, &graph);
+        let latency = account(case, &graph, &facts, Golden::Latency);
+        let errors = account(case, &graph, &facts, Golden::Errors);
+        let time = TimeShift::of(&now, &usual);
+        let shifts = shifts(case, &now, &usual);
+        let mut shifts_of = vec![Vec::new(); graph.nodes.len()];
+        for (at, shift) in shifts.iter().enumerate() {
+            if let Some(node) = graph.at(shift.entity) {
+                shifts_of[node].push(at);
+            }
+        }
+        let n = graph.nodes.len();
+        let mut view = Self {
+            case,
+            graph,
+            facts,
+            latency,
+            errors,
+            time,
+            shifts,
+            shifts_of,
+            features: vec![[0.0; TERMS]; n],
+        };
+        view.fill();
+        view
+    }
+
+    fn fill(&mut self) {
+        let time = self.time_shares();
+        let behaviour = self.behaviour();
+        let link = self.links();
+        let silence = self.silence();
+        for node in 0..self.graph.nodes.len() {
+            let mut f = [0.0; TERMS];
+            f[LATENCY] = self.latency.share[node];
+            f[ERRORS] = self.errors.share[node];
+            f[SATURATION] = self.saturation(node).map_or(0.0, |(v, _)| v);
+            f[TIME] = time[node];
+            f[BEHAVIOUR] = behaviour[node];
+            f[LINK] = link[node];
+            f[SILENCE] = silence[node];
+            f[MEMORY] = self.memory_step(node).map_or(0.0, |(v, _)| v);
+            f[NETWORK] = self.network_step(node).map_or(0.0, |(v, _)| v);
+            f[CHANGE] = self.change(node).map_or(0.0, |(v, _)| v);
+            f[RESTARTS] = self.restarts(node).map_or(0.0, |(v, _)| v);
+            self.features[node] = f;
+        }
+    }
+
+    /// CPU, throttling, queues: level and change must both matter.
+    pub(crate) fn saturation(&self, node: usize) -> Option<(f64, &Fact)> {
+        let classes = [Class::Cpu, Class::Throttle, Class::Queue, Class::Disk];
+        self.best(node, &classes, |f| {
+            let clear = ((f.score.z - 4.0) / 8.0).clamp(0.0, 1.0);
+            let material = match f.signal.material {
+                m if m > 0.0 => ((f.score.observed / m - 1.0) / 1.5).clamp(0.0, 1.0),
+                _ => 0.5,
+            };
+            let grown = (f.score.observed / f.score.normal.abs().max(f.signal.floor)).max(1e-9).ln() / 4.0_f64.ln();
+            clear * material * grown.clamp(0.0, 1.0)
+        })
+    }
+
+    /// A jump of memory in proportion to what was used.
+    pub(crate) fn memory_step(&self, node: usize) -> Option<(f64, &Fact)> {
+        self.best(node, &[Class::Memory], |f| {
+            let grown = (f.score.observed / f.score.normal.abs().max(1e-9) - 1.0).max(0.0);
+            ((f.score.z - 3.0) / 6.0).clamp(0.0, 1.0) * (grown / 0.3).clamp(0.0, 1.0)
+        })
+    }
+
+    pub(crate) fn network_step(&self, node: usize) -> Option<(f64, &Fact)> {
+        self.best(node, &[Class::Network], |f| ((f.score.z.abs() - 3.0) / 6.0).clamp(0.0, 1.0))
+    }
+
+    pub(crate) fn restarts(&self, node: usize) -> Option<(f64, &Fact)> {
+        self.best(node, &[Class::Restarts], |f| ((f.score.observed - f.score.normal) / 2.0).clamp(0.0, 1.0))
+    }
+
+    fn best(&self, node: usize, classes: &[Class], value: impl Fn(&Fact) -> f64) -> Option<(f64, &Fact)> {
+        self.facts.by_node[node]
+            .iter()
+            .filter(|f| classes.contains(&f.signal.class))
+            .map(|f| (value(f), f))
+            .filter(|(v, _)| *v > 0.0)
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.series.cmp(&a.1.series)))
+    }
+
+    /// The change that fits best: recent, before or with the symptom. A change of a host counts for what runs on it.
+    pub(crate) fn change(&self, node: usize) -> Option<(f64, usize)> {
+        let start = self.case.symptom.start_us;
+        let late = i64::from(self.case.interval_s) * 1_000_000;
+        let mut best: Option<(f64, usize)> = None;
+        for (at, change) in self.case.changes.iter().enumerate() {
+            let touched = self.graph.at(change.entity);
+            let nearness = match touched {
+                Some(t) if t == node => 1.0,
+                Some(t) if self.graph.hosts[node].contains(&t) => 0.5,
+                _ => continue,
+            };
+            let before = start - change.time_us;
+            if before < -late {
+                continue;
+            }
+            let age = (before.max(0) as f64 / CHANGE_LEAD_US as f64).min(4.0);
+            let weight = match change.kind {
+                ChangeKind::Release | ChangeKind::Config => 1.0,
+                ChangeKind::Scaling | ChangeKind::Infrastructure => 0.7,
+                ChangeKind::Other => 0.5,
+            };
+            let value = nearness * weight * (-age).exp();
+            if best.is_none_or(|(v, _)| value > v) {
+                best = Some((value, at));
+            }
+        }
+        best
+    }
+
+    /// Share of the extra time that a node's own operations and the links to it explain.
+    fn time_shares(&self) -> Vec<f64> {
+        let n = self.graph.nodes.len();
+        let mut own = vec![0.0; n];
+        let mut total = 0.0;
+        for slow in &self.time.own {
+            if let Some(node) = self.graph.at(slow.from) {
+                own[node] += slow.excess_us;
+                total += slow.excess_us;
+            }
+        }
+        let links: Vec<(usize, usize, &Slow)> = self
+            .time
+            .links
+            .iter()
+            .filter_map(|s| Some((self.graph.at(s.from)?, self.graph.at(s.to)?, s)))
+            .collect();
+        total += links.iter().map(|(_, _, s)| s.excess_us).sum::<f64>();
+        if total <= 0.0 {
+            return own;
+        }
+        for node in 0..n {
+            let (mut lit, mut all, mut excess) = (0.0, 0.0, 0.0);
+            for (from, to, slow) in links.iter().filter(|(a, b, _)| *a == node || *b == node) {
+                // The callee's links count more: a slow answer is its own, a slow request may be anyone's.
+                let side = if *to == node { 1.0 } else { 0.7 };
+                let _ = from;
+                let weight = (slow.count as f64).min(5.0) * side;
+                all += weight;
+                if slow.excess_us > 0.1 * slow.count as f64 * slow.normal_us.max(1000.0) {
+                    lit += weight;
+                    excess += slow.excess_us;
+                }
+            }
+            if all > 0.0 {
+                own[node] += excess * lit / all;
+            }
+        }
+        // Below a millisecond a span there is nothing to explain.
+        let spans = self.case.spans.len().max(1) as f64;
+        let enough = (total / spans / 300.0).clamp(0.0, 1.0);
+        own.iter().map(|v| v / total * enough).collect()
+    }
+
+    /// Changed habits of a node's operations, less what a callee's changed habits explain.
+    fn behaviour(&self) -> Vec<f64> {
+        let n = self.graph.nodes.len();
+        let raw: Vec<f64> = (0..n)
+            .map(|node| {
+                let z = self.shifts_of[node].first().map_or(0.0, |at| self.shifts[*at].z);
+                ((z - 2.5) / 6.0).clamp(0.0, 1.5)
+            })
+            .collect();
+        (0..n)
+            .map(|node| {
+                let below = self.graph.callees[node].iter().map(|c| raw[*c]).fold(0.0, f64::max);
+                (raw[node] - 0.5 * below).max(0.0)
+            })
+            .collect()
+    }
+
+    /// Callers wait longer for their callees, but no callee serves slower: the links to the callee are slow. A callee
+    /// gets the share of its callers that wait, and more the fewer other callees could be meant.
+    fn links(&self) -> Vec<f64> {
+        let n = self.graph.nodes.len();
+        let waits: Vec<f64> = (0..n).map(|i| self.unexplained_wait(i)).collect();
+        let mut out = vec![0.0; n];
+        for node in 0..n {
+            let callers: Vec<usize> = self.graph.callers[node]
+                .iter()
+                .copied()
+                .filter(|c| self.facts.of_class(self.case, *c, Class::LatencyClient).is_some())
+                .collect();
+            if callers.is_empty() {
+                continue;
+            }
+            let waiting: f64 = callers.iter().map(|c| waits[*c]).sum::<f64>() / callers.len() as f64;
+            // All callers that wait must be callers of this node, else the fault lies elsewhere.
+            let all: f64 = waits.iter().sum();
+            let covered: f64 = callers.iter().map(|c| waits[*c]).sum::<f64>() / all.max(1e-9);
+            out[node] = waiting * covered;
+        }
+        out
+    }
+
+    /// How clearly a node waits longer on calls than its callees' own serving times explain, 0 to 1.
+    fn unexplained_wait(&self, node: usize) -> f64 {
+        let Some(wait) = self.facts.worst(node, Class::LatencyClient) else {
+            return 0.0;
+        };
+        let clear = ((wait.score.z - 1.5) / 3.0).clamp(0.0, 1.0);
+        let excess = wait.score.observed - wait.score.normal;
+        if clear <= 0.0 || excess <= 0.0 {
+            return 0.0;
+        }
+        let stat = &self.case.series[wait.series].stat;
+        let served = self.graph.callees[node]
+            .iter()
+            .flat_map(|c| self.facts.by_node[*c].iter())
+            .filter(|f| f.signal.class == Class::Latency && &self.case.series[f.series].stat == stat && f.score.z > 2.5)
+            .map(|f| (f.score.observed - f.score.normal).max(0.0))
+            .fold(0.0, f64::max);
+        clear * (1.0 - (served / excess).clamp(0.0, 1.0))
+    }
+
+    /// A node that still gets requests but no longer passes them on: what only it calls has gone quiet.
+    fn silence(&self) -> Vec<f64> {
+        let n = self.graph.nodes.len();
+        let quiet: Vec<f64> = (0..n).map(|i| self.quiet(i)).collect();
+        (0..n)
+            .map(|node| {
+                let below: Vec<usize> =
+                    self.graph.callees[node].iter().copied().filter(|c| self.graph.callers[*c].len() == 1).collect();
+                if below.is_empty() {
+                    return 0.0;
+                }
+                let silent = below.iter().map(|c| quiet[*c]).sum::<f64>() / below.len() as f64;
+                (silent * (1.0 - quiet[node])).clamp(0.0, 1.0)
+            })
+            .collect()
+    }
+
+    /// How clearly a node has gone quiet: requests, network and CPU below what is usual, 0 to 1.
+    fn quiet(&self, node: usize) -> f64 {
+        let drops: Vec<f64> = self.facts.by_node[node]
+            .iter()
+            .filter(|f| matches!(f.signal.class, Class::Traffic | Class::Network | Class::Cpu))
+            .filter_map(|f| {
+                let down = crate::window::directed(&self.case.series[f.series], &f.signal, &self.facts.window, -1.0)?;
+                Some(((down.z - 1.0) / 2.5).clamp(0.0, 1.0))
+            })
+            .collect();
+        if drops.is_empty() {
+            return 0.0;
+        }
+        drops.iter().sum::<f64>() / drops.len() as f64
+    }
+}

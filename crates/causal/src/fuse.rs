@@ -1,0 +1,49 @@
+//! From evidence to a ranking: a weighted sum of terms, a topology prior, and the probability that none of them is the cause.
+
+use crate::features::{
+    BEHAVIOUR, CHANGE, ERRORS, Features, LATENCY, LINK, MEMORY, NETWORK, RESTARTS, SATURATION, SILENCE, TERMS, TIME, View,
+};
+
+/// Log-odds that each term adds at strength 1.
+pub(crate) const WEIGHTS: [f64; TERMS] = {
+    let mut w = [0.0; TERMS];
+    w[LATENCY] = 4.0;
+    w[ERRORS] = 6.0;
+    w[SATURATION] = 6.0;
+    w[TIME] = 6.0;
+    w[BEHAVIOUR] = 4.0;
+    w[LINK] = 2.5;
+    w[SILENCE] = 2.0;
+    w[MEMORY] = 2.0;
+    w[NETWORK] = 0.5;
+    w[CHANGE] = 2.0;
+    w[RESTARTS] = 3.0;
+    w
+};
+
+/// Log-odds of "none of these".
+pub(crate) const NONE: f64 = 2.2;
+/// What remains of a score when no path leads from the symptom to the node.
+const UNREACHABLE: f64 = 0.4;
+
+/// Points of each term for one node.
+pub(crate) fn points(view: &View<'_>, node: usize) -> Features {
+    let f = &view.features[node];
+    let mut out = [0.0; TERMS];
+    let reach = if view.graph.reachable(node) { 1.0 } else { UNREACHABLE };
+    for term in 0..TERMS {
+        out[term] = WEIGHTS[term] * f[term] * reach;
+    }
+    // A change is never a cause without a symptom of its own: it multiplies what else there is.
+    let other: f64 = (0..TERMS).filter(|t| *t != CHANGE).map(|t| out[t]).sum();
+    out[CHANGE] *= (other / 1.5).clamp(0.0, 1.0);
+    out
+}
+
+/// Probability of each score among all and "none of these".
+pub(crate) fn probabilities(scores: &[f64]) -> Vec<f64> {
+    let top = scores.iter().copied().fold(NONE, f64::max);
+    let weights: Vec<f64> = scores.iter().map(|s| if *s > 0.0 { (s - top).exp() } else { 0.0 }).collect();
+    let all: f64 = weights.iter().sum::<f64>() + (NONE - top).exp();
+    weights.into_iter().map(|w| w / all).collect()
+}
