@@ -63,7 +63,8 @@ pub fn check_conditions(object: &impl Serialize) -> Vec<Violation> {
     if !status.is_object() {
         return vec![Violation::NoStatus];
     }
-    let conditions: Vec<Seen<'_>> = status["conditions"].as_array().into_iter().flatten().map(Seen::new).collect();
+    let conditions: Vec<Seen<'_>> =
+        status["conditions"].as_array().into_iter().flatten().map(Seen::new).collect();
     let mut found = Vec::new();
     check_types(&conditions, &mut found);
     for condition in &conditions {
@@ -169,7 +170,8 @@ fn check_generations(
 }
 
 fn is_camel_case(text: &str) -> bool {
-    text.starts_with(|first: char| first.is_ascii_uppercase()) && text.chars().all(|c| c.is_ascii_alphanumeric())
+    text.starts_with(|first: char| first.is_ascii_uppercase())
+        && text.chars().all(|c| c.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]

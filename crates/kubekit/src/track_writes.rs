@@ -67,8 +67,7 @@ where
         let activity = self.activity.clone();
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let (head, body) = answer
-                .await.map_err(Into::into)?.into_parts();
+            let (head, body) = answer.await.map_err(Into::into)?.into_parts();
             let Some(key) = key.filter(|_| head.status.is_success()) else {
                 return Ok(Response::from_parts(head, body.map_err(Into::into).boxed_unsync()));
             };
@@ -86,7 +85,8 @@ fn written_resource<B>(request: &Request<B>) -> Option<ResourceKey> {
     if ![Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method()) {
         return None;
     }
-    let dry_run = request.uri().query().is_some_and(|query| query.split('&').any(|p| p.starts_with("dryRun=")));
+    let dry_run =
+        request.uri().query().is_some_and(|query| query.split('&').any(|p| p.starts_with("dryRun=")));
     if dry_run {
         return None;
     }
@@ -135,7 +135,10 @@ mod tests {
             ("/api/v1/namespaces/shop", Some("namespaces")),
             ("/api/v1/nodes/a", Some("nodes")),
             ("/apis/apps/v1/namespaces/shop/deployments/a/scale", Some("deployments.apps")),
-            ("/apis/causeway.dev/v1alpha1/namespaces/shop/incidents/a/status", Some("incidents.causeway.dev")),
+            (
+                "/apis/causeway.dev/v1alpha1/namespaces/shop/incidents/a/status",
+                Some("incidents.causeway.dev"),
+            ),
             ("/apis/causeway.dev/v1alpha1/pauses/all", Some("pauses.causeway.dev")),
             ("/api/v1/namespaces/shop/pods/a/eviction", None),
             ("/version", None),

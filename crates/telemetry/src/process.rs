@@ -49,8 +49,7 @@ impl Collector for MemoryCollector {
         ];
         for (name, help, value) in rows {
             let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            let metric =
-                encoder.encode_descriptor(name, help, Some(&Unit::Bytes), gauge.metric_type())?;
+            let metric = encoder.encode_descriptor(name, help, Some(&Unit::Bytes), gauge.metric_type())?;
             gauge.encode(metric)?;
         }
         Ok(())

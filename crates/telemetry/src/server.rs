@@ -100,8 +100,7 @@ mod tests {
         let health = Health::new();
         let metrics = Metrics::new(&BuildInfo::new("test", "1", "c"));
         let stop = CancellationToken::new();
-        let server =
-            tokio::spawn(serve(listener, admin_router(health.clone(), metrics), stop.clone()));
+        let server = tokio::spawn(serve(listener, admin_router(health.clone(), metrics), stop.clone()));
         let check = health.register("lake");
 
         let answer = fetch(address, "/readyz").await;

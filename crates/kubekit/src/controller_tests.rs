@@ -1,0 +1,405 @@
+//! The whole harness against an in-memory API server.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{Client, CustomResource, ResourceExt};
+use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use tower::Layer;
+
+use crate::*;
+
+const PATH: &str = "/apis/test.causeway.dev/v1/namespaces/shop/widgets";
+
+#[derive(CustomResource, Serialize, Deserialize, Clone, Debug, JsonSchema)]
+#[kube(group = "test.causeway.dev", version = "v1", kind = "Widget", namespaced, status = "WidgetStatus")]
+struct WidgetSpec {
+    size: u32,
+    #[serde(default)]
+    suspend: bool,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct WidgetStatus {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    observed_generation: Option<i64>,
+    #[serde(default)]
+    conditions: Vec<Condition>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doubled: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_handled_requested_at: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum WidgetError {
+    #[error("size {0} is odd")]
+    Odd(u32),
+    #[error("factory does not answer")]
+    Factory,
+}
+
+impl ReconcileError for WidgetError {
+    fn category(&self) -> Category {
+        match self {
+            Self::Odd(_) => Category::InvalidSpec,
+            Self::Factory => Category::Unavailable,
+        }
+    }
+}
+
+/// What the next applications do; empty means that they work.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    Fail,
+    Panic,
+}
+
+#[derive(Clone, Default)]
+struct Doubler {
+    passes: Arc<AtomicUsize>,
+    forgotten: Arc<Mutex<Vec<String>>>,
+    script: Arc<Mutex<VecDeque<Next>>>,
+    requeue: Arc<Mutex<Requeue>>,
+}
+
+impl Reconciler for Doubler {
+    type Kind = Widget;
+    type Inputs = ();
+    type Valid = u32;
+    type Built = u32;
+    type Applied = u32;
+    type Error = WidgetError;
+    const NAME: &'static str = "widgets";
+
+    async fn dereference(&self, _: &Widget) -> Result<(), WidgetError> {
+        self.passes.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    }
+
+    fn validate(&self, widget: &Widget, (): (), _: Timestamp) -> Result<u32, WidgetError> {
+        let size = widget.spec.size;
+        if size % 2 == 1 { Err(WidgetError::Odd(size)) } else { Ok(size) }
+    }
+
+    fn build(&self, _: &Widget, size: u32, _: Timestamp) -> Result<u32, WidgetError> {
+        Ok(size * 2)
+    }
+
+    async fn apply(&self, _: &Widget, doubled: u32, _: Timestamp) -> Result<u32, WidgetError> {
+        let next = self.script.lock().pop_front();
+        match next {
+            None => Ok(doubled),
+            Some(Next::Fail) => Err(WidgetError::Factory),
+            Some(Next::Panic) => panic!("a defect"),
+        }
+    }
+
+    fn update_status(&self, _: &Widget, doubled: u32, _: Timestamp) -> Report<WidgetStatus> {
+        let status = WidgetStatus { doubled: Some(doubled), ..WidgetStatus::default() };
+        Report::new(status, Progress::ready("Doubled", "done"))
+            .condition(Statement::new("Large", doubled > 10, "Measured", format!("doubled to {doubled}")))
+            .requeue(*self.requeue.lock())
+    }
+
+    fn suspended(&self, widget: &Widget) -> bool {
+        widget.spec.suspend
+    }
+
+    fn forget(&self, widget: &Widget) {
+        self.forgotten.lock().push(widget.name_any());
+    }
+}
+
+/// The harness around one reconciler, running.
+struct Bench {
+    api: fake_api::FakeApi,
+    activity: Activity,
+    clock: Clock,
+    second: Arc<AtomicI64>,
+    doubler: Doubler,
+    triggers: Triggers<Widget>,
+    metrics: ControllerMetrics,
+    stop: CancellationToken,
+    controller: tokio::task::JoinHandle<()>,
+}
+
+impl Bench {
+    fn start(api: fake_api::FakeApi) -> Self {
+        Self::start_with(api, Doubler::default())
+    }
+
+    fn start_with(api: fake_api::FakeApi, doubler: Doubler) -> Self {
+        let activity = Activity::new();
+        let client = Client::new(TrackWritesLayer::new(activity.clone()).layer(api.service()), "default");
+        let second = Arc::new(AtomicI64::new(1000));
+        let clock = Clock::from_fn({
+            let second = Arc::clone(&second);
+            Arc::new(move || Timestamp::from_second(second.load(Ordering::SeqCst)).unwrap())
+        });
+        let metrics = ControllerMetrics::detached();
+        let runtime = Runtime {
+            client: client.clone(),
+            activity: activity.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            instance: "test-0".to_owned(),
+        };
+        let stop = CancellationToken::new();
+        let mirror = Mirror::<Widget>::all(client.clone(), &activity);
+        let maps = Mirror::<ConfigMap>::all(client, &activity);
+        let controller =
+            Controller::new(doubler.clone(), mirror.clone(), &runtime, ControllerConfig::default())
+                .watch(&maps, |map| vec![ObjectKey::namespaced("shop", map.name_any())]);
+        let triggers = controller.triggers();
+        let controller = tokio::spawn(controller.run(stop.clone()));
+        tokio::spawn({
+            let stop = stop.clone();
+            async move { tokio::join!(mirror.run(stop.clone()), maps.run(stop)) }
+        });
+        Self { api, activity, clock, second, doubler, triggers, metrics, stop, controller }
+    }
+
+    fn passes(&self) -> usize {
+        self.doubler.passes.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the harness has nothing left to do.
+    async fn settled(&self) {
+        self.activity.settled().await;
+    }
+
+    /// Puts a widget as a user would, and waits until it is dealt with.
+    async fn put(&self, name: &str, spec: Value) {
+        self.api.put(&format!("{PATH}/{name}"), widget(spec));
+        self.arrived(name).await;
+    }
+
+    /// Waits until the mirror has seen the present version of the widget and the harness has settled. A change made
+    /// directly in the server is not an own write, so that it is declared as one here.
+    async fn arrived(&self, name: &str) {
+        let object = self.api.get(&format!("{PATH}/{name}"));
+        let version = object["metadata"]["resourceVersion"].as_str().unwrap();
+        self.activity.wrote(ResourceKey::of::<Widget>(), version);
+        self.settled().await;
+    }
+
+    async fn step_clock(&self, seconds: i64) {
+        self.second.fetch_add(seconds, Ordering::SeqCst);
+        self.clock.moved();
+        self.settled().await;
+    }
+
+    fn status_writes(&self) -> usize {
+        self.api.writes().iter().filter(|write| write.ends_with("/status")).count()
+    }
+
+    fn condition(&self, name: &str, condition: &str) -> Value {
+        let object = self.api.get(&format!("{PATH}/{name}"));
+        let all = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        all.into_iter().find(|one| one["type"] == condition).unwrap_or_default()
+    }
+}
+
+fn widget(spec: Value) -> Value {
+    json!({"apiVersion": "test.causeway.dev/v1", "kind": "Widget", "metadata": {}, "spec": spec})
+}
+
+fn with_widget(name: &str, spec: Value) -> fake_api::FakeApi {
+    let api = fake_api::FakeApi::default();
+    api.put(&format!("{PATH}/{name}"), widget(spec));
+    api
+}
+
+#[tokio::test]
+async fn an_unchanged_object_costs_no_write() {
+    let bench = Bench::start(with_widget("a", json!({"size": 4})));
+    bench.settled().await;
+    assert_eq!(
+        bench.api.writes(),
+        [format!("PUT {PATH}/a/status"), "POST /apis/events.k8s.io/v1/namespaces/shop/events".to_owned()]
+    );
+    let object = bench.api.get(&format!("{PATH}/a"));
+    assert_eq!(check_conditions(&object), []);
+    assert_eq!(object["status"]["doubled"], 8);
+    assert_eq!(object["status"]["observedGeneration"], 1);
+    assert_eq!(bench.condition("a", "Large")["status"], "False");
+    assert_eq!(bench.condition("a", "Ready")["lastTransitionTime"], "1970-01-01T00:16:40Z");
+
+    let passes = bench.passes();
+    assert_eq!(passes, 1, "our own status write is no reason to reconcile");
+    bench.step_clock(60).await;
+    for _ in 0..3 {
+        bench.triggers.trigger(ObjectKey::namespaced("shop", "a"));
+        bench.settled().await;
+    }
+    assert_eq!(bench.passes(), passes + 3);
+    assert_eq!(bench.api.writes(), Vec::<String>::new());
+
+    bench.put("a", json!({"size": 6})).await;
+    let ready = bench.condition("a", "Ready");
+    assert_eq!(
+        (&ready["observedGeneration"], &ready["lastTransitionTime"]),
+        (&json!(2), &json!("1970-01-01T00:16:40Z"))
+    );
+    assert_eq!(bench.condition("a", "Large")["lastTransitionTime"], "1970-01-01T00:17:40Z");
+    assert_eq!(bench.status_writes(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_backs_off_and_is_told_once() {
+    let doubler = Doubler::default();
+    doubler.script.lock().extend([Next::Fail, Next::Fail, Next::Fail]);
+    let bench = Bench::start_with(with_widget("a", json!({"size": 4})), doubler);
+    bench.settled().await;
+    assert_eq!(bench.condition("a", "Ready")["reason"], "Unavailable");
+    assert_eq!(bench.condition("a", "Reconciling")["status"], "True");
+    assert_eq!(check_conditions(&bench.api.get(&format!("{PATH}/a"))), []);
+    tokio::time::sleep(Duration::from_millis(3100)).await;
+    assert_eq!(bench.passes(), 3, "after 0.5–1 s and 1–2 s");
+    let writes = bench.api.writes();
+    assert_eq!(writes.iter().filter(|write| write.ends_with("/status")).count(), 1, "{writes:?}");
+    assert_eq!(writes.iter().filter(|write| write.ends_with("/events")).count(), 1, "{writes:?}");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    bench.settled().await;
+    assert_eq!(bench.condition("a", "Ready")["status"], "True");
+    assert_eq!(bench.condition("a", "Reconciling"), Value::Null);
+    let label = metrics::ErrorLabel { controller: "widgets", category: Category::Unavailable };
+    assert_eq!(bench.metrics.errors.get_or_create(&label).get(), 3);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(bench.passes(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_spec_stalls_until_it_is_edited() {
+    let bench = Bench::start(with_widget("a", json!({"size": 3})));
+    bench.settled().await;
+    assert_eq!(bench.condition("a", "Stalled")["message"], "size 3 is odd");
+    assert_eq!(check_conditions(&bench.api.get(&format!("{PATH}/a"))), []);
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    assert_eq!(bench.passes(), 1);
+    bench.put("a", json!({"size": 2})).await;
+    assert_eq!(bench.condition("a", "Ready")["status"], "True");
+    assert_eq!(bench.condition("a", "Stalled"), Value::Null);
+}
+
+#[tokio::test]
+async fn an_object_that_does_not_parse_is_told_and_stops_nobody() {
+    let api = with_widget("a", json!({"size": 4}));
+    api.put(&format!("{PATH}/broken"), widget(json!({"size": "large"})));
+    let bench = Bench::start(api);
+    bench.settled().await;
+    assert_eq!(bench.condition("a", "Ready")["status"], "True");
+    let label = metrics::ErrorLabel { controller: "widgets", category: Category::InvalidObject };
+    assert_eq!(bench.metrics.errors.get_or_create(&label).get(), 1);
+    let events = bench.api.writes().iter().filter(|write| write.ends_with("/events")).count();
+    assert_eq!(events, 2, "one for each object");
+    bench.put("broken", json!({"size": 2})).await;
+    assert_eq!(bench.condition("broken", "Ready")["status"], "True");
+}
+
+#[tokio::test]
+async fn a_conflict_is_retried_with_the_newer_object() {
+    let api = with_widget("a", json!({"size": 4}));
+    api.before_next_put(|api| api.put(&format!("{PATH}/a"), widget(json!({"size": 40}))));
+    let bench = Bench::start(api);
+    bench.settled().await;
+    bench.arrived("a").await;
+    assert_eq!(bench.api.get(&format!("{PATH}/a"))["status"]["doubled"], 80);
+    assert_eq!(check_conditions(&bench.api.get(&format!("{PATH}/a"))), []);
+}
+
+#[tokio::test]
+async fn a_status_edited_by_somebody_else_is_put_right() {
+    let bench = Bench::start(with_widget("a", json!({"size": 4})));
+    bench.settled().await;
+    bench.api.edit(&format!("{PATH}/a"), |object| object["status"]["doubled"] = json!(1));
+    bench.arrived("a").await;
+    assert_eq!(bench.api.get(&format!("{PATH}/a"))["status"]["doubled"], 8);
+}
+
+#[tokio::test]
+async fn suspended_objects_are_left_alone_and_requests_are_echoed() {
+    let bench = Bench::start(with_widget("a", json!({"size": 4, "suspend": true})));
+    bench.settled().await;
+    assert_eq!((bench.passes(), bench.api.writes().len()), (0, 0));
+    bench.put("a", json!({"size": 4})).await;
+    assert_eq!(bench.passes(), 1);
+    bench.api.edit(&format!("{PATH}/a"), |object| {
+        object["metadata"]["annotations"] = json!({REQUESTED_AT: "now please"});
+    });
+    bench.arrived("a").await;
+    assert_eq!(bench.passes(), 2);
+    assert_eq!(bench.api.get(&format!("{PATH}/a"))["status"]["lastHandledRequestedAt"], "now please");
+}
+
+#[tokio::test]
+async fn a_stepped_clock_wakes_what_is_due() {
+    let doubler = Doubler::default();
+    *doubler.requeue.lock() = Requeue::At(Timestamp::from_second(1060).unwrap());
+    let bench = Bench::start_with(with_widget("a", json!({"size": 4})), doubler);
+    bench.settled().await;
+    bench.step_clock(59).await;
+    assert_eq!(bench.passes(), 1);
+    *bench.doubler.requeue.lock() = Requeue::OnChange;
+    bench.step_clock(1).await;
+    assert_eq!(bench.passes(), 2);
+    bench.step_clock(3600).await;
+    assert_eq!(bench.passes(), 2);
+}
+
+#[tokio::test]
+async fn other_kinds_trigger_by_mapping() {
+    let bench = Bench::start(with_widget("a", json!({"size": 4})));
+    bench.settled().await;
+    let map = "/api/v1/namespaces/shop/configmaps/a";
+    bench.api.put(map, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}));
+    let version = bench.api.get(map)["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    bench.activity.wrote(ResourceKey::of::<ConfigMap>(), &version);
+    bench.settled().await;
+    assert_eq!(bench.passes(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_defect_in_a_reconcile_stops_only_that_object() {
+    let doubler = Doubler::default();
+    doubler.script.lock().push_back(Next::Panic);
+    let bench = Bench::start_with(with_widget("a", json!({"size": 4})), doubler);
+    bench.settled().await;
+    bench.put("b", json!({"size": 2})).await;
+    assert_eq!(bench.condition("b", "Ready")["status"], "True");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    bench.settled().await;
+    assert_eq!(bench.condition("a", "Ready")["status"], "True");
+}
+
+#[tokio::test]
+async fn deleted_objects_are_forgotten_also_across_a_broken_watch() {
+    let bench = Bench::start(with_widget("a", json!({"size": 4})));
+    bench.settled().await;
+    bench.put("b", json!({"size": 2})).await;
+    bench.api.close_watches();
+    bench.api.delete(&format!("{PATH}/a"));
+    bench.put("b", json!({"size": 4})).await;
+    assert_eq!(*bench.doubler.forgotten.lock(), ["a"]);
+}
+
+#[tokio::test]
+async fn shutdown_ends_the_controller_and_later_triggers_are_ignored() {
+    let bench = Bench::start(with_widget("a", json!({"size": 4})));
+    bench.settled().await;
+    bench.stop.cancel();
+    bench.controller.await.unwrap();
+    bench.triggers.trigger(ObjectKey::namespaced("shop", "a"));
+    bench.activity.settled().await;
+}
