@@ -23,7 +23,11 @@ impl Decimal {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
         let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        if text.len() <= 32 && plain(whole) && plain(fraction) { Ok(Self(text.to_owned())) } else { Err(refuse()) }
+        if text.len() <= 32 && plain(whole) && plain(fraction) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(refuse())
+        }
     }
 
     /// Writes a finite number with `places` digits behind the point; NaN and infinities become `"0"`.

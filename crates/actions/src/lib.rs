@@ -9,16 +9,19 @@
 pub mod decimal;
 pub mod diff;
 pub mod digest;
-pub mod history;
+pub mod live_state;
 pub mod mutation;
 pub mod plan;
 pub mod reference;
 pub mod registry;
-pub mod undo;
 pub mod view;
 
+#[cfg(test)]
+mod fixture;
+
 pub use decimal::Decimal;
-pub use digest::{config_digest, plan_digest};
+pub use digest::{canonical_json, plan_digest, sha256_hex};
+pub use live_state::{LiveState, live_state};
 pub use mutation::{Inverse, JsonPatch, Mutation, ScaleMutation, WebhookCall};
 pub use plan::{Action, Plan, PlanError, Risk};
 pub use reference::{SecretKeyRef, TargetRef};

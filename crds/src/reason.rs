@@ -1,0 +1,118 @@
+//! Reasons of conditions and events that controllers write.
+//!
+//! Reasons of guards and of the state machine are `causeway_remediate::Reason`; reasons of plans are
+//! `causeway_actions::PlanError::category`.
+
+use crate::condition::words;
+
+words! {
+    /// Why a condition is what it is.
+    Reason {
+        /// Work goes on.
+        Progressing,
+        /// Everything is as the spec says.
+        Reconciled,
+        /// The spec can't be worked with; the message says why.
+        InvalidSpec,
+        /// Turned off by `suspend`.
+        Suspended,
+        /// An object that the spec names is not there.
+        DependencyMissing,
+        /// A Secret or its key is not there.
+        SecretMissing,
+        /// Causeway's ServiceAccount may not do what is needed.
+        Forbidden,
+        /// The API server could not be reached or answered with an error.
+        ApiError,
+        /// The endpoint is up.
+        Listening,
+        /// The endpoint could not be opened.
+        BindFailed,
+        /// Nothing has arrived yet.
+        Waiting,
+        /// Records arrive.
+        Flowing,
+        /// Records arrived, and do no longer.
+        Silent,
+        /// More arrives than the limits allow.
+        LimitExceeded,
+        /// Everything fits the limits.
+        WithinLimits,
+        /// Workloads and neighbours are seen.
+        Observed,
+        /// A workload is not there.
+        WorkloadMissing,
+        /// No trace shows the service yet.
+        NotSeenYet,
+        /// Every objective is met.
+        ObjectivesMet,
+        /// An objective burns.
+        BudgetBurning,
+        /// The series is evaluated.
+        Evaluating,
+        /// More history is needed.
+        Learning,
+        /// The model is fitted.
+        Trained,
+        /// Within the band.
+        WithinBand,
+        /// Outside of the band.
+        Deviating,
+        /// Data is missing.
+        NoData,
+        /// A bound will be crossed.
+        CrossingAhead,
+        /// No bound will be crossed.
+        NoCrossing,
+        /// The objective was evaluated.
+        Evaluated,
+        /// Within budget.
+        Healthy,
+        /// A ticket window burns.
+        Burning,
+        /// A page window burns.
+        BurningFast,
+        /// The budget is gone.
+        Exhausted,
+        /// The steps can be planned.
+        Compiled,
+        /// A guardrail lowers what the policy grants.
+        LoweredByGuardrail,
+        /// No guardrail exists, so that Suggest is the ceiling.
+        GuardrailMissing,
+        /// Nothing is lowered.
+        Compliant,
+        /// A Pause holds.
+        Paused,
+        /// The limit of an hour is used up.
+        RateLimited,
+        /// Another remediation may run.
+        Available,
+        /// The last message arrived.
+        Delivered,
+        /// The last message did not arrive.
+        DeliveryFailed,
+        /// The incident is tracked.
+        Tracked,
+        /// One cause stands out.
+        CauseFound,
+        /// No cause stands out.
+        Ambiguous,
+        /// The evidence is not complete.
+        IncompleteData,
+        /// The symptom is there.
+        SymptomFiring,
+        /// The symptom is gone.
+        SymptomClear,
+        /// Nobody could be found to repair it: no runbook fits.
+        NoRunbook,
+        /// A repair was planned.
+        RemediationPlanned,
+        /// A repair made the symptom go.
+        RemediationSucceeded,
+        /// No repair helped.
+        RemediationFailed,
+        /// It went by itself.
+        SelfRecovered,
+    }
+}

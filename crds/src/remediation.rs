@@ -1,0 +1,295 @@
+//! Remediation: one plan, its proof and its run.
+
+use causeway_actions::{ActionKind, Decimal, Inverse, Mutation, Risk, TargetRef};
+use causeway_remediate::{Outcome, Phase, SymptomState, Via};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::LocalRef;
+use crate::runbook::Verify;
+
+/// One planned repair: what would be changed, how it is taken back, how success is seen, and what came of it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "causeway.dev",
+    version = "v1alpha1",
+    kind = "Remediation",
+    plural = "remediations",
+    namespaced,
+    status = "RemediationStatus",
+    derive = "PartialEq",
+    shortname = "crem",
+    category = "causeway",
+    category = "causeway-ops",
+    cel,
+    doc = "One planned repair: what would be changed, how it is taken back, how success is seen, and what came of it. The spec is written by the operator once and never changes; the status is written by the executor only.",
+    printcolumn(name = "Incident", type_ = "string", json_path = ".spec.incidentRef.name"),
+    printcolumn(name = "Runbook", type_ = "string", json_path = ".spec.runbookRef.name"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.targets[*].name"),
+    printcolumn(name = "Via", type_ = "string", json_path = ".spec.via", priority = "1"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self == oldSelf").message("the spec of a Remediation can't change: make a new one"))]
+#[x_kube(validation = Rule::new("self.mutations.all(m, self.targets.exists(t, m.type == 'JsonPatch' ? m.jsonPatch.target.uid == t.uid : (m.type == 'Scale' ? m.scale.target.uid == t.uid : m.webhook.target.uid == t.uid)))")
+    .message("every mutation must act on one of the targets"))]
+pub struct RemediationSpec {
+    /// The incident that it repairs.
+    pub incident_ref: IncidentRef,
+    /// The runbook that it follows, as it was.
+    pub runbook_ref: DigestRef,
+    /// The policy that allows it.
+    pub policy_ref: LocalRef,
+    /// The cause that it acts on.
+    pub cause: CauseRef,
+    /// Actions of the runbook, in order.
+    #[schemars(length(min = 1, max = 8))]
+    pub actions: Vec<ActionKind>,
+    /// Objects that are touched, by uid.
+    #[schemars(length(min = 1, max = 8))]
+    pub targets: Vec<TargetRef>,
+    /// Shared dependencies that are touched; one repair at a time for each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 253)))]
+    pub shared_dependencies: Vec<String>,
+    /// By which way: Patch or Webhook.
+    #[serde(default)]
+    pub via: Via,
+    /// One sentence.
+    #[schemars(length(min = 1, max = 1024))]
+    pub summary: String,
+    /// How much can go wrong.
+    #[serde(default)]
+    pub risk: Risk,
+    /// When the plan was made.
+    pub planned_at: Time,
+    /// Digest over mutations and inverse; an Approval names it.
+    #[schemars(length(min = 1, max = 128))]
+    pub plan_digest: String,
+    /// The change for people.
+    #[schemars(length(min = 1, max = 16384))]
+    pub diff: String,
+    /// What is done, in this order.
+    #[schemars(length(min = 1, max = 16))]
+    pub mutations: Vec<Mutation>,
+    /// How it is taken back.
+    pub inverse: Inverse,
+    /// How success is seen.
+    pub verify: Verify,
+    /// After this moment nothing is begun any more.
+    pub expires_at: Time,
+}
+
+/// The incident that a remediation repairs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IncidentRef {
+    /// Name of the Incident.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Its namespace, where it is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+    /// Its fingerprint.
+    #[schemars(length(min = 1, max = 128))]
+    pub fingerprint: String,
+}
+
+/// An object as it was at the time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DigestRef {
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Digest of its spec at the time.
+    #[schemars(length(min = 1, max = 128))]
+    pub digest: String,
+}
+
+/// The cause that a remediation acts on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CauseRef {
+    /// Identity of the cause.
+    #[schemars(length(min = 1, max = 128))]
+    pub id: String,
+    /// Class of the cause.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// What it happened in.
+    #[schemars(length(min = 1, max = 512))]
+    pub entity: String,
+    /// How sure, between 0 and 1.
+    pub confidence: Decimal,
+    /// Distance to the next candidate, between 0 and 1.
+    pub margin: Decimal,
+    /// Digest of the evidence that the plan was made on.
+    #[schemars(length(min = 1, max = 128))]
+    pub evidence_digest: String,
+}
+
+/// One line of the story.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TimelineEntry {
+    /// When.
+    pub at: Time,
+    /// What, such as Planned, Approved, Applied or Verified.
+    #[schemars(length(min = 1, max = 63))]
+    pub event: String,
+    /// Who, where it was a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub by: Option<String>,
+    /// Why or with which result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+/// What a server-side dry-run of the plan says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DryRun {
+    /// Digest of the difference that the server would make; an Approval names it.
+    #[schemars(length(min = 1, max = 128))]
+    pub digest: String,
+    /// The difference for people.
+    #[schemars(length(max = 16384))]
+    pub diff: String,
+    /// When it was run.
+    pub at: Time,
+}
+
+/// Whether a step goes forth or back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum StepDirection {
+    /// A mutation of the plan.
+    #[default]
+    Apply,
+    /// A mutation of the inverse.
+    Undo,
+}
+
+/// The step that is being made: written before the mutation, so that a crash is resolved by looking at the target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ClaimStatus {
+    /// Index into the mutations, or into those of the inverse.
+    #[schemars(range(min = 0, max = 15))]
+    pub step: i32,
+    /// Apply or Undo.
+    #[serde(default)]
+    pub direction: StepDirection,
+    /// resourceVersion of the target at that moment.
+    #[schemars(length(max = 128))]
+    pub resource_version: String,
+    /// When.
+    pub at: Time,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum StepState {
+    /// It happened.
+    Done,
+    /// It did not happen.
+    Failed,
+    /// It is not known whether it happened.
+    Unknown,
+}
+
+/// The result of a step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepResult {
+    /// Index into the mutations, or into those of the inverse.
+    #[schemars(range(min = 0, max = 15))]
+    pub step: i32,
+    /// Apply or Undo.
+    #[serde(default)]
+    pub direction: StepDirection,
+    /// Done, Failed or Unknown.
+    pub state: StepState,
+    /// When.
+    pub at: Time,
+    /// Details.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+}
+
+/// The watch over the symptom after the change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerificationStatus {
+    /// When the last change was made, by the clock.
+    pub started_at: Time,
+    /// How far the data reached at that moment; hold and deadline count from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_from: Option<Time>,
+    /// When it must be decided, in the time of the data.
+    pub deadline: Time,
+    /// What the symptom does.
+    #[serde(default)]
+    pub symptom: SymptomState,
+    /// Since when it has been gone without a break, in the time of the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clear_since: Option<Time>,
+}
+
+/// What came of the plan. Written by the executor only.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RemediationStatus {
+    /// Generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Planned, AwaitingApproval, Applying, Verifying, Succeeded, RolledBack, Failed, Refused or Expired.
+    #[serde(default)]
+    pub phase: Phase,
+    /// What came of it, once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why it is in this phase, as one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub reason: Option<String>,
+    /// Why it is in this phase, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+    /// The story, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub timeline: Vec<TimelineEntry>,
+    /// What a server-side dry-run of the plan says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<DryRun>,
+    /// Approvals that were used for it; each counts once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 253)))]
+    pub approvals: Vec<String>,
+    /// The step that is being made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claim: Option<ClaimStatus>,
+    /// Results of the steps.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    pub results: Vec<StepResult>,
+    /// The watch over the symptom.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationStatus>,
+    /// Ready, Planned, Authorized, Applied, Verified, RolledBack.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}

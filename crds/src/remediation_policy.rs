@@ -1,0 +1,214 @@
+//! RemediationPolicy: what may be done, by whom, how often and how far.
+
+use causeway_actions::Decimal;
+use causeway_remediate::{Autonomy, DurationText};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::reference::LocalRef;
+
+/// What may be done in a namespace: which runbooks in which order, how far Causeway goes by itself, and the limits.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "causeway.dev",
+    version = "v1alpha1",
+    kind = "RemediationPolicy",
+    plural = "remediationpolicies",
+    namespaced,
+    status = "RemediationPolicyStatus",
+    derive = "PartialEq",
+    shortname = "rpol",
+    category = "causeway",
+    category = "causeway-config",
+    cel,
+    doc = "What may be done in a namespace: which runbooks in which order, how far Causeway goes by itself, and the limits. Without a policy nothing is planned; the executor acts only where the ServiceAccount causeway-fixer exists.",
+    printcolumn(name = "Autonomy", type_ = "string", json_path = ".spec.autonomy"),
+    printcolumn(name = "Effective", type_ = "string", json_path = ".status.effectiveAutonomy"),
+    printcolumn(name = "Runbooks", type_ = "string", json_path = ".spec.runbooks[*].name"),
+    printcolumn(name = "Used/h", type_ = "integer", json_path = ".status.usedLastHour"),
+    printcolumn(name = "Paused", type_ = "boolean", json_path = ".status.paused"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(self.autonomy != 'Auto' && !self.runbooks.exists(r, has(r.autonomy) && r.autonomy == 'Auto')) || has(self.limits)")
+    .message("autonomy Auto needs limits"))]
+pub struct RemediationPolicySpec {
+    /// Services that the policy is for, by the labels of their MonitoredService. Without it: every service here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_selector: Option<LabelSelector>,
+    /// Runbooks that may be used; the first that fits is chosen.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub runbooks: Vec<PolicyRunbook>,
+    /// Observe, Suggest, Approve or Auto. A ClusterGuardrail may lower it; without one it is at most Suggest.
+    #[serde(default)]
+    pub autonomy: Autonomy,
+    /// How sure the diagnosis must be.
+    #[serde(default)]
+    pub require: Require,
+    /// How much may be done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<PolicyLimits>,
+    /// How approvals work.
+    #[serde(default)]
+    pub approvals: ApprovalRule,
+    /// Do nothing under this policy while true.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// A runbook that a policy allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyRunbook {
+    /// Name of the Runbook in the same namespace.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Autonomy for this runbook instead of the policy's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autonomy: Option<Autonomy>,
+}
+
+/// How sure a diagnosis must be before anything is planned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("double(self.minConfidence) >= 0.0 && double(self.minConfidence) <= 1.0 && double(self.minMargin) >= 0.0 && double(self.minMargin) <= 1.0")
+    .message("minConfidence and minMargin must be between 0 and 1"))]
+pub struct Require {
+    /// Least confidence of the cause, between 0 and 1, a decimal string.
+    #[serde(default = "four_fifths")]
+    pub min_confidence: Decimal,
+    /// Least distance to the next cause, between 0 and 1, a decimal string.
+    #[serde(default = "one_fifth")]
+    pub min_margin: Decimal,
+}
+
+impl Default for Require {
+    fn default() -> Self {
+        Self { min_confidence: four_fifths(), min_margin: one_fifth() }
+    }
+}
+
+fn four_fifths() -> Decimal {
+    Decimal::from_f64(0.8, 1)
+}
+fn one_fifth() -> Decimal {
+    Decimal::from_f64(0.2, 1)
+}
+
+/// How much may be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyLimits {
+    /// Remediations that change something, in any hour.
+    #[serde(default = "six")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub actions_per_hour: i32,
+    /// Remediations that run at the same time.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 100))]
+    pub concurrent: i32,
+    /// Remediations for one incident; then people take over.
+    #[serde(default = "two")]
+    #[schemars(range(min = 1, max = 20))]
+    pub attempts_per_incident: i32,
+    /// Rest of a target after a remediation.
+    #[serde(default = "quarter")]
+    pub cooldown: DurationText,
+    /// Share of a service's workloads that may be touched at once, in percent.
+    #[serde(default = "quarter_percent")]
+    #[schemars(range(min = 1, max = 100))]
+    pub max_targets_percent: i32,
+    /// Share of a workload's replicas that must stay available, in percent.
+    #[serde(default = "seventy")]
+    #[schemars(range(min = 0, max = 100))]
+    pub keep_available_percent: i32,
+}
+
+impl Default for PolicyLimits {
+    fn default() -> Self {
+        Self {
+            actions_per_hour: 6,
+            concurrent: 1,
+            attempts_per_incident: 2,
+            cooldown: quarter(),
+            max_targets_percent: 25,
+            keep_available_percent: 70,
+        }
+    }
+}
+
+fn six() -> i32 {
+    6
+}
+fn one() -> i32 {
+    1
+}
+fn two() -> i32 {
+    2
+}
+fn quarter_percent() -> i32 {
+    25
+}
+fn seventy() -> i32 {
+    70
+}
+fn quarter() -> DurationText {
+    DurationText::from_secs(900)
+}
+
+/// How approvals work. Who may approve is RBAC: the verb `approve` on remediations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalRule {
+    /// People who must agree.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 5))]
+    pub count: i32,
+    /// How long a plan waits for them, and how long an Approval holds.
+    #[serde(default = "quarter")]
+    pub expire_after: DurationText,
+}
+
+impl Default for ApprovalRule {
+    fn default() -> Self {
+        Self { count: 1, expire_after: quarter() }
+    }
+}
+
+/// What the operator knows of the policy.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RemediationPolicyStatus {
+    /// Generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// What the guardrails leave of the autonomy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_autonomy: Option<Autonomy>,
+    /// Remediations of the last hour that changed something.
+    #[serde(default)]
+    pub used_last_hour: i32,
+    /// Whether a Pause holds here.
+    #[serde(default)]
+    pub paused: bool,
+    /// Ready, GuardrailCompliant, BudgetAvailable, PermissionsSufficient.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+}
+
+impl RemediationPolicySpec {
+    /// References to the runbooks, in order of preference.
+    pub fn runbook_refs(&self) -> impl Iterator<Item = LocalRef> + '_ {
+        self.runbooks.iter().map(|runbook| LocalRef { name: runbook.name.clone() })
+    }
+}
