@@ -23,7 +23,7 @@ pub struct CallWebhook {
     pub signing_secret_ref: Option<SecretKeyRef>,
     /// Fixed fields of the JSON body; the target and the run are added. At most 32.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(length(max = 32), extend("maxProperties" = 32))]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = {"type": "string", "maxLength": 1024}))]
     pub body: BTreeMap<String, String>,
 }
 

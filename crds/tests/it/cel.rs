@@ -1,0 +1,159 @@
+//! For every CEL rule something that it accepts and something that it refuses.
+
+use serde_json::{Value, json};
+
+use crate::examples::{check, example};
+
+/// The example of a page with changes: a value to set, or null to take the field away.
+fn changed(page: &str, changes: &[(&str, Value)]) -> Value {
+    let mut object = example(page);
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        let parent = object.pointer_mut(parent).unwrap_or_else(|| panic!("{page}: no {parent}"));
+        match parent {
+            Value::Array(items) => items[key.parse::<usize>().unwrap()] = value.clone(),
+            Value::Object(map) if value.is_null() => {
+                map.remove(key);
+            }
+            Value::Object(map) => {
+                map.insert(key.to_owned(), value.clone());
+            }
+            _ => panic!("{page}: {pointer}"),
+        }
+    }
+    object
+}
+
+#[track_caller]
+fn accepts(page: &str, changes: &[(&str, Value)]) {
+    assert_eq!(check(&changed(page, changes), None), Ok(()));
+}
+
+#[track_caller]
+fn refuses(page: &str, changes: &[(&str, Value)], message: &str) {
+    let error = check(&changed(page, changes), None).expect_err("was accepted");
+    assert!(error.contains(message), "{error}");
+}
+
+const UNION: &str = "exactly the member named by type must be set";
+
+#[test]
+fn unions_hold_exactly_the_member_named_by_type() {
+    let auth = json!({"auth": {"tokenSecretRef": {"name": "a", "key": "b"}}});
+    refuses("log-source.md", &[("/spec/otlp", Value::Null)], UNION);
+    refuses("log-source.md", &[("/spec/fluentBit", auth.clone())], UNION);
+    refuses("log-source.md", &[("/spec/type", json!("FluentBit"))], UNION);
+    accepts("log-source.md", &[("/spec/type", json!("FluentBit")), ("/spec/otlp", Value::Null), ("/spec/fluentBit", auth)]);
+    refuses("log-source.md", &[("/spec/steps/0/drop", json!({}))], UNION);
+    refuses("log-source.md", &[("/spec/steps/1/drop", Value::Null)], UNION);
+    refuses("baseline.md", &[("/spec/series/type", json!("Metric"))], UNION);
+    refuses("baseline.md", &[("/spec/series/metric", json!({"name": "x"}))], UNION);
+    refuses("slo.md", &[("/spec/indicator/type", json!("Threshold"))], UNION);
+    refuses("slo.md", &[("/spec/indicator/ratio/total", json!({"type": "Logs", "signal": "Traffic"}))], UNION);
+    refuses("notification-target.md", &[("/spec/type", json!("Webhook"))], UNION);
+    refuses("runbook.md", &[("/spec/steps/0/scale", json!({"factor": "2", "max": 4}))], UNION);
+    refuses("runbook.md", &[("/spec/steps/0/setHPABounds", Value::Null)], UNION);
+    refuses("remediation.md", &[("/spec/mutations/0/type", json!("Scale"))], UNION);
+    refuses("remediation.md", &[("/spec/inverse/type", json!("NotNeeded"))], UNION);
+}
+
+#[test]
+fn unknown_words_are_refused() {
+    refuses("runbook.md", &[("/spec/steps/0/type", json!("RunShell"))], "unknown variant");
+    refuses("runbook.md", &[("/spec/appliesTo/causes", json!(["Badrelease"]))], "unknown variant");
+    refuses("slo.md", &[("/spec/target", json!("almost always"))], "not a decimal number");
+    refuses("baseline.md", &[("/spec/window/size", json!("5 minutes"))], "not a duration");
+}
+
+#[test]
+fn specs_of_plans_and_decisions_never_change() {
+    for (page, pointer) in [("remediation.md", "/spec/summary"), ("approval.md", "/spec/comment")] {
+        let old = example(page);
+        assert_eq!(check(&old, Some(&old)), Ok(()));
+        let error = check(&changed(page, &[(pointer, json!("another"))]), Some(&old)).unwrap_err();
+        assert!(error.contains("can't change"), "{error}");
+    }
+    let old = example("incident.md");
+    let acknowledged = changed("incident.md", &[("/spec/acknowledge", json!({"by": "ben"}))]);
+    assert_eq!(check(&acknowledged, Some(&old)), Ok(()));
+    let moved = changed("incident.md", &[("/spec/openedFor", json!({"service": "cart"}))]);
+    assert!(check(&moved, Some(&old)).unwrap_err().contains("can't change"));
+}
+
+#[test]
+fn baselines_fit_their_windows() {
+    let window = |size, violating| json!({"size": size, "resolution": "1m", "violating": violating});
+    accepts("baseline.md", &[("/spec/window", window("5m", 5))]);
+    refuses("baseline.md", &[("/spec/window", window("5m", 6))], "do not fit");
+    refuses("baseline.md", &[("/spec/model", json!({"type": "Static"}))], "needs upper or lower");
+    accepts("baseline.md", &[("/spec/model", json!({"type": "Static", "lower": "1"}))]);
+    refuses("baseline.md", &[("/spec/model", json!({"type": "Static", "lower": "5", "upper": "5"}))], "below upper");
+    refuses("baseline.md", &[("/spec/forecast/raiseIf/leadTime", json!("2h"))], "shorter than");
+    refuses("baseline.md", &[("/spec/forecast/raiseIf/below", json!("1"))], "exactly one of above and below");
+    refuses("baseline.md", &[("/spec/forecast/raiseIf/probability", json!("1"))], "between 0 and 1");
+}
+
+#[test]
+fn objectives_make_sense() {
+    for target in ["0", "100", "-1", "150"] {
+        refuses("slo.md", &[("/spec/target", json!(target))], "between 0 and 100");
+    }
+    accepts("slo.md", &[("/spec/target", json!("99.999"))]);
+    refuses("slo.md", &[("/spec/indicator/ratio/good", json!({"type": "Metric", "metric": {"name": "ok"}}))], "good and bad");
+    refuses("slo.md", &[("/spec/timeslices", json!({"size": "1m", "target": "95"}))], "belongs to budgeting");
+    refuses("slo.md", &[("/spec/budgeting", json!("Timeslices"))], "belongs to budgeting");
+    let burn = |long: &str, short: &str, rate: &str| json!({"rate": rate, "long": long, "short": short});
+    refuses("slo.md", &[("/spec/burn/0", burn("5m", "1h", "14.4"))], "longer than short");
+    refuses("slo.md", &[("/spec/burn/0", burn("1h", "1h", "14.4"))], "longer than short");
+    refuses("slo.md", &[("/spec/burn/0", burn("3d", "6h", "1"))], "longer than short");
+    refuses("slo.md", &[("/spec/burn/0", burn("1h", "5m", "0"))], "above 0");
+}
+
+#[test]
+fn runbooks_can_be_taken_back_or_say_so() {
+    let step = json!({"name": "raise", "type": "RolloutRestart", "rolloutRestart": {}});
+    refuses("runbook.md", &[("/spec/steps", json!([step, step]))], "unique");
+    refuses("runbook.md", &[("/spec/rollback", json!("None"))], "risk Medium or High");
+    accepts("runbook.md", &[("/spec/rollback", json!("None")), ("/spec/risk", json!("Medium"))]);
+    let call = json!([{"name": "call", "type": "CallWebhook", "callWebhook": {"urlSecretRef": {"name": "a", "key": "b"}}}]);
+    refuses("runbook.md", &[("/spec/steps", call.clone())], "can't be taken back");
+    accepts("runbook.md", &[("/spec/steps", call), ("/spec/rollback", json!("None")), ("/spec/risk", json!("High"))]);
+    refuses("runbook.md", &[("/spec/verify/within", json!("1m"))], "not be shorter");
+    refuses("runbook.md", &[("/spec/verify/hold", json!("0s"))], "not be shorter");
+    refuses("runbook.md", &[("/spec/verify/within", json!("1d"))], "not be shorter");
+}
+
+#[test]
+fn auto_needs_limits() {
+    let page = "remediation-policy.md";
+    refuses(page, &[("/spec/limits", Value::Null)], "Auto needs limits");
+    let manual = json!([{"name": "rollback-release"}]);
+    accepts(page, &[("/spec/limits", Value::Null), ("/spec/runbooks", manual.clone())]);
+    refuses(page, &[("/spec/limits", Value::Null), ("/spec/runbooks", manual), ("/spec/autonomy", json!("Auto"))], "Auto needs limits");
+    refuses(page, &[("/spec/require/minConfidence", json!("1.2"))], "between 0 and 1");
+}
+
+#[test]
+fn credentials_stay_in_secrets() {
+    let webhook = |url: &str| json!({"url": url});
+    let to = |url: &str| [("/spec/type", json!("Webhook")), ("/spec/slack", Value::Null), ("/spec/webhook", webhook(url))];
+    accepts("notification-target.md", &to("https://itsm.example.com/hooks/a"));
+    for url in ["https://user:pass@example.com/", "https://example.com/?token=x", "ftp://example.com", "example.com", "https://"] {
+        refuses("notification-target.md", &to(url), "without credentials");
+    }
+    refuses("notification-target.md", &[("/spec/slack/webhookSecretRef", json!({"name": "a", "key": "b"}))], "exactly one of");
+    refuses("notification-target.md", &[("/spec/slack/channel", Value::Null)], "needs a channel");
+    refuses("notification-target.md", &[("/spec/slack/apiUrl", json!("https://a:b@example.com"))], "without credentials");
+    accepts("notification-target.md", &[("/spec/slack/apiUrl", json!("http://127.0.0.1:9999/api"))]);
+}
+
+#[test]
+fn small_rules() {
+    refuses("monitored-service.md", &[("/spec/dependencies/0/external", json!("s3"))], "exactly one of");
+    refuses("monitored-service.md", &[("/spec/dependencies/0", json!({"criticality": "Soft"}))], "exactly one of");
+    refuses("approval.md", &[("/spec/dryRunDigest", Value::Null)], "needs dryRunDigest");
+    accepts("approval.md", &[("/spec/dryRunDigest", Value::Null), ("/spec/decision", json!("Reject"))]);
+    refuses("remediation.md", &[("/spec/targets/0/uid", json!("another"))], "one of the targets");
+    refuses("remediation.md", &[("/spec/inverse", json!({"type": "Mutations"}))], "named by type");
+    accepts("remediation.md", &[("/spec/inverse", json!({"type": "NotNeeded"}))]);
+}
