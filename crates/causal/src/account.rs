@@ -1,31 +1,37 @@
-//! Conservation of symptom: a node's excess, minus what its callees hand up, is its own share.
+//! Conservation of symptom: what a node has in excess, less what its callees hand up to it, is its own share.
 //!
 //! Excess latency or failures are expressed per request of the symptom's entity (excess times the node's calls). What a
-//! callee has in excess is split among its callers by their volume. Deep, rare or noisy nodes get little, and a front end
-//! that only waits gets nothing.
+//! callee has in excess is split among its callers by their volume. The excess of the symptom then flows down the calls:
+//! each node keeps what its callees do not explain. Deep, rare or noisy nodes get little, a front end that only waits gets
+//! nothing, and a node whose callers show nothing gets nothing either.
 
 use crate::case::Case;
 use crate::facts::Facts;
 use crate::graph::Graph;
 use crate::signal::{Class, Golden};
-use crate::stats::correlation;
 
 /// Nodes without telemetry are passed through at most this deep.
 const PASS_THROUGH: usize = 3;
+/// The flow is followed this many calls down; longer paths and cycles keep what is left.
+const DEPTH: usize = 12;
+/// An excess below this part of the symptom's usual value is no matter.
+const MATERIAL: f64 = 0.08;
 
 /// The account of one signal.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Account {
-    /// Own share of the excess at the target (or of the largest excess where the target shows none), 0 to 1.
+    /// Own share of the symptom's excess, 0 to 1.
     pub share: Vec<f64>,
     /// Excess of each node, in request-seconds or failed requests.
     pub total: Vec<f64>,
-    /// Part of `total` that its callees explain.
-    pub handed_up: Vec<f64>,
-    /// Clarity of the excess, 0 to 1.
-    pub clarity: Vec<f64>,
-    /// The node that this one only mirrors from its caller's side.
-    pub mirrors: Vec<Option<usize>>,
+    /// What each node is handed by which callee, in the same unit.
+    pub handed: Vec<Vec<(usize, f64)>>,
+    /// Whether the symptom's entity shows an excess itself, 0 to 1.
+    pub clarity_at_target: f64,
+    known: Vec<bool>,
+    mirror: Vec<bool>,
+    /// How far each excess stands out by itself, 0 to 1.
+    distinct: Vec<f64>,
 }
 
 pub(crate) fn account(case: &Case, graph: &Graph, facts: &Facts, golden: Golden) -> Account {
@@ -34,51 +40,59 @@ pub(crate) fn account(case: &Case, graph: &Graph, facts: &Facts, golden: Golden)
     let mut out = Account {
         share: vec![0.0; n],
         total: vec![0.0; n],
-        handed_up: vec![0.0; n],
-        clarity: vec![0.0; n],
-        mirrors: mirrors(case, graph, facts),
+        handed: vec![Vec::new(); n],
+        clarity_at_target: 0.0,
+        known: vec![false; n],
+        mirror: vec![false; n],
+        distinct: vec![0.0; n],
     };
-    let mut known = vec![false; n];
+    let excess: Vec<Option<(f64, f64)>> = (0..n).map(|i| excess(case, facts, golden, i)).collect();
+    // The clearer the symptom, the clearer its cause must be.
+    let wanted = excess[graph.target].map_or(1.0, |(_, z)| z).clamp(0.8, 4.0);
     for node in 0..n {
-        let excess = match golden {
-            Golden::Errors => facts.errors(case, node).map(|(usual, now, z, _)| (now - usual, z)),
-            _ => facts
-                .of_class(case, node, Class::Latency)
-                .map(|f| (f.score.observed - f.score.normal, f.score.z)),
-        };
-        if let Some((excess, z)) = excess {
-            known[node] = true;
-            out.clarity[node] = ((z - 1.5) / 2.5).clamp(0.0, 1.0);
-            out.total[node] = excess.max(0.0) * volume[node] * out.clarity[node];
+        if let Some((amount, z)) = excess[node] {
+            out.known[node] = true;
+            let clarity = ((z - 0.3) / (0.6 * wanted)).clamp(0.0, 1.0);
+            out.distinct[node] = ((z - 1.5) / 2.5).clamp(0.0, 1.0);
+            out.total[node] = amount.max(0.0) * volume[node] * clarity;
         }
     }
+    out.clarity_at_target = excess[graph.target].map_or(0.0, |(_, z)| ((z - 1.0) / 2.0).clamp(0.0, 1.0));
+    find_mirrors(graph, &mut out);
     for node in 0..n {
-        out.handed_up[node] = handed_up(graph, &out, &known, &volume, node);
+        out.handed[node] = handed_up(graph, &out, &volume, node);
     }
-    let largest = (0..n).filter(|i| graph.reachable(*i)).map(|i| out.total[i]).fold(0.0, f64::max);
-    let at_target = out.total[graph.target];
-    // A late or averaged alarm shows less at the target than below it: the yardstick is at least a third of the largest.
-    let yardstick = at_target.max(largest / 3.0);
-    if yardstick > 0.0 {
-        for node in 0..n {
-            let own = (out.total[node] - out.handed_up[node]).max(0.0);
-            // What is handed up is an estimate: an own share counts when it is a good part of the node's excess.
-            let genuine = ((own / out.total[node].max(1e-12) - 0.1) / 0.4).clamp(0.0, 1.0);
-            out.share[node] = (own / yardstick).clamp(0.0, 1.0) * genuine;
-        }
-    }
-    for node in 0..n {
-        if let Some(real) = out.mirrors[node] {
-            // The caller's view of a callee adds nothing of its own.
-            let moved = std::mem::take(&mut out.share[node]);
-            if out.total[real] > 0.0 || !known[real] {
-                out.share[real] = out.share[real].max(moved.min(1.0) * 0.9);
-            } else {
-                out.share[node] = moved * 0.5;
-            }
-        }
-    }
+    let least = least_matter(case, graph, facts, golden) * volume[graph.target];
+    shares(graph, &mut out, least);
     out
+}
+
+/// Excess per request and its deviation.
+fn excess(case: &Case, facts: &Facts, golden: Golden, node: usize) -> Option<(f64, f64)> {
+    if golden == Golden::Errors {
+        return facts.errors(case, node).map(|(excess, z, _)| (excess, z));
+    }
+    let fact = facts.of_class(case, node, Class::Latency)?;
+    let (mut amount, z) = (fact.score.excess, fact.score.z);
+    // What a node waits longer for its own calls is not its own, even where no callee shows it: a slow link.
+    let stat = &case.series[fact.series].stat;
+    let waits = facts.by_node[node]
+        .iter()
+        .find(|f| f.signal.class == Class::LatencyClient && &case.series[f.series].stat == stat && f.score.z > 1.5);
+    if let Some(wait) = waits.filter(|w| w.score.excess > 0.3 * amount) {
+        amount = (amount - wait.score.excess).max(0.15 * amount);
+    }
+    Some((amount, z))
+}
+
+/// Excess per request that is worth explaining.
+fn least_matter(case: &Case, graph: &Graph, facts: &Facts, golden: Golden) -> f64 {
+    match golden {
+        Golden::Errors => 0.002,
+        _ => facts
+            .of_class(case, graph.target, Class::Latency)
+            .map_or(0.0, |f| MATERIAL * f.score.normal.abs()),
+    }
 }
 
 fn volumes(case: &Case, graph: &Graph, facts: &Facts) -> Vec<f64> {
@@ -90,52 +104,95 @@ fn volumes(case: &Case, graph: &Graph, facts: &Facts) -> Vec<f64> {
     raw.into_iter().map(|v| v.unwrap_or(fallback).max(0.0)).collect()
 }
 
+/// A leaf with a single caller is what that caller sees of an endpoint. Where a sibling with callees of its own shows an
+/// excess in the same signal, the leaf is that sibling seen from outside (a load balancer, a remote address): counting both
+/// would explain the caller's excess twice.
+fn find_mirrors(graph: &Graph, out: &mut Account) {
+    for leaf in 0..graph.nodes.len() {
+        if out.total[leaf] <= 0.0 || !graph.callees[leaf].is_empty() || !graph.hosts[leaf].is_empty() {
+            continue;
+        }
+        let [caller] = graph.callers[leaf].as_slice() else { continue };
+        out.mirror[leaf] = graph.callees[*caller]
+            .iter()
+            .any(|s| !graph.callees[*s].is_empty() && out.total[*s] > 0.15 * out.total[leaf]);
+    }
+}
+
 /// Excess that the callees of `node` pass on to it.
-fn handed_up(graph: &Graph, account: &Account, known: &[bool], volume: &[f64], node: usize) -> f64 {
-    let mut sum = 0.0;
+fn handed_up(graph: &Graph, account: &Account, volume: &[f64], node: usize) -> Vec<(usize, f64)> {
+    let mut out = Vec::new();
     let mut seen = vec![node];
     let mut level: Vec<(usize, usize, usize)> = graph.callees[node].iter().map(|c| (*c, node, 0)).collect();
     while let Some((callee, via, depth)) = level.pop() {
-        if seen.contains(&callee) {
+        if seen.contains(&callee) || account.mirror[callee] {
             continue;
         }
         seen.push(callee);
-        if account.mirrors[callee].is_some_and(|real| graph.callees[node].contains(&real)) {
-            continue;
-        }
-        if !known[callee] && depth < PASS_THROUGH {
+        if !account.known[callee] && depth < PASS_THROUGH {
             level.extend(graph.callees[callee].iter().map(|c| (*c, callee, depth + 1)));
             continue;
         }
         let callers = &graph.callers[callee];
         let all: f64 = callers.iter().map(|c| volume[*c]).sum();
         let part = if callers.len() <= 1 || all <= 0.0 { 1.0 } else { volume[via] / all };
-        sum += account.total[callee] * part;
+        let amount = account.total[callee] * part;
+        if amount > 0.0 {
+            out.push((callee, amount));
+        }
     }
-    sum
+    out.sort_by_key(|(callee, _)| *callee);
+    out
 }
 
-/// Leaves that show the same flow as a sibling which has a life of its own: the same caller, and request counts that move
-/// together through the baseline. Such a leaf is the caller's view of the sibling (a load balancer, a remote endpoint).
-fn mirrors(case: &Case, graph: &Graph, facts: &Facts) -> Vec<Option<usize>> {
+/// Lets the symptom's excess flow down, and mixes in each node's own excess from below for where edges are missing.
+fn shares(graph: &Graph, out: &mut Account, least: f64) {
     let n = graph.nodes.len();
-    let mut out = vec![None; n];
-    for leaf in 0..n {
-        if !graph.callees[leaf].is_empty() || !graph.hosts[leaf].is_empty() {
-            continue;
+    let explained = |node: usize| {
+        let handed: f64 = out.handed[node].iter().map(|(_, a)| a).sum();
+        if out.total[node] <= 0.0 {
+            // Nothing in excess here, yet below: a mean hides what a part of the requests suffers.
+            return (if handed > 0.0 { 1.0 } else { 0.0 }, handed);
         }
-        let [caller] = graph.callers[leaf].as_slice() else { continue };
-        let Some(flow) = facts.of_class(case, leaf, Class::Traffic) else { continue };
-        let mut best: Option<(f64, usize)> = None;
-        for sibling in graph.callees[*caller].iter().copied().filter(|s| *s != leaf && !graph.callees[*s].is_empty()) {
-            let Some(other) = facts.of_class(case, sibling, Class::Traffic) else { continue };
-            let (a, b) = (&case.series[flow.series].baseline, &case.series[other.series].baseline);
-            let r = correlation(a, b, 30).unwrap_or(0.0);
-            if r > 0.5 && best.is_none_or(|(top, _)| r > top) {
-                best = Some((r, sibling));
+        ((handed / out.total[node]).min(1.0), handed)
+    };
+    let mut flow = vec![0.0; n];
+    let mut own = vec![0.0; n];
+    flow[graph.target] = 1.0;
+    for _ in 0..DEPTH {
+        let mut next = vec![0.0; n];
+        for node in 0..n {
+            if flow[node] <= 1e-6 {
+                continue;
+            }
+            let (part, handed) = explained(node);
+            own[node] += flow[node] * (1.0 - part);
+            for (callee, amount) in &out.handed[node] {
+                next[*callee] += flow[node] * part * amount / handed.max(1e-12);
             }
         }
-        out[leaf] = best.map(|(_, sibling)| sibling);
+        flow = next;
     }
-    out
+    let largest = (0..n).filter(|i| graph.reachable(*i)).map(|i| out.total[i]).fold(0.0, f64::max);
+    let yardstick = out.total[graph.target].max(largest / 3.0).max(least);
+    if yardstick <= 0.0 || largest <= 0.0 {
+        return;
+    }
+    // An excess too small to matter to the symptom explains nothing.
+    let matter = (largest / least.max(1e-12)).clamp(0.0, 1.0);
+    for node in 0..n {
+        let handed: f64 = out.handed[node].iter().map(|(_, a)| a).sum();
+        let below = ((out.total[node] - handed).max(0.0) / yardstick).clamp(0.0, 1.0);
+        let mut share = 0.65 * own[node] * matter + 0.35 * below * out.distinct[node];
+        if node == graph.target {
+            // What nothing below explains stays at the symptom: it says where the trouble shows, not where it is.
+            share *= 0.2;
+        }
+        if out.mirror[node] {
+            share *= 0.3;
+        }
+        // A symptom that hardly shows in this signal does not speak for its causes either.
+        share *= 0.5 + 0.5 * out.clarity_at_target;
+        out.share[node] = if out.total[node] > 0.0 { share } else { 0.0 };
+    }
 }

@@ -2,9 +2,8 @@
 
 use crate::case::Case;
 use crate::graph::Graph;
-use crate::signal::{Class, Golden, Signal, classify};
-use crate::stats::{mean, median};
-use crate::window::{Score, Window, directed, score};
+use crate::signal::{Class, Signal, classify};
+use crate::window::{Score, Window, score};
 
 /// One scored series.
 #[derive(Clone, Debug)]
@@ -66,51 +65,17 @@ impl Facts {
         Some(fact.score.mean).filter(|v| v.is_finite())
     }
 
-    /// How far traffic fell, as a deviation (positive: fell), with usual and present mean.
-    pub(crate) fn traffic_drop(&self, case: &Case, node: usize) -> Option<(f64, f64, f64)> {
-        let fact = self.of_class(case, node, Class::Traffic)?;
-        let down = directed(&case.series[fact.series], &fact.signal, &self.window, -1.0)?;
-        Some((down.z, down.normal, down.observed))
-    }
-
-    /// Usual share of failed requests and the share now, both 0 to 1, with the deviation.
-    pub(crate) fn errors(&self, case: &Case, node: usize) -> Option<(f64, f64, f64, &Fact)> {
-        let scale = |f: &Fact| if f.signal.unit == "pct" { 100.0 } else { 1.0 };
-        let success = self.of_class(case, node, Class::Success).map(|f| {
-            let s = scale(f);
-            (1.0 - f.score.normal / s, 1.0 - f.score.observed / s, f.score.z, f)
-        });
-        let errors = self.of_class(case, node, Class::Errors).map(|f| {
-            let per = match f.signal.unit {
-                "count" => self.traffic(case, node).unwrap_or(1.0).max(1.0),
-                _ => scale(f),
-            };
-            (f.score.normal / per, f.score.observed / per, f.score.z, f)
-        });
-        let worse = |a: &(f64, f64, f64, &Fact), b: &(f64, f64, f64, &Fact)| a.2.total_cmp(&b.2);
-        success
+    /// Excess share of failed requests (0 to 1) and its deviation, with the fact it comes from.
+    pub(crate) fn errors(&self, case: &Case, node: usize) -> Option<(f64, f64, &Fact)> {
+        let scale = |f: &Fact| match f.signal.unit {
+            "pct" => 100.0,
+            "count" => self.traffic(case, node).unwrap_or(1.0).max(1.0),
+            _ => 1.0,
+        };
+        [Class::Success, Class::Errors]
             .into_iter()
-            .chain(errors)
-            .max_by(worse)
-            .map(|(a, b, z, f)| (a.clamp(0.0, 1.0), b.clamp(0.0, 1.0), z, f))
-    }
-
-    /// Largest deviation of the symptom's golden signal at a node.
-    pub(crate) fn golden_z(&self, node: usize, golden: Golden) -> f64 {
-        self.by_node[node]
-            .iter()
-            .filter(|f| f.signal.class.golden() == golden)
-            .map(|f| f.score.z.abs())
-            .fold(0.0, f64::max)
-    }
-
-    /// Usual traffic of a node from its baseline; `None` without.
-    pub(crate) fn usual_traffic(&self, case: &Case, node: usize) -> Option<f64> {
-        let fact = self.of_class(case, node, Class::Traffic)?;
-        let usual = median(case.series[fact.series].baseline.iter().copied());
-        if usual.is_finite() {
-            return Some(usual);
-        }
-        Some(mean(case.series[fact.series].values.iter().copied())).filter(|v| v.is_finite())
+            .filter_map(|class| self.of_class(case, node, class))
+            .map(|f| ((f.score.excess / scale(f)).clamp(0.0, 1.0), f.score.z, f))
+            .max_by(|a, b| a.1.total_cmp(&b.1))
     }
 }

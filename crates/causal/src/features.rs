@@ -95,10 +95,12 @@ impl<'a> View<'a> {
         let behaviour = self.behaviour();
         let link = self.links();
         let silence = self.silence();
+        let symptom = crate::signal::classify(&self.case.symptom.metric, &self.case.symptom.stat);
+        let errors_first = symptom.class.golden() == Golden::Errors;
         for node in 0..self.graph.nodes.len() {
             let mut f = [0.0; TERMS];
-            f[LATENCY] = self.latency.share[node];
-            f[ERRORS] = self.errors.share[node];
+            f[LATENCY] = self.latency.share[node] * if errors_first { 0.3 } else { 1.0 };
+            f[ERRORS] = self.errors.share[node] * if errors_first { 1.0 } else { 0.3 };
             f[SATURATION] = self.saturation(node).map_or(0.0, |(v, _)| v);
             f[TIME] = time[node];
             f[BEHAVIOUR] = behaviour[node];
@@ -181,14 +183,15 @@ impl<'a> View<'a> {
         best
     }
 
-    /// Share of the extra time that a node's own operations and the links to it explain.
+    /// Share of the extra time that a node's own operations and the links to it explain. The extra time must matter next
+    /// to what requests take anyway.
     fn time_shares(&self) -> Vec<f64> {
         let n = self.graph.nodes.len();
-        let mut own = vec![0.0; n];
+        let mut out = vec![0.0; n];
         let mut total = 0.0;
         for slow in &self.time.own {
             if let Some(node) = self.graph.at(slow.from) {
-                own[node] += slow.excess_us;
+                out[node] += slow.excess_us;
                 total += slow.excess_us;
             }
         }
@@ -199,30 +202,18 @@ impl<'a> View<'a> {
             .filter_map(|s| Some((self.graph.at(s.from)?, self.graph.at(s.to)?, s)))
             .collect();
         total += links.iter().map(|(_, _, s)| s.excess_us).sum::<f64>();
-        if total <= 0.0 {
-            return own;
+        let yardstick = total.max(0.25 * self.time.request_us);
+        if yardstick <= 0.0 {
+            return vec![0.0; n];
         }
         for node in 0..n {
-            let (mut lit, mut all, mut excess) = (0.0, 0.0, 0.0);
-            for (from, to, slow) in links.iter().filter(|(a, b, _)| *a == node || *b == node) {
-                // The callee's links count more: a slow answer is its own, a slow request may be anyone's.
-                let side = if *to == node { 1.0 } else { 0.7 };
-                let _ = from;
-                let weight = (slow.count as f64).min(5.0) * side;
-                all += weight;
-                if slow.excess_us > 0.1 * slow.count as f64 * slow.normal_us.max(1000.0) {
-                    lit += weight;
-                    excess += slow.excess_us;
-                }
-            }
-            if all > 0.0 {
-                own[node] += excess * lit / all;
-            }
+            let (incoming, lit_in) = lit(links.iter().filter(|l| l.1 == node).map(|l| l.2));
+            let (outgoing, lit_out) = lit(links.iter().filter(|l| l.0 == node).map(|l| l.2));
+            // A slow answer is the callee's first. A caller is to blame for the links out of it when all of them are slow,
+            // and more so when the links into it are slow as well.
+            out[node] += incoming * lit_in + 0.6 * outgoing * lit_out * (0.4 + 0.6 * lit_in);
         }
-        // Below a millisecond a span there is nothing to explain.
-        let spans = self.case.spans.len().max(1) as f64;
-        let enough = (total / spans / 300.0).clamp(0.0, 1.0);
-        own.iter().map(|v| v / total * enough).collect()
+        out.iter().map(|v| v / yardstick).collect()
     }
 
     /// Changed habits of a node's operations, less what a callee's changed habits explain.
@@ -231,7 +222,7 @@ impl<'a> View<'a> {
         let raw: Vec<f64> = (0..n)
             .map(|node| {
                 let z = self.shifts_of[node].first().map_or(0.0, |at| self.shifts[*at].z);
-                ((z - 2.5) / 6.0).clamp(0.0, 1.5)
+                ((z - 1.2) / 3.0).clamp(0.0, 1.3)
             })
             .collect();
         (0..n)
@@ -298,7 +289,9 @@ impl<'a> View<'a> {
                     return 0.0;
                 }
                 let silent = below.iter().map(|c| quiet[*c]).sum::<f64>() / below.len() as f64;
-                (silent * (1.0 - quiet[node])).clamp(0.0, 1.0)
+                // The symptom's own entity shows the silence of everything below it.
+                let own = if node == self.graph.target { 0.5 } else { 1.0 };
+                (silent * (1.0 - quiet[node]) * own).clamp(0.0, 1.0)
             })
             .collect()
     }
@@ -318,4 +311,18 @@ impl<'a> View<'a> {
         }
         drops.iter().sum::<f64>() / drops.len() as f64
     }
+}
+
+/// Extra time on the slow ones of some links, and the share of the links that are slow.
+fn lit<'s>(links: impl Iterator<Item = &'s Slow>) -> (f64, f64) {
+    let (mut slow, mut all, mut excess) = (0.0, 0.0, 0.0);
+    for link in links {
+        let weight = (link.count as f64).min(5.0);
+        all += weight;
+        if link.excess_us > 0.2 * link.count as f64 * link.normal_us.max(1000.0) {
+            slow += weight;
+            excess += link.excess_us;
+        }
+    }
+    if all > 0.0 { (excess, slow / all) } else { (0.0, 0.0) }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ahash::AHashMap;
 
 use crate::case::{Span, SpanKind, Sym};
-use crate::stats::{mean, median, quantile, sorted};
+use crate::stats::{mean, quantile, sorted};
 
 /// Spans with their parents resolved.
 pub(crate) struct Tree<'a> {
@@ -58,26 +58,24 @@ impl<'a> Tree<'a> {
         let span = &self.spans[at];
         let (begin, end) = (span.start_us, span.start_us + span.duration_us);
         let mut covered: Vec<(i64, i64)> = Vec::new();
-        let mut add = |other: &Span, inside_only: bool| {
-            let (a, b) = (other.start_us, other.start_us + other.duration_us);
-            let inside = a >= begin && b <= end + 500 && b - a < end - begin;
-            if b > begin && a < end && (inside || !inside_only) {
-                covered.push((a.max(begin), b.min(end)));
-            }
-        };
         for child in &self.children[at] {
-            add(&self.spans[*child as usize], false);
+            let other = &self.spans[*child as usize];
+            covered.push((other.start_us.max(begin), (other.start_us + other.duration_us).min(end)));
         }
         if let Some(up) = self.parent[at] {
             for sibling in self.children[up as usize].iter().filter(|s| **s as usize != at) {
-                add(&self.spans[*sibling as usize], true);
+                let other = &self.spans[*sibling as usize];
+                let (a, b) = (other.start_us.max(begin), (other.start_us + other.duration_us).min(end));
+                if (b - a) * 10 >= other.duration_us * 8 && b > a {
+                    covered.push((a, b));
+                }
             }
         }
         covered.sort_unstable();
         let (mut busy, mut until) = (0, begin);
         for (a, b) in covered {
             let from = a.max(until);
-            if b > from {
+            if b > from && b > begin {
                 busy += b - from;
                 until = b;
             }
@@ -142,6 +140,8 @@ pub(crate) struct Slow {
 pub(crate) struct TimeShift {
     pub own: Vec<Slow>,
     pub links: Vec<Slow>,
+    /// Usual time of all requests of the incident, microseconds: the usual duration of each root operation times its count.
+    pub request_us: f64,
 }
 
 impl TimeShift {
@@ -152,6 +152,7 @@ impl TimeShift {
         Self {
             own: compare(own, &own_usual),
             links: compare(links, &links_usual),
+            request_us: usual_request_time(now, usual),
         }
     }
 }
@@ -185,13 +186,17 @@ fn compare(now: Times, usual: &Times) -> Vec<Slow> {
     out
 }
 
-/// Median duration of root spans, microseconds; NaN without spans.
-pub(crate) fn root_duration(tree: &Tree<'_>) -> f64 {
-    median(
-        tree.spans
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| tree.parent[*at].is_none())
-            .map(|(_, s)| s.duration_us as f64),
-    )
+fn usual_request_time(now: &Tree<'_>, usual: &Tree<'_>) -> f64 {
+    let durations = |tree: &Tree<'_>| {
+        let mut out: Vec<f64> = Vec::new();
+        for (at, span) in tree.spans.iter().enumerate() {
+            if tree.parent[at].is_none() {
+                out.push(span.duration_us as f64);
+            }
+        }
+        out
+    };
+    let (now, usual) = (durations(now), durations(usual));
+    let typical = mean(usual.iter().copied());
+    if typical.is_finite() { typical * now.len() as f64 } else { 0.0 }
 }

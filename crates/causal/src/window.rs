@@ -97,6 +97,8 @@ pub(crate) struct Score {
     pub begin: usize,
     /// Mean over all incident points.
     pub mean: f64,
+    /// Excess over what such windows show anyway, in the unit of the series and in the bad direction; at least 0.
+    pub excess: f64,
 }
 
 /// Scores one series. `None` without points in the incident.
@@ -160,6 +162,8 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
     let floor = signal.floor.max(0.03 * usual.abs().min(normal.abs()));
     let level_z = standardise(sign * observed, levels, floor);
     let step_z = standardise(sign * (observed - before), steps, floor);
+    let (level_scale, step_scale) = (level_z.map_or(floor, |l| l.1), step_z.map_or(floor, |s| s.1));
+    let (level_z, step_z) = (level_z.map(|l| l.0), step_z.map(|s| s.0));
     let z = match (level_z, step_z) {
         // What went from far below its usual level to its usual level changed, but did not leave what is normal.
         (Some(level), Some(step)) if matches!(signal.class, Class::Memory | Class::Disk) => step.min(level.max(0.8 * step)),
@@ -170,6 +174,12 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
         (None, None) if before.is_finite() => (sign * (observed - before) / floor.max(0.1 * before.abs())).clamp(-6.0, 6.0),
         (None, None) => return None,
     };
+    let gain = (sign * (observed - if normal.is_finite() { normal } else { observed })).max(0.0);
+    let excess = match (level_z, step_z) {
+        (Some(level), Some(step)) => (level * level_scale).min(step * step_scale).clamp(0.0, gain),
+        (Some(level), None) => (level * level_scale).max(0.0),
+        _ => gain,
+    };
     let at = worst_index(incident, sign) + split.incident_begin;
     Some(Score {
         z: z.clamp(-1000.0, 1000.0),
@@ -179,6 +189,7 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
         at,
         begin: split.incident_begin,
         mean: mean(incident.iter().copied()),
+        excess: if z > 0.0 { excess.max(0.2 * gain) } else { 0.0 },
     })
 }
 
@@ -190,14 +201,15 @@ fn median_small(values: &[f64]) -> f64 {
     }
 }
 
-fn standardise(value: f64, null: Vec<f64>, floor: f64) -> Option<f64> {
+/// Deviation from the values of normal windows, and the scale that it is measured in.
+fn standardise(value: f64, null: Vec<f64>, floor: f64) -> Option<(f64, f64)> {
     if null.len() < 8 || !value.is_finite() {
         return None;
     }
     let null = sorted(null);
     let center = quantile(&null, 0.5);
     let scale = (1.4826 * mad(&null, center)).max((quantile(&null, 0.97) - center) / 2.0).max(floor);
-    Some((value - center) / scale)
+    Some(((value - center) / scale, scale))
 }
 
 fn worst_index(values: &[f64], sign: f64) -> usize {
