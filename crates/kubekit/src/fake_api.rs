@@ -30,6 +30,8 @@ pub(crate) enum Fault {
     Hang,
 }
 
+type Hook = Box<dyn FnOnce(&FakeApi) + Send>;
+
 #[derive(Default)]
 struct State {
     version: u64,
@@ -39,7 +41,7 @@ struct State {
     writes: Vec<String>,
     fault: Fault,
     /// Runs once, before the next PUT is looked at.
-    before_put: Option<Box<dyn FnOnce(&FakeApi) + Send>>,
+    before_put: Option<Hook>,
 }
 
 struct Logged {
