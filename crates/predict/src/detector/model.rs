@@ -1,0 +1,368 @@
+//! The running model of a series: predict, judge, learn.
+
+use serde::{Deserialize, Serialize};
+
+use super::effect::{Effects, Influence};
+use super::expert::Expert;
+use super::scale::{HourFactors, Scale};
+use super::season::{Season, Slot};
+use super::tail::{MAX_SCORE, Tail};
+use super::transform::Transform;
+use super::window::{LONG, SHORT, Window};
+use super::{Verdict, evidence};
+use crate::config::{Config, ModelKind, Prior, SignalKind};
+
+const DAY: f64 = 86_400.0;
+/// Missing steps after which sums of a window start anew.
+const GAP: f64 = 3.5;
+/// Deviations that are judged on their own: one step, short window, long window.
+const CHANNELS: usize = 3;
+/// Bases: slow mean; day; day and week; smooth day and week.
+const BASES: usize = 4;
+/// Bins on either side that the smooth day averages.
+const REACH: usize = 3;
+
+/// What was predicted for a point before it was seen.
+#[derive(Clone, Copy)]
+struct Outlook {
+    slot: Slot,
+    bases: [f64; BASES],
+    /// The base that the windows are judged against.
+    base: usize,
+    expected: f64,
+    /// One-step scatter.
+    scatter: f64,
+    /// Factor of hour and event on every scatter.
+    factor: f64,
+    /// What an event adds, on the transformed scale.
+    lift: f64,
+    influence: Option<Influence>,
+}
+
+/// Learned state of one series.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Model {
+    kind: SignalKind,
+    transform: Transform,
+    step: i64,
+    last_t: i64,
+    seen: f64,
+    mean: f64,
+    level: f64,
+    low: f64,
+    high: f64,
+    weight: f64,
+    season: Season,
+    experts: [Expert; BASES],
+    hours: HourFactors,
+    scatter: [Scale; CHANNELS],
+    residual: Scale,
+    tails: [[Tail; 2]; CHANNELS],
+    window: Window,
+    told: [f32; 2],
+    run: i32,
+    zeros: u32,
+    outside: bool,
+    effects: Effects,
+}
+
+impl Model {
+    pub(super) fn new(kind: SignalKind, step: i64, level: f64, scale: f64) -> Self {
+        let transform = Transform::of(kind);
+        let scale = scale.max(transform.floor());
+        Self {
+            kind,
+            transform,
+            step,
+            last_t: i64::MIN,
+            seen: 0.0,
+            mean: level,
+            level: 0.0,
+            low: f64::INFINITY,
+            high: f64::NEG_INFINITY,
+            weight: 0.0,
+            season: Season::new(step),
+            experts: Default::default(),
+            hours: HourFactors::new(),
+            scatter: [Scale::new(scale), Scale::new(0.6 * scale), Scale::new(0.4 * scale)],
+            residual: Scale::new(scale),
+            tails: [[Tail::new(); 2]; CHANNELS],
+            window: Window::default(),
+            told: [0.0; 2],
+            run: 0,
+            zeros: 0,
+            outside: false,
+            effects: Effects::default(),
+        }
+    }
+
+    /// Ends the warm-up: nothing that it alerted on counts as told.
+    pub(super) fn settle(&mut self) {
+        self.told = [0.0; 2];
+        self.outside = false;
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.season.memory()
+    }
+
+    pub(super) fn typical(&self) -> Prior {
+        let level = self.transform.inverse(self.mean + self.level);
+        let scale = (self.transform.inverse(self.mean + self.level + self.scatter[0].get()) - level).abs();
+        Prior { level, scale }
+    }
+
+    /// Judges, then learns. `weight` is the number of events behind the value.
+    pub(super) fn observe(&mut self, config: &Config, t: i64, value: Option<f64>, weight: Option<f64>) -> Verdict {
+        let steps = if self.last_t == i64::MIN { 1.0 } else { ((t - self.last_t) as f64 / self.step as f64).max(0.0) };
+        let outlook = self.outlook(config, t, steps);
+        let mut verdict = self.band(&outlook);
+        let Some(value) = value else { return verdict };
+        if steps > GAP {
+            self.window.clear();
+            self.run = 0;
+        }
+        if steps > 1.5 {
+            self.experts.iter_mut().for_each(|e| e.fade(steps - 1.0));
+        }
+        self.last_t = t;
+        self.judge(config, &outlook, value, weight, steps, &mut verdict);
+        verdict.shifted = self.learn(config, t, &outlook, value);
+        verdict
+    }
+
+    fn outlook(&self, config: &Config, t: i64, steps: f64) -> Outlook {
+        let slot = self.season.slot(config.offsets.local(t));
+        let day = self.season.day(slot) + self.level;
+        let week = self.season.week(slot);
+        let bases = if self.season.visits(slot) == 0 {
+            [self.mean; BASES]
+        } else {
+            let smooth = self.season.smooth_day(slot, REACH) + self.level;
+            [self.mean, day, day + week, smooth + week]
+        };
+        let candidates = match config.model {
+            ModelKind::Adaptive => 0..1,
+            ModelKind::Seasonal => 1..BASES,
+            ModelKind::Auto | ModelKind::Static { .. } => 0..BASES,
+        };
+        let (mut best, mut base) = ((f64::INFINITY, candidates.start), (f64::INFINITY, candidates.start));
+        for i in candidates {
+            let (error, alone) = (self.experts[i].predict().1, self.experts[i].base_error());
+            if error < best.0 {
+                best = (error, i);
+            }
+            if alone < base.0 {
+                base = (alone, i);
+            }
+        }
+        let influence = config.events.iter().find(|e| e.contains(t)).map(|e| self.effects.influence(e));
+        let lift = influence.map_or(0.0, |i| {
+            self.transform.forward(self.transform.inverse(bases[base.1]) * i.multiplier) - bases[base.1]
+        });
+        let widening = influence.map_or(1.0, |i| i.doubt * self.transform.widening(i.multiplier));
+        let memory = if influence.is_some() || self.effects.is_running() || steps > GAP {
+            0.0
+        } else {
+            self.experts[best.1].predict().0
+        };
+        let factor = self.hours.get(slot.hour) * widening;
+        let anchor = if influence.is_some() { base.1 } else { best.1 };
+        Outlook {
+            slot,
+            bases,
+            base: base.1,
+            expected: bases[anchor] + memory + lift,
+            scatter: (self.scatter[0].get().max(self.floor())) * factor,
+            factor,
+            lift,
+            influence,
+        }
+    }
+
+    /// Smallest believable scatter: of the kind, and a share of the range ever seen.
+    fn floor(&self) -> f64 {
+        let range = if self.high > self.low { self.high - self.low } else { 0.0 };
+        self.transform.floor().max(0.003 * range)
+    }
+
+    fn band(&self, outlook: &Outlook) -> Verdict {
+        let inverse = |x: f64| Some(self.transform.inverse(x));
+        let reach = |side: usize| 1.4 * self.tails[0][side].quantile() * outlook.scatter;
+        Verdict {
+            expected: inverse(outlook.expected),
+            ordinary: inverse(outlook.bases[outlook.base]),
+            lower: inverse(outlook.expected - reach(1)),
+            upper: inverse(outlook.expected + reach(0)),
+            ready: true,
+            ..Verdict::default()
+        }
+    }
+
+    fn judge(&mut self, config: &Config, o: &Outlook, value: f64, weight: Option<f64>, steps: f64, verdict: &mut Verdict) {
+        let x = self.transform.forward(value);
+        let residual = x - o.bases[o.base] - o.lift;
+        let clip = 4.0 * self.residual.get().max(self.floor()) * o.factor;
+        self.window.push(residual.clamp(-clip, clip));
+        let trust = self.trust(weight);
+        let mut deviations = [(x - o.expected) / o.scatter * trust, 0.0, 0.0];
+        let sizes = [1, SHORT, LONG];
+        let floor = self.floor();
+        for c in 1..CHANNELS {
+            if let Some(mean) = self.window.mean(sizes[c]) {
+                deviations[c] = mean / (self.scatter[c].get().max(floor) * o.factor) * trust;
+            }
+        }
+        let mut raw = [0.0_f64; 2];
+        for (c, &z) in deviations.iter().enumerate() {
+            for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
+                raw[side] = raw[side].max(self.tails[c][side].score(sign * z));
+            }
+        }
+        self.add_range(x, o, deviations[0], &mut raw);
+        if self.kind == SignalKind::Count {
+            self.zeros = if value == 0.0 { self.zeros + 1 } else { 0 };
+            raw[1] = raw[1].max(evidence::vanished(self.zeros, self.transform.inverse(o.bases[o.base])));
+        }
+        self.decide(config, o, value, weight, steps, raw, verdict);
+        if o.influence.is_none() && (!self.outside || !verdict.outside) {
+            for (c, &z) in deviations.iter().enumerate() {
+                self.tails[c][0].update(z);
+                self.tails[c][1].update(-z);
+            }
+        }
+        self.outside = verdict.outside;
+        if o.influence.is_none() {
+            let rate = 1.0 / self.memory_points() * if verdict.outside { 0.25 } else { 1.0 };
+            self.learn_scatter(o, x, residual, rate);
+        }
+    }
+
+    fn learn_scatter(&mut self, o: &Outlook, x: f64, residual: f64, rate: f64) {
+        let floor = self.floor();
+        let error = (x - o.expected) / o.factor;
+        let whole = self.scatter[0].get().max(floor);
+        if whole > 0.0 {
+            let relative = (x - o.expected).abs() / whole;
+            let per_hour = (3600.0 / self.step as f64).max(1.0);
+            self.hours.learn(o.slot.hour, relative, 0.1 / per_hour);
+        }
+        self.scatter[0].learn(error, rate, floor);
+        self.residual.learn(residual / o.factor, rate, floor);
+        for (c, size) in [(1, SHORT), (2, LONG)] {
+            if let Some(mean) = self.window.mean(size) {
+                self.scatter[c].learn(mean / o.factor, rate, floor);
+            }
+        }
+    }
+
+    /// A value beyond everything seen before is more surprising than the tail of the steps tells.
+    fn add_range(&self, x: f64, o: &Outlook, z: f64, raw: &mut [f64; 2]) {
+        let range = self.high - self.low;
+        if o.influence.is_some() || !range.is_finite() || range <= 0.0 {
+            return;
+        }
+        for (side, excess) in [(x - self.high) / range, (self.low - x) / range].into_iter().enumerate() {
+            let sign = if side == 0 { 1.0 } else { -1.0 };
+            if excess > 0.05 && sign * z > 2.0 {
+                raw[side] += 1.0 + 2.0 * (excess / 0.5).min(1.0);
+            }
+        }
+    }
+
+    /// How much of a deviation to believe: few events behind a value scatter more than usual.
+    fn trust(&self, weight: Option<f64>) -> f64 {
+        match weight {
+            Some(w) if self.weight > 0.0 => (w / self.weight).clamp(0.0, 1.0).sqrt(),
+            _ => 1.0,
+        }
+    }
+
+    fn decide(&mut self, config: &Config, o: &Outlook, value: f64, weight: Option<f64>, steps: f64, raw: [f64; 2], verdict: &mut Verdict) {
+        let points_per_day = DAY / self.step as f64;
+        let threshold = (points_per_day / config.false_alarms_per_day).log10();
+        let fade = 0.5_f64.powf(steps * self.step as f64 / DAY) as f32;
+        self.told.iter_mut().for_each(|told| *told *= fade);
+        let normal = self.transform.inverse(o.bases[o.base] + o.lift);
+        let unlifted = self.transform.inverse(o.bases[o.base]);
+        let difference = value - normal;
+        let mut raw = raw;
+        if let Some(w) = weight {
+            self.weight += (w - self.weight) * if self.weight == 0.0 { 1.0 } else { 0.05 };
+            evidence::bound(self.kind, config, value, w, normal, &mut raw);
+        }
+        let enough = difference.abs() >= config.min_difference.max(config.min_change * normal.abs());
+        for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
+            // An event of unknown size explains every rise, but no value below an ordinary day's.
+            let explained = o.influence.is_some_and(|i| !i.known) && (side == 0 || value > 0.7 * unlifted);
+            let watched = config.direction.admits(sign) && !explained && enough;
+            if !watched {
+                continue;
+            }
+            let score = raw[side] - config.novelty * f64::from(self.told[side]);
+            verdict.score = verdict.score.max(score);
+            verdict.outside |= raw[side] >= 0.6 * threshold && sign * difference > 0.0;
+            if score >= threshold {
+                verdict.anomalous = true;
+                verdict.outside = true;
+                self.told[side] = self.told[side].max(raw[side].min(MAX_SCORE) as f32);
+            }
+        }
+    }
+
+    fn memory_points(&self) -> f64 {
+        (DAY / self.step as f64).clamp(24.0, 720.0)
+    }
+
+    /// Learns a point; whether a level shift was accepted.
+    fn learn(&mut self, config: &Config, t: i64, o: &Outlook, value: f64) -> bool {
+        let x = self.transform.forward(value);
+        if let Some(event) = config.events.iter().find(|e| e.contains(t)) {
+            let ordinary = self.transform.inverse(o.bases[o.base]);
+            if ordinary.abs() > 0.0 {
+                self.effects.learn(event, value / ordinary);
+            }
+            return false;
+        }
+        if self.effects.is_running() {
+            self.effects.finish();
+            self.window.clear();
+        }
+        self.low = self.low.min(x);
+        self.high = self.high.max(x);
+        self.seen += 1.0;
+        let rate = (1.0 / self.seen).max(1.0 / self.memory_points());
+        let sigma = self.residual.get().max(self.floor()) * o.factor;
+        for (expert, base) in self.experts.iter_mut().zip(o.bases) {
+            expert.learn(x - base, rate, 4.0 * sigma);
+        }
+        let visited = self.season.visits(o.slot) > 0;
+        let clip = |r: f64, by: f64| if self.seen < 100.0 { r } else { r.clamp(-by * sigma, by * sigma) };
+        let mean_move = rate * clip(x - self.mean, 6.0);
+        self.mean += mean_move;
+        if visited {
+            let off_day = x - o.bases[1];
+            self.level += rate * clip(off_day, 4.0);
+            self.season.learn(o.slot, clip(off_day, 3.0), clip(x - o.bases[3], 3.0));
+        } else {
+            self.season.learn(o.slot, x - self.level, 0.0);
+        }
+        self.shift(config, x - o.bases[o.base], sigma)
+    }
+
+    /// A deviation of one sign that lasts is the new level.
+    fn shift(&mut self, config: &Config, residual: f64, sigma: f64) -> bool {
+        let sign = if residual > sigma { 1 } else if residual < -sigma { -1 } else { 0 };
+        self.run = if sign != 0 && sign == self.run.signum() { self.run + sign } else { sign };
+        if self.run.unsigned_abs() < config.shift_points.max(LONG as u32) {
+            return false;
+        }
+        let by = self.window.median();
+        self.level += by;
+        self.mean += by;
+        self.window.rebase(by);
+        self.experts.iter_mut().for_each(|e| e.rebase(by));
+        self.run = 0;
+        true
+    }
+}
