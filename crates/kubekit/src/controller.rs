@@ -8,6 +8,7 @@ use std::time::Duration;
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -97,6 +98,8 @@ pub struct Controller<R: Reconciler> {
     receiver: UnboundedReceiver<Message<R::Kind>>,
     /// From the start until the first look at the mirror, the process is not settled.
     starting: Busy,
+    /// Mirrors that have to be complete before the first reconcile.
+    needed: Vec<watch::Receiver<bool>>,
 }
 
 impl<R: Reconciler> Controller<R> {
@@ -115,7 +118,8 @@ impl<R: Reconciler> Controller<R> {
             events: Events::new(runtime.client.clone(), R::NAME, &runtime.instance),
         };
         let starting = runtime.activity.busy();
-        Self { pass: Arc::new(pass), config, sender, receiver, starting }
+        let needed = vec![pass.mirror.sync_signal()];
+        Self { pass: Arc::new(pass), config, sender, receiver, starting, needed }
     }
 
     /// A handle that asks for reconciles.
@@ -124,7 +128,17 @@ impl<R: Reconciler> Controller<R> {
         Triggers { sender: self.sender.clone(), activity: self.pass.activity.clone() }
     }
 
-    /// Reconciles the objects that `related` names whenever an object of another kind changes. `related` runs in the
+    /// Holds the first reconcile back until `mirror`, which the reconciler reads, is complete.
+    #[must_use]
+    pub fn needs<W>(mut self, mirror: &Mirror<W>) -> Self
+    where
+        W: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    {
+        self.needed.push(mirror.sync_signal());
+        self
+    }
+
+    /// Like [`Controller::needs`]; and reconciles the objects that `related` names whenever an object of another kind changes. `related` runs in the
     /// watch's task: it must be quick.
     #[must_use]
     pub fn watch<W>(self, mirror: &Mirror<W>, related: impl Fn(&W) -> Vec<ObjectKey> + Send + 'static) -> Self
@@ -141,13 +155,13 @@ impl<R: Reconciler> Controller<R> {
             }
             if sender.is_closed() { Listening::No } else { Listening::Yes }
         });
-        self
+        self.needs(mirror)
     }
 
     /// Runs until `stop`, then lets running reconciles end within the drain time. Dropping the future instead cuts
     /// them off at once, which is right after a lost lease.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { pass, config, sender, receiver, starting } = self;
+        let Self { pass, config, sender, receiver, starting, needed } = self;
         pass.clock.on_moved({
             let (sender, activity) = (sender.clone(), pass.activity.clone());
             move || match sender.send(Message::ClockMoved(activity.busy())) {
@@ -159,7 +173,7 @@ impl<R: Reconciler> Controller<R> {
         drop(starting);
         tokio::select! {
             () = stop.cancelled() => return,
-            () = pass.mirror.synced() => {}
+            () = complete(needed) => {}
         }
         let work = Work {
             pass,
@@ -172,6 +186,13 @@ impl<R: Reconciler> Controller<R> {
         // `sender` stays alive, so that the channel is never closed from that side.
         work.run(receiver, stop).await;
         drop(sender);
+    }
+}
+
+async fn complete(mirrors: Vec<watch::Receiver<bool>>) {
+    for mut synced in mirrors {
+        // A mirror that is gone will never be complete, and nobody can wait for it either.
+        synced.wait_for(|synced| *synced).await.map(drop).unwrap_or_default();
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{Client, CustomResource, ResourceExt};
+use kube::api::{ObjectMeta, PostParams};
+use kube::{Api, Client, CustomResource, ResourceExt};
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -124,6 +125,7 @@ impl Reconciler for Doubler {
 /// The harness around one reconciler, running.
 struct Bench {
     api: fake_api::FakeApi,
+    client: Client,
     activity: Activity,
     clock: Clock,
     second: Arc<AtomicI64>,
@@ -157,7 +159,7 @@ impl Bench {
         };
         let stop = CancellationToken::new();
         let mirror = Mirror::<Widget>::all(client.clone(), &activity);
-        let maps = Mirror::<ConfigMap>::all(client, &activity);
+        let maps = Mirror::<ConfigMap>::all(client.clone(), &activity);
         let controller =
             Controller::new(doubler.clone(), mirror.clone(), &runtime, ControllerConfig::default())
                 .watch(&maps, |map| vec![ObjectKey::namespaced("shop", map.name_any())]);
@@ -167,7 +169,7 @@ impl Bench {
             let stop = stop.clone();
             async move { tokio::join!(mirror.run(stop.clone()), maps.run(stop)) }
         });
-        Self { api, activity, clock, second, doubler, triggers, metrics, stop, controller }
+        Self { api, client, activity, clock, second, doubler, triggers, metrics, stop, controller }
     }
 
     fn passes(&self) -> usize {
@@ -362,12 +364,17 @@ async fn a_stepped_clock_wakes_what_is_due() {
 async fn other_kinds_trigger_by_mapping() {
     let bench = Bench::start(with_widget("a", json!({"size": 4})));
     bench.settled().await;
-    let map = "/api/v1/namespaces/shop/configmaps/a";
-    bench.api.put(map, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}));
-    let version = bench.api.get(map)["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
-    bench.activity.wrote(ResourceKey::of::<ConfigMap>(), &version);
-    bench.settled().await;
-    assert_eq!(bench.passes(), 2);
+    for round in 1..=20 {
+        let map = ConfigMap {
+            metadata: ObjectMeta { name: Some("a".to_owned()), ..ObjectMeta::default() },
+            ..ConfigMap::default()
+        };
+        let maps: Api<ConfigMap> = Api::namespaced(bench.client.clone(), &format!("n{round}"));
+        maps.create(&PostParams::default(), &map).await.unwrap();
+        // The write was noted on its way, so that this waits for its event and what follows from it.
+        bench.settled().await;
+        assert_eq!(bench.passes(), 1 + round);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -402,4 +409,34 @@ async fn shutdown_ends_the_controller_and_later_triggers_are_ignored() {
     bench.controller.await.unwrap();
     bench.triggers.trigger(ObjectKey::namespaced("shop", "a"));
     bench.activity.settled().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_server_that_comes_late_is_waited_for() {
+    let api = with_widget("a", json!({"size": 4}));
+    api.set_fault(fake_api::Fault::Status(500));
+    let bench = Bench::start(api);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!bench.activity.pending().is_settled());
+    assert_eq!(bench.passes(), 0);
+    bench.api.set_fault(fake_api::Fault::None);
+    bench.settled().await;
+    assert_eq!(bench.condition("a", "Ready")["status"], "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_cannot_be_written_is_tried_again() {
+    let api = with_widget("a", json!({"size": 4}));
+    api.before_next_put(|api| api.set_fault(fake_api::Fault::Status(503)));
+    let bench = Bench::start(api);
+    bench.settled().await;
+    assert_eq!(bench.condition("a", "Ready")["status"], "True", "the first write was on its way");
+    bench.api.put(&format!("{PATH}/a"), widget(json!({"size": 6})));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(bench.api.get(&format!("{PATH}/a"))["status"]["doubled"], 8);
+    bench.api.set_fault(fake_api::Fault::None);
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    bench.settled().await;
+    assert_eq!(bench.api.get(&format!("{PATH}/a"))["status"]["doubled"], 12);
+    assert_eq!(check_conditions(&bench.api.get(&format!("{PATH}/a"))), []);
 }

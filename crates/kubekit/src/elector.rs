@@ -5,6 +5,7 @@
 //! that of two candidates one gets a conflict. The epoch (`leaseTransitions`) grows with every acquisition: a write
 //! that carries it can be told from one by a former leader.
 
+use std::future::Future;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -281,6 +282,46 @@ impl Elector {
             Ok(Err(error)) => tracing::warn!(lease = self.config.name, %error, "lease was not released"),
             Err(_) => tracing::warn!(lease = self.config.name, "lease was not released in time"),
         }
+    }
+}
+
+/// The lease was lost while work for it went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("leadership of epoch {epoch} is lost")]
+pub struct LeadershipLost {
+    /// The epoch that is over.
+    pub epoch: u64,
+}
+
+/// Waits until this process leads, then runs `work(epoch)`. The work is dropped in the middle when leadership ends: what
+/// it has begun is found by its successor. Returns `None` when `stop` comes before this process ever led; after that,
+/// ending the work on `stop` is the work's own business.
+///
+/// # Errors
+/// [`LeadershipLost`]: the process should end with a failure and be started again, so that nothing of it is left.
+pub async fn while_leading<F, W>(
+    mut leadership: Leadership,
+    stop: CancellationToken,
+    work: F,
+) -> Result<Option<W::Output>, LeadershipLost>
+where
+    F: FnOnce(u64) -> W,
+    W: Future,
+{
+    let epoch = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(None),
+        led = leadership.wait_for(Option::is_some) => match led {
+            Ok(epoch) => (*epoch).unwrap_or_default(),
+            // The elector has ended without ever leading.
+            Err(_) => return Ok(None),
+        },
+    };
+    tokio::select! {
+        biased;
+        // Also when the elector is gone: nobody renews then.
+        _ = leadership.wait_for(|now| *now != Some(epoch)) => Err(LeadershipLost { epoch }),
+        done = work(epoch) => Ok(Some(done)),
     }
 }
 

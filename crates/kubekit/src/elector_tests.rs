@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::elector::{Elector, ElectorConfig, Leadership};
+use crate::elector::{Elector, ElectorConfig, Leadership, LeadershipLost, while_leading};
 use crate::fake_api::{FakeApi, Fault};
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/causeway/leases/operator";
@@ -137,4 +137,18 @@ async fn of_many_candidates_exactly_one_leads_at_any_time() {
         epochs.extend(leading);
     }
     assert!(epochs.is_sorted() && epochs.len() > 150, "{} leader-seconds", epochs.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn work_is_cut_off_when_leadership_ends() {
+    let api = FakeApi::default();
+    let leader = candidate(&api, "a");
+    let stop = CancellationToken::new();
+    let done = while_leading(leader.leadership.clone(), stop.clone(), async |epoch| epoch).await;
+    assert_eq!(done, Ok(Some(0)));
+    let endless = while_leading(leader.leadership.clone(), stop.clone(), |_| std::future::pending::<()>());
+    api.set_fault(Fault::Hang);
+    assert_eq!(endless.await, Err(LeadershipLost { epoch: 0 }));
+    stop.cancel();
+    assert_eq!(while_leading(leader.leadership.clone(), stop, async |epoch| epoch).await, Ok(None));
 }

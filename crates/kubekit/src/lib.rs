@@ -39,7 +39,7 @@ pub use clock::Clock;
 pub use conditions::{Conditions, MESSAGE_LIMIT, Progress, READY, RECONCILING, STALLED, Statement, Truth};
 pub use conformance::{Violation, check_conditions};
 pub use controller::{Controller, ControllerConfig, Runtime, Triggers};
-pub use elector::{Elector, ElectorConfig, Leadership};
+pub use elector::{Elector, ElectorConfig, Leadership, LeadershipLost, while_leading};
 pub use error::{Category, ReconcileError, error_chain};
 pub use events::{EventKind, Occurrence};
 pub use key::ObjectKey;

@@ -171,7 +171,11 @@ where
     /// Waits until the first list is complete.
     pub async fn synced(&self) {
         // The sender lives as long as `self`, so that the wait can't fail.
-        self.shared.synced.subscribe().wait_for(|synced| *synced).await.map(drop).unwrap_or_default();
+        self.sync_signal().wait_for(|synced| *synced).await.map(drop).unwrap_or_default();
+    }
+
+    pub(crate) fn sync_signal(&self) -> watch::Receiver<bool> {
+        self.shared.synced.subscribe()
     }
 
     /// Takes over the API server's answer to a write, so that the next read sees it before the watch does.

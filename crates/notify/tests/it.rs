@@ -1,4 +1,5 @@
 //! Targets against a local HTTP server.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fs;
 use std::path::Path;
