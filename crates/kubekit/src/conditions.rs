@@ -161,7 +161,7 @@ impl Conditions {
             Some(condition) if condition.status == statement.truth.as_str() => {
                 condition.last_transition_time.clone()
             }
-            _ => Time(now),
+            _ => Time(in_seconds(now)),
         };
         let condition = Condition {
             type_: statement.condition_type.to_owned(),
@@ -209,6 +209,11 @@ impl Conditions {
     pub fn into_vec(self) -> Vec<Condition> {
         self.items
     }
+}
+
+/// The API server keeps whole seconds only.
+fn in_seconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 /// `text` cut to at most `limit` bytes at a character boundary, with an ellipsis when something was cut.

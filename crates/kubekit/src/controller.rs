@@ -25,7 +25,7 @@ use crate::pass::{Done, Pass};
 use crate::queue::Queue;
 use crate::reconciler::{Reconciler, Requeue};
 
-/// Conflicts in a row that are retried at once; after that they back off like any failure.
+/// Conflicts in a row that are retried soon; after that they back off like any failure.
 const QUICK_CONFLICTS: u32 = 5;
 
 /// What all controllers of a process share.
@@ -334,7 +334,10 @@ impl<R: Reconciler> Work<R> {
             return;
         }
         if category == Category::Conflict && failures <= QUICK_CONFLICTS {
-            self.queue.push(key.clone(), self.pass.activity.busy());
+            // There is a newer version, so that the watch will tell; a conflict about another object is tried again
+            // after the shortest delay.
+            let latest = Instant::now() + self.config.backoff.delay(1, rand::random());
+            self.queue.expect_change(key, latest, self.pass.activity.busy());
             return;
         }
         let delay = self.config.backoff.delay(failures, rand::random());

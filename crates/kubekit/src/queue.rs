@@ -26,6 +26,8 @@ struct Entry {
     echoes: Vec<Echo>,
     /// Asked for while it was running.
     again: Option<Busy>,
+    /// Set while a change is known to be on its way, as after a conflict.
+    expecting: Option<Busy>,
     /// Version that our own last status write led to.
     own_version: Option<String>,
     failures: u32,
@@ -37,6 +39,7 @@ impl Entry {
     fn is_empty(&self) -> bool {
         self.queued.is_none()
             && self.running.is_none()
+            && self.expecting.is_none()
             && self.own_version.is_none()
             && self.failures == 0
             && self.at_instant.is_none()
@@ -75,6 +78,7 @@ impl Queue {
     pub(crate) fn push(&mut self, key: ObjectKey, busy: Busy) {
         self.unschedule(&key);
         let entry = self.entries.entry(key.clone()).or_default();
+        entry.expecting = None;
         if entry.running.is_some() {
             entry.again = Some(busy);
         } else if entry.queued.is_none() {
@@ -135,6 +139,15 @@ impl Queue {
         if entry.queued.is_none() {
             entry.at_instant = Some(instant);
             self.instants.insert((instant, key.clone()));
+        }
+    }
+
+    /// A change of the object is on its way: it counts as work until that comes, or until `latest`.
+    pub(crate) fn expect_change(&mut self, key: &ObjectKey, latest: Instant, busy: Busy) {
+        self.wake_at_instant(key, latest);
+        let entry = self.entries.entry(key.clone()).or_default();
+        if entry.queued.is_none() {
+            entry.expecting = Some(busy);
         }
     }
 
@@ -289,6 +302,26 @@ mod tests {
         assert_eq!(queue.pop(), Some(key("a")));
         assert_eq!(queue.until_next(Instant::now(), Timestamp::UNIX_EPOCH), None);
         assert_eq!(queue.failed(&key("a")), 1);
+    }
+
+    #[test]
+    fn an_expected_change_counts_as_work_until_it_comes() {
+        let activity = Activity::new();
+        let mut queue = Queue::default();
+        let later = Instant::now() + Duration::from_secs(1);
+        queue.expect_change(&key("a"), later, activity.busy());
+        assert_eq!((queue.len(), activity.pending().busy), (0, 1));
+        queue.changed(key("a"), version("9"), activity.busy());
+        assert_eq!((queue.pop(), activity.pending().busy), (Some(key("a")), 1));
+        // The change came already, while the object was running.
+        queue.changed(key("a"), version("10"), activity.busy());
+        drop(queue.finish(&key("a"), None));
+        queue.expect_change(&key("a"), later, activity.busy());
+        assert_eq!((queue.pop(), activity.pending().busy), (Some(key("a")), 1));
+        drop(queue.finish(&key("a"), None));
+        queue.expect_change(&key("a"), later, activity.busy());
+        queue.release_due(later, Timestamp::UNIX_EPOCH, || activity.busy());
+        assert_eq!((queue.pop(), activity.pending().busy), (Some(key("a")), 1));
     }
 
     #[test]
