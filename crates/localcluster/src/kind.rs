@@ -136,10 +136,6 @@ impl Registry {
         self.kinds.values().find(|k| k.group == group && k.kind == kind)
     }
 
-    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Kind>> {
-        self.kinds.values()
-    }
-
     /// Kinds of one group and version.
     pub(crate) fn of(&self, group: &str, version: &str) -> Vec<&Arc<Kind>> {
         self.kinds.values().filter(|k| k.group == group && k.version == version).collect()
@@ -158,19 +154,6 @@ impl Registry {
             versions.sort_by_key(|v| version_rank(v));
         }
         groups
-    }
-
-    /// One kind a shelf: the first version served.
-    pub(crate) fn shelves(&self) -> Vec<Arc<Kind>> {
-        let mut seen = Vec::new();
-        let mut out = Vec::new();
-        for kind in self.kinds.values() {
-            if !seen.contains(&&kind.store) {
-                seen.push(&kind.store);
-                out.push(Arc::clone(kind));
-            }
-        }
-        out
     }
 }
 

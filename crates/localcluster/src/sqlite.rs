@@ -113,8 +113,8 @@ impl File {
             for change in changes {
                 let Key { shelf, namespace, name } = &change.key;
                 match &change.new {
-                    Some(object) => put.execute(params![**shelf, namespace, name, object.to_string()])?,
-                    None => delete.execute(params![**shelf, namespace, name])?,
+                    Some(object) => put.execute(params![&**shelf, namespace, name, object.to_string()])?,
+                    None => delete.execute(params![&**shelf, namespace, name])?,
                 };
             }
             transaction

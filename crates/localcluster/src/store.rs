@@ -152,6 +152,20 @@ impl Store {
         self.state.read().dependents.get(uid).map(|keys| keys.iter().cloned().collect()).unwrap_or_default()
     }
 
+    /// Everything that lives in a namespace.
+    pub(crate) fn in_namespace(&self, namespace: &str) -> Vec<(Key, Arc<Value>)> {
+        let state = self.state.read();
+        let mut found = Vec::new();
+        for (name, shelf) in &state.shelves {
+            let range = shelf.objects.range((namespace.to_owned(), String::new())..);
+            for ((_, object_name), object) in range.take_while(|((n, _), _)| n == namespace) {
+                let key = Key { shelf: Arc::clone(name), namespace: namespace.to_owned(), name: object_name.clone() };
+                found.push((key, Arc::clone(object)));
+            }
+        }
+        found
+    }
+
     /// Committed changes of a shelf after `since`, or `None` when the history does not reach back that far.
     pub(crate) fn since(&self, shelf: &str, since: u64) -> Option<(u64, Vec<Arc<Committed>>)> {
         let state = self.state.read();
@@ -167,10 +181,6 @@ impl Store {
 }
 
 impl Writer<'_> {
-    pub(crate) fn store(&self) -> &Store {
-        self.store
-    }
-
     /// Commits the changes, each under a version of its own, and returns the new objects
     /// (the final state of those that are gone). Nothing is visible before it is on the disk.
     pub(crate) fn commit(&mut self, changes: Vec<Change>) -> Result<Vec<Arc<Value>>, FileError> {

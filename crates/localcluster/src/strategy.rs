@@ -1,0 +1,210 @@
+//! What built-in kinds do beyond their schema: derived fields, immutable fields, rules between fields.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::kind::Kind;
+use crate::prepare::meta;
+use crate::status::Cause;
+
+/// Brings other spellings of a value to the stored one: `stringData`, numbers where quantities are text.
+pub(crate) fn normalize(kind: &Kind, object: &mut Value) {
+    if kind.plural == "secrets" {
+        let Some(texts) = object.as_object_mut().and_then(|map| map.shift_remove("stringData")) else { return };
+        for (key, text) in texts.as_object().into_iter().flatten() {
+            use base64::Engine;
+            let encoded = base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap_or_default());
+            object["data"][key] = encoded.into();
+        }
+    }
+}
+
+/// Defaults that depend on other fields.
+pub(crate) fn default(kind: &Kind, object: &mut Value) {
+    match kind.plural.as_str() {
+        "pods" => containers(object, "/spec"),
+        "replicasets" | "jobs" => containers(object, "/spec/template/spec"),
+        "deployments" => {
+            containers(object, "/spec/template/spec");
+            if let Some(strategy) = object.pointer_mut("/spec/strategy") {
+                if strategy["type"] == "RollingUpdate" && strategy["rollingUpdate"].is_null() {
+                    strategy["rollingUpdate"] = json!({ "maxSurge": "25%", "maxUnavailable": "25%" });
+                }
+            }
+        }
+        "services" => {
+            for port in object.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
+                if port["targetPort"].is_null() {
+                    port["targetPort"] = port["port"].clone();
+                }
+            }
+        }
+        "horizontalpodautoscalers" => {
+            if let Some(spec) = object.get_mut("spec").filter(|spec| spec["metrics"].is_null()) {
+                spec["metrics"] = json!([{ "type": "Resource", "resource":
+                    { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 80 } } }]);
+            }
+        }
+        "customresourcedefinitions" => crate::crd::complete(object),
+        _ => {}
+    }
+}
+
+/// Pull policy follows the tag, as in the API server.
+fn containers(object: &mut Value, spec: &str) {
+    for list in ["initContainers", "containers"] {
+        let containers = object.pointer_mut(&format!("{spec}/{list}")).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten().filter(|c| c["imagePullPolicy"].is_null()) {
+            let image = container["image"].as_str().unwrap_or_default();
+            let name = image.rsplit('/').next().unwrap_or_default();
+            let latest = !image.contains('@') && name.split_once(':').is_none_or(|(_, tag)| tag == "latest");
+            container["imagePullPolicy"] = if latest { "Always" } else { "IfNotPresent" }.into();
+        }
+    }
+}
+
+/// Fields that the server gives a new object.
+pub(crate) fn create(kind: &Kind, object: &mut Value, now: Timestamp) {
+    match kind.plural.as_str() {
+        "namespaces" => {
+            let name = meta(object, "name").to_owned();
+            object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+            object["spec"] = json!({ "finalizers": ["kubernetes"] });
+            object["status"] = json!({ "phase": "Active" });
+        }
+        "pods" => object["status"] = json!({ "phase": "Pending", "qosClass": "BestEffort" }),
+        "jobs" if object.pointer("/spec/selector").is_none() => {
+            let uid = meta(object, "uid").to_owned();
+            object["spec"]["selector"] = json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
+            let labels = &mut object["spec"]["template"]["metadata"]["labels"];
+            labels["batch.kubernetes.io/controller-uid"] = uid.into();
+        }
+        "customresourcedefinitions" => {
+            object["status"] = crate::crd::status(object, &crate::prepare::stamp(now));
+        }
+        _ => {}
+    }
+}
+
+/// Fields that an update keeps or derives.
+pub(crate) fn update(kind: &Kind, old: &Value, object: &mut Value) {
+    match kind.plural.as_str() {
+        "namespaces" => object["spec"] = old["spec"].clone(),
+        "customresourcedefinitions" => {
+            let since = meta(old, "creationTimestamp").to_owned();
+            object["status"] = crate::crd::status(object, &since);
+        }
+        _ => {}
+    }
+}
+
+/// Rules between fields, and fields that never change.
+pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    match kind.plural.as_str() {
+        "deployments" | "replicasets" => {
+            check_selector(object, &mut causes);
+            unchanged(object, old, "/spec/selector", &mut causes);
+        }
+        "jobs" => {
+            unchanged(object, old, "/spec/selector", &mut causes);
+            unchanged(object, old, "/spec/completions", &mut causes);
+        }
+        "configmaps" | "secrets" => {
+            if old.is_some_and(|old| old["immutable"] == true) {
+                for pointer in ["/data", "/binaryData", "/immutable"] {
+                    unchanged(object, old, pointer, &mut causes);
+                }
+            }
+            unchanged(object, old, "/type", &mut causes);
+        }
+        "controllerrevisions" => unchanged(object, old, "/data", &mut causes),
+        "pods" => check_pod(object, old, &mut causes),
+        "horizontalpodautoscalers" => {
+            let bound = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
+            let (least, most) = (bound("/spec/minReplicas").unwrap_or(1), bound("/spec/maxReplicas").unwrap_or(0));
+            if most < 1 {
+                causes.push(Cause::invalid("spec.maxReplicas", &most.into(), "must be greater than 0"));
+            } else if most < least {
+                causes.push(Cause::invalid("spec.maxReplicas", &most.into(), "must be greater than or equal to `minReplicas`"));
+            }
+        }
+        "customresourcedefinitions" => {
+            causes.extend(crate::crd::check(object));
+            for pointer in ["/spec/group", "/spec/scope", "/spec/names/kind", "/spec/names/plural"] {
+                unchanged(object, old, pointer, &mut causes);
+            }
+        }
+        _ => {}
+    }
+    for pointer in ["/spec/replicas", "/spec/minReplicas"] {
+        if let Some(count) = object.pointer(pointer).and_then(Value::as_i64).filter(|count| *count < 0) {
+            causes.push(Cause::invalid(dotted(pointer), &count.into(), "must be greater than or equal to 0"));
+        }
+    }
+    causes
+}
+
+fn dotted(pointer: &str) -> String {
+    pointer.trim_start_matches('/').replace('/', ".")
+}
+
+fn unchanged(object: &Value, old: Option<&Value>, pointer: &str, causes: &mut Vec<Cause>) {
+    let Some(old) = old else { return };
+    if object.pointer(pointer) != old.pointer(pointer) {
+        let now = object.pointer(pointer).cloned().unwrap_or_default();
+        causes.push(Cause::invalid(dotted(pointer), &now, "field is immutable"));
+    }
+}
+
+fn check_selector(object: &Value, causes: &mut Vec<Cause>) {
+    let selector = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let expressions = object.pointer("/spec/selector/matchExpressions").and_then(Value::as_array);
+    if selector.is_none_or(serde_json::Map::is_empty) && expressions.is_none_or(Vec::is_empty) {
+        causes.push(Cause::required("spec.selector", ""));
+        return;
+    }
+    let labels = object.pointer("/spec/template/metadata/labels");
+    let fits = selector.into_iter().flatten().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value));
+    if !fits {
+        let labels = labels.cloned().unwrap_or_else(|| json!({}));
+        causes.push(Cause::invalid(
+            "spec.template.metadata.labels",
+            &labels.to_string().into(),
+            "`selector` does not match template `labels`",
+        ));
+    }
+}
+
+/// Of a pod's spec only images, deadlines, tolerations and gates change.
+fn check_pod(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    if object.pointer("/spec/containers").and_then(Value::as_array).is_none_or(Vec::is_empty) {
+        causes.push(Cause::required("spec.containers", ""));
+    }
+    let Some(old) = old else { return };
+    let frozen = |pod: &Value| {
+        let mut spec = pod["spec"].clone();
+        if let Some(map) = spec.as_object_mut() {
+            for field in ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates"] {
+                map.shift_remove(field);
+            }
+            // Binding to a node is a write of its own in Kubernetes; here the first value may be set once.
+            if old.pointer("/spec/nodeName").is_none() {
+                map.shift_remove("nodeName");
+            }
+        }
+        for list in ["containers", "initContainers"] {
+            for container in spec[list].as_array_mut().into_iter().flatten() {
+                container["image"] = Value::Null;
+            }
+        }
+        spec
+    };
+    if frozen(object) != frozen(old) {
+        causes.push(Cause {
+            reason: "FieldValueForbidden",
+            message: "Forbidden: pod updates may not change fields other than `spec.containers[*].image`, `spec.initContainers[*].image`, `spec.activeDeadlineSeconds`, `spec.tolerations` (only additions to existing tolerations), `spec.terminationGracePeriodSeconds`".into(),
+            field: "spec".into(),
+        });
+    }
+}
