@@ -76,6 +76,15 @@ fn resolve(schema: &Value, open: &mut Vec<String>) -> Value {
                 }
                 return target;
             }
+            // A reference with neighbours is written as the only branch of an `allOf`.
+            if let Some([only]) = map.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
+                let mut target = resolve(only, open);
+                if let Some(target) = target.as_object_mut() {
+                    let beside = map.iter().filter(|(key, _)| !matches!(key.as_str(), "allOf" | "description"));
+                    target.extend(beside.map(|(key, value)| (key.clone(), resolve(value, open))));
+                }
+                return target;
+            }
             let kept = map.iter().filter(|(key, value)| *key != "description" || value.is_object());
             Value::Object(kept.map(|(key, value)| (key.clone(), resolve(value, open))).collect())
         }
@@ -92,6 +101,7 @@ mod tests {
         for kind in super::super::kinds() {
             let root = kind.schema.root();
             assert_eq!(root["type"], "object", "{}", kind.kind);
+            assert!(root["properties"]["metadata"]["properties"]["name"].is_object(), "{}", kind.kind);
             assert!(!root.to_string().contains("\"$ref\":\"#"), "{}", kind.kind);
         }
     }
