@@ -51,7 +51,17 @@ pub enum NotifyError {
 }
 
 impl NotifyError {
-    /// True when trying again can help.
+    /// True when the receiver was out of reach for all tries, so that the message can arrive later.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::Exhausted { .. } => true,
+            Self::Lost { undelivered, .. } => undelivered.is_outage(),
+            other => other.is_transient(),
+        }
+    }
+
+    /// True when trying again at once can help.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {

@@ -44,6 +44,6 @@ pub use secret::Secret;
 pub use signature::{SignatureError, sign, verify};
 pub use slack::{Slack, SlackAccess};
 pub use slack_blocks::{render_slack, render_slack_digest};
-pub use target::{Outcome, SendFilter, SentMessage, Target, TargetState};
+pub use target::{Failure, Outcome, SendFilter, SentMessage, Target, TargetState};
 pub use terminal::render_text;
 pub use webhook::{Webhook, WebhookFormat};

@@ -19,6 +19,11 @@ use crate::notifier::{Digest, DigestLine, Message, MessageRef, Notifier, Updates
 /// How long a finished incident is remembered.
 const KEEP_FINISHED: SignedDuration = SignedDuration::from_hours(48);
 
+/// Time after which a message that met an outage is tried again.
+const RETRY_LATER: SignedDuration = SignedDuration::from_mins(15);
+/// Age at which such a message is given up for good.
+const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
+
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SendFilter {
@@ -52,6 +57,29 @@ pub struct SentMessage {
     pub at: Timestamp,
     /// Whether it ever arrived as a message of its own.
     pub delivered: bool,
+    /// Set while this content has not arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+}
+
+/// A content that did not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// When it was tried first.
+    pub since: Timestamp,
+    /// When it was tried last.
+    pub last: Timestamp,
+    /// Whether the receiver was out of reach, so that it can arrive later; else it was refused.
+    pub is_outage: bool,
+}
+
+impl Failure {
+    /// When it is worth another try; `None` when it never is.
+    fn next_try(&self) -> Option<Timestamp> {
+        let next = self.last.checked_add(RETRY_LATER).ok()?;
+        (self.is_outage && next.duration_since(self.since) < GIVE_UP).then_some(next)
+    }
 }
 
 /// An incident that was held back.
@@ -74,10 +102,20 @@ pub struct TargetState {
 }
 
 impl TargetState {
-    /// Forgets failures, so that what was given up is tried again at the next call: for a target whose configuration
+    /// Forgets failures, so that what was refused is tried again at the next call: for a target whose configuration
     /// or Secret changed.
     pub fn forget_failures(&mut self) {
-        self.messages.retain(|_, message| message.delivered);
+        self.messages.retain(|_, message| message.delivered || message.failure.is_none());
+        for message in self.messages.values_mut().filter(|message| message.failure.is_some()) {
+            message.failure = None;
+            message.content.clear();
+        }
+    }
+
+    /// When a message that met an outage is worth another [`Target::deliver`]; `None` when there is none.
+    #[must_use]
+    pub fn next_retry(&self) -> Option<Timestamp> {
+        self.messages.values().filter_map(|message| message.failure?.next_try()).min()
     }
 
     fn forget_finished(&mut self, now: Timestamp) {
@@ -150,8 +188,9 @@ impl Target {
     /// Keep `state` after every call, also a failed one. Calls for one target must not overlap.
     ///
     /// # Errors
-    /// Why the message did not arrive. It was kept as a dead letter then, and the same content is not tried again
-    /// before [`TargetState::forget_failures`]; with [`NotifyError::Lost`] it could not even be kept.
+    /// Why the message did not arrive. It was kept as a dead letter then; with [`NotifyError::Lost`] it could not even
+    /// be kept. After an outage the same content is tried again by calls from [`TargetState::next_retry`] on, for a day;
+    /// after a refusal only when [`TargetState::forget_failures`] was called.
     pub async fn deliver(
         &self,
         notice: &IncidentNotice,
@@ -205,6 +244,7 @@ impl Target {
                 state: held.line.state,
                 at: now,
                 delivered: false,
+                failure: None,
             };
             state.messages.insert(id, told);
         }
@@ -219,7 +259,10 @@ impl Target {
     ) -> Result<Outcome, NotifyError> {
         let previous = state.messages.get(&notice.id).cloned();
         let content = content_of(notice)?;
-        if previous.as_ref().is_some_and(|previous| previous.content == content) {
+        let same = previous.as_ref().filter(|previous| previous.content == content);
+        let failed = same.and_then(|same| same.failure);
+        let is_due = failed.and_then(|failed| failed.next_try()).is_some_and(|next| next <= now);
+        if same.is_some() && !is_due {
             return Ok(Outcome::Unchanged);
         }
         let delivered = previous.filter(|previous| previous.delivered);
@@ -230,6 +273,7 @@ impl Target {
         if let Some(delivered) = &delivered
             && self.notifier.updates() == Updates::OnTransition
             && delivered.state == notice.state
+            && failed.is_none()
         {
             return Ok(Outcome::Unchanged);
         }
@@ -239,6 +283,16 @@ impl Target {
         }
         let place = delivered.as_ref().map(|delivered| &delivered.place).filter(|_| is_edit);
         let sent = self.send(notice, &content, place, now).await;
+        let failure = sent.as_ref().err().map(|(error, _)| Failure {
+            since: failed.map_or(now, |failed| failed.since),
+            last: now,
+            is_outage: error.is_outage(),
+        });
+        let sent = match sent {
+            Err((error, payload)) if failed.is_none() => Err(self.keep(notice, error, payload, now)),
+            Err((error, _)) => Err(error),
+            Ok(place) => Ok(place),
+        };
         state.held_back.remove(&notice.id);
         let entry = SentMessage {
             place: match &sent {
@@ -249,6 +303,7 @@ impl Target {
             state: notice.state,
             at: now,
             delivered: sent.is_ok() || delivered.is_some(),
+            failure,
         };
         state.messages.insert(notice.id.clone(), entry);
         sent?;
@@ -274,25 +329,24 @@ impl Target {
         content: &str,
         previous: Option<&MessageRef>,
         now: Timestamp,
-    ) -> Result<MessageRef, NotifyError> {
+    ) -> Result<MessageRef, (NotifyError, Value)> {
         let message = Message::Incident { notice, id: content };
         let payload = self.notifier.payload(&message, now);
-        match self.notifier.send(&message, &payload, previous).await {
-            Ok(place) => Ok(place),
-            Err(error) => {
-                tracing::warn!(target_name = self.name, incident = notice.id, %error, "notification did not arrive");
-                self.keep(notice, error, payload, now)
-            }
-        }
+        let sent = self.notifier.send(&message, &payload, previous).await;
+        sent.map_err(|error| {
+            tracing::warn!(target_name = self.name, incident = notice.id, %error, "notification did not arrive");
+            (error, payload)
+        })
     }
 
+    /// Keeps a dead letter; returns what there is to report.
     fn keep(
         &self,
         notice: &IncidentNotice,
         error: NotifyError,
         payload: Value,
         now: Timestamp,
-    ) -> Result<MessageRef, NotifyError> {
+    ) -> NotifyError {
         let letter = DeadLetter {
             target: self.name.clone(),
             subject: notice.id.clone(),
@@ -301,8 +355,8 @@ impl Target {
             payload,
         };
         match self.dead_letters.keep(&letter) {
-            Ok(()) => Err(error),
-            Err(dead_letter) => Err(NotifyError::Lost { undelivered: Box::new(error), dead_letter }),
+            Ok(()) => error,
+            Err(dead_letter) => NotifyError::Lost { undelivered: Box::new(error), dead_letter },
         }
     }
 }

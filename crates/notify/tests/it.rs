@@ -192,9 +192,16 @@ async fn what_is_given_up_becomes_a_dead_letter_once() {
         (&kept[0]["subject"], &kept[0]["payload"]["data"]["title"]),
         (&json!("a"), &json!("checkout fails"))
     );
+    // The outage is tried again later, without another letter, and ends.
     assert_eq!(target.deliver(&open, &mut state, at(2)).await.unwrap(), Outcome::Unchanged);
-    state.forget_failures();
-    assert!(target.deliver(&open, &mut state, at(3)).await.is_err());
+    assert_eq!(state.next_retry(), Some(at(901)));
+    assert!(target.deliver(&open, &mut state, at(901)).await.is_err());
+    assert_eq!(letters(folder.path()).len(), 1);
+    assert_eq!(state.next_retry(), Some(at(1801)));
+    server.reset().await;
+    answer(&server, "/hook", ResponseTemplate::new(200)).await;
+    assert_eq!(target.deliver(&open, &mut state, at(1801)).await.unwrap(), Outcome::Sent);
+    assert_eq!((state.next_retry(), state.messages["a"].failure), (None, None));
 }
 
 #[tokio::test]
@@ -213,6 +220,11 @@ async fn old_messages_and_refusals_are_not_retried() {
     assert!(matches!(error, NotifyError::Status { status: 400 }), "{error}");
     assert!(delays.lock().unwrap().is_empty());
     assert_eq!(letters(folder.path()).len(), 2);
+    // A refusal is final until somebody changes the target.
+    let refused = notice("b", IncidentState::Open);
+    assert_eq!(target.deliver(&refused, &mut state, at(80_000)).await.unwrap(), Outcome::Unchanged);
+    state.forget_failures();
+    assert!(target.deliver(&refused, &mut state, at(80_001)).await.is_err());
 }
 
 #[tokio::test]
