@@ -1,0 +1,394 @@
+//! One pass over a message that separates constant words from values, by token class alone.
+//!
+//! The masker knows nothing about other lines, so every gateway masks a line the same way. It reports
+//! what it sees to a [`Sink`]; the hot path only copies constant runs, the slow path collects tokens.
+//! Cost: one scan of the bytes, O(length).
+
+use crate::value::{
+    date, digits, english_time, has_file_extension, is_domain, is_hex, is_month, is_time_unit, is_uuid,
+    is_weekday, time_of_day,
+};
+
+/// Words after which the rest of a message is one value: keeps work and templates bounded.
+pub(crate) const MAX_WORDS: usize = 192;
+
+/// How sure the masker is that a text is a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certainty {
+    /// Its form says so: numbers, addresses, paths, times.
+    Form,
+    /// It is one of a handful of words that stand for values: `true`, `null`, `root`.
+    Enumerated,
+}
+
+/// Receives the parts of a message, left to right; offsets are bytes of the message.
+pub(crate) trait Sink {
+    /// A constant word.
+    fn word(&mut self, start: usize, end: usize);
+    /// Punctuation between words.
+    fn separator(&mut self, start: usize, end: usize);
+    /// White space between two parts (never at either end of the message).
+    fn space(&mut self, start: usize, end: usize);
+    /// A value.
+    fn value(&mut self, certainty: Certainty, start: usize, end: usize);
+}
+
+const WORD: u8 = 1;
+const DIGIT: u8 = 2;
+const DOT: u8 = 4;
+const SLASH: u8 = 8;
+const COLON: u8 = 16;
+const AT: u8 = 32;
+const BACKSLASH: u8 = 64;
+const SPACE: u8 = 128;
+
+static CLASS: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut t = [0u8; 256];
+    let mut i = 0;
+    while i < 256 {
+        let c = i as u8;
+        t[i] = match c {
+            b'0'..=b'9' => WORD | DIGIT,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'-' | b'+' | b'%' | b'$' | b'~' | 128..=255 => WORD,
+            b'.' => WORD | DOT,
+            b'/' => WORD | SLASH,
+            b':' => WORD | COLON,
+            b'@' => WORD | AT,
+            b'\\' => WORD | BACKSLASH,
+            0..=32 | 127 => SPACE,
+            _ => 0,
+        };
+        i += 1;
+    }
+    t
+}
+
+/// Masks `line` into `sink`.
+pub(crate) fn mask(line: &[u8], sink: &mut impl Sink) {
+    let mut m = Masker { line, sink };
+    m.run();
+}
+
+struct Masker<'a, S> {
+    line: &'a [u8],
+    sink: &'a mut S,
+}
+
+fn class(b: u8) -> u8 {
+    CLASS[b as usize]
+}
+
+/// Length of a C octal escape such as `\042`, which some loggers write for a quote.
+fn octal_escape(b: &[u8]) -> usize {
+    let octal = b.len() >= 4 && b[0] == b'\\' && b[1..4].iter().all(|c| (b'0'..=b'7').contains(c));
+    if octal { 4 } else { 0 }
+}
+
+impl<S: Sink> Masker<'_, S> {
+    fn run(&mut self) {
+        let line = self.line;
+        let n = line.len() - line.iter().rev().take_while(|c| class(**c) & SPACE != 0).count();
+        let mut i = line[..n].iter().take_while(|c| class(**c) & SPACE != 0).count();
+        let mut words = 0;
+        while i < n {
+            let k = class(line[i]);
+            if k & WORD != 0 {
+                words += 1;
+                if words > MAX_WORDS {
+                    self.sink.value(Certainty::Form, i, n);
+                    return;
+                }
+                i = self.word(i, n);
+            } else if k & SPACE != 0 {
+                let s = i;
+                while i < n && class(line[i]) & SPACE != 0 {
+                    i += 1;
+                }
+                self.sink.space(s, i);
+            } else {
+                i = self.punctuation(i, n);
+            }
+        }
+    }
+
+    fn punctuation(&mut self, i: usize, n: usize) -> usize {
+        let b = self.line;
+        match b[i] {
+            // "<1 sec": a bound with its unit is one duration.
+            b'<' if b.get(i + 1).is_some_and(u8::is_ascii_digit) => {
+                let d = i + 1 + digits(&b[i + 1..n]);
+                let u = d + usize::from(b.get(d) == Some(&b' '));
+                let e = u + b[u..n].iter().take_while(|c| c.is_ascii_alphabetic()).count();
+                if is_time_unit(&b[u..e]) {
+                    self.sink.value(Certainty::Form, i, e);
+                    return e;
+                }
+            }
+            // key="some text": the quoted text is the value, unless the key says it is the message.
+            b'"' if i > 0 && b[i - 1] == b'=' && !message_key(&b[..i - 1]) => {
+                let limit = n.min(i + 258);
+                if let Some(len) = memchr::memchr(b'"', &b[i + 1..limit]) {
+                    let (s, e) = (i + 1, i + 1 + len);
+                    self.sink.separator(i, s);
+                    self.sink.value(Certainty::Form, s, e);
+                    self.sink.separator(e, e + 1);
+                    return e + 1;
+                }
+            }
+            // "from 10.0.0.1 ()": an empty pair that stands alone is an empty value.
+            b'(' if b.get(i + 1) == Some(&b')') && i > 0 && b[i - 1] == b' ' => {
+                self.sink.separator(i, i + 1);
+                self.sink.value(Certainty::Form, i + 1, i + 1);
+                self.sink.separator(i + 1, i + 2);
+                return i + 2;
+            }
+            _ => {}
+        }
+        self.sink.separator(i, i + 1);
+        i + 1
+    }
+
+    /// Handles the run of word bytes at `s`; returns where to go on.
+    fn word(&mut self, s: usize, n: usize) -> usize {
+        let b = self.line;
+        let mut seen = 0;
+        let mut e = s;
+        while e < n {
+            let k = class(b[e]);
+            if k & WORD == 0 {
+                break;
+            }
+            if k & BACKSLASH != 0 && octal_escape(&b[e..n]) > 0 {
+                if e == s {
+                    self.sink.separator(s, s + 4);
+                    return s + 4;
+                }
+                break;
+            }
+            seen |= k;
+            e += 1;
+        }
+        let run_end = e;
+        // A full stop or colon at the end belongs to the sentence.
+        while e > s + 1 && matches!(b[e - 1], b'.' | b':') && seen & (DOT | COLON) != 0 {
+            e -= 1;
+        }
+        if seen & !WORD == 0 || (e < run_end && b[s..e].iter().all(u8::is_ascii_alphabetic)) {
+            return self.plain(s, e, n);
+        }
+        self.shaped(s, e, n)
+    }
+
+    /// Letters, `_`, `-` and the like only.
+    fn plain(&mut self, s: usize, e: usize, n: usize) -> usize {
+        let w = &self.line[s..e];
+        if w.len() == 3 && w[0].is_ascii_uppercase() && (is_month(w) || is_weekday(w)) {
+            let t = english_time(&self.line[s..n]);
+            if t > 0 {
+                self.sink.value(Certainty::Form, s, s + t);
+                return s + t;
+            }
+        }
+        if (3..=5).contains(&w.len()) && is_one_of(w, &["true", "false", "null", "nil"]) {
+            self.sink.value(Certainty::Enumerated, s, e);
+        } else if matches!(w.len(), 4 | 5) && is_one_of(w, &["root", "admin"]) {
+            // A key's value may be one of a few; elsewhere an account's name speaks for names there.
+            let keyed = s > 0 && self.line[s - 1] == b'=';
+            self.sink.value(if keyed { Certainty::Enumerated } else { Certainty::Form }, s, e);
+        } else {
+            self.sink.word(s, e);
+        }
+        e
+    }
+
+    fn value(&mut self, s: usize, e: usize) -> usize {
+        self.sink.value(Certainty::Form, s, e);
+        e
+    }
+
+    /// Splits `s..at` off as a constant word, `at..next` as punctuation, and goes on with the rest.
+    fn split(&mut self, s: usize, at: usize, next: usize, e: usize, n: usize) -> usize {
+        if at > s {
+            self.plain_or_shaped(s, at, n);
+        }
+        self.sink.separator(at, next);
+        if next < e { self.plain_or_shaped(next, e, n) } else { next }
+    }
+
+    fn plain_or_shaped(&mut self, s: usize, e: usize, n: usize) -> usize {
+        let seen = self.line[s..e].iter().fold(0, |a, c| a | class(*c));
+        if seen & !WORD == 0 { self.plain(s, e, n) } else { self.shaped(s, e, n) }
+    }
+
+    /// A word with digits or inner punctuation: decides by its form.
+    fn shaped(&mut self, s: usize, e: usize, n: usize) -> usize {
+        let b = self.line;
+        let w = &b[s..e];
+        if w[0].is_ascii_digit() || (w.len() > 1 && matches!(w[0], b'-' | b'+') && w[1].is_ascii_digit()) {
+            return self.numeric(s, e, n);
+        }
+        if let Some(end) = self.path(s, e, n) {
+            return self.value(s, end);
+        }
+        if let Some(p) = memchr::memmem::find(w, b"..") {
+            let dots = w[p..].iter().take_while(|c| **c == b'.').count();
+            return self.split(s, s + p, s + p + dots, e, n);
+        }
+        if is_uuid(w) || (is_hex(w, 6) && w.iter().any(u8::is_ascii_digit)) {
+            return self.value(s, e);
+        }
+        if let Some(end) = self.at_sign(s, e) {
+            return end;
+        }
+        if let Some(c) = memchr::memchr(b':', w) {
+            return self.colon(s, s + c, e, n);
+        }
+        if w.iter().any(u8::is_ascii_digit) { self.mixed(s, e) } else { self.name(s, e) }
+    }
+
+    /// A word that begins with a digit is a value; dates take their time along, lists their members.
+    fn numeric(&mut self, s: usize, mut e: usize, n: usize) -> usize {
+        let b = self.line;
+        let w = &b[s..n];
+        let d = date(w);
+        if d > 0 && s + d == e && b.get(e) == Some(&b' ') {
+            let t = time_of_day(&b[e + 1..n]);
+            if t > 0 {
+                e += 1 + t;
+            }
+        } else if let t @ 1.. = time_of_day(w)
+            && s + t > e
+        {
+            e = s + t;
+        }
+        if b.len() >= e + 6 && b[e] == b' ' && matches!(b[e + 1], b'+' | b'-') && digits(&b[e + 2..n]) == 4 && b[s..e].contains(&b':') {
+            e += 6;
+        }
+        // 25233975,0,93: a list without blanks is one value.
+        while e + 1 < n && b[e] == b',' && (b[e + 1].is_ascii_digit() || (b[e + 1] == b'-' && b.get(e + 2).is_some_and(u8::is_ascii_digit))) {
+            e += 2;
+            while e < n && class(b[e]) & WORD != 0 {
+                e += 1;
+            }
+            while matches!(b[e - 1], b'.' | b':') {
+                e -= 1;
+            }
+        }
+        self.value(s, e)
+    }
+
+    /// End of a path or URL that begins at `s`, if there is one.
+    fn path(&self, s: usize, e: usize, n: usize) -> Option<usize> {
+        let b = self.line;
+        let w = &b[s..e];
+        let slashes = w.iter().filter(|c| **c == b'/').count();
+        let drive = w.len() > 2 && w[0].is_ascii_alphabetic() && w[1] == b':' && matches!(w[2], b'\\' | b'/');
+        if slashes == 0 && !drive && !w.contains(&b'\\') {
+            return None;
+        }
+        let url = memchr::memmem::find(w, b"://").is_some_and(|p| w[..p].iter().all(|c| c.is_ascii_alphanumeric() || *c == b'+'));
+        let rooted = w.starts_with(b"/") || w.starts_with(b"./") || w.starts_with(b"../") || w.starts_with(b"~/");
+        let dotted = memchr::memchr(b'.', &w[1..w.len().max(2) - 1]).is_some();
+        let relative = (slashes >= 2 || dotted) && memchr::memchr(b':', w).is_none();
+        if !(url || rooted || drive || relative || (w.contains(&b'\\') && w.len() > 2)) {
+            return None;
+        }
+        let mut end = e;
+        if url || rooted {
+            let more = |c: u8| class(c) & WORD != 0 || matches!(c, b'?' | b'=' | b'&' | b'#' | b'*' | b'!' | b';');
+            while end < n && (more(b[end]) || (url && b[end] == b',')) {
+                end += 1;
+            }
+            while end > s + 1 && matches!(b[end - 1], b'.' | b':' | b',' | b';' | b'!' | b'?' | b'=') {
+                end -= 1;
+            }
+        }
+        // "GET /path HTTP/1.1": the protocol belongs to the request target.
+        if b[end..n].starts_with(b" HTTP/") {
+            end += 6;
+            end += b[end..n].iter().take_while(|c| c.is_ascii_digit() || **c == b'.').count();
+        }
+        Some(end)
+    }
+
+    /// `Name@7317849d` keeps the name; `user@host.example` is one value.
+    fn at_sign(&mut self, s: usize, e: usize) -> Option<usize> {
+        let w = &self.line[s..e];
+        let at = memchr::memchr(b'@', w)?;
+        if at == 0 && w.get(1).is_some_and(u8::is_ascii_digit) {
+            self.sink.separator(s, s + 1);
+            return Some(self.value(s + 1, e));
+        }
+        let (name, rest) = (&w[..at], &w[at + 1..]);
+        let hash = rest.first().is_some_and(u8::is_ascii_digit) || is_hex(rest, 6);
+        let identifier = !name.is_empty() && name.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'$' | b'_'));
+        if hash && identifier {
+            self.sink.word(s, s + at);
+            self.sink.separator(s + at, s + at + 1);
+            return Some(self.value(s + at + 1, e));
+        }
+        (!name.is_empty() && rest.contains(&b'.')).then(|| self.value(s, e))
+    }
+
+    /// `key:value`, `host:port`, `Class:line`, addresses.
+    fn colon(&mut self, s: usize, at: usize, e: usize, n: usize) -> usize {
+        let b = self.line;
+        let (key, rest) = (&b[s..at], &b[at + 1..e]);
+        let key_digit = key.iter().any(u8::is_ascii_digit);
+        let key_dot = key.contains(&b'.') || key.contains(&b'/');
+        let port = !rest.is_empty() && rest.iter().all(u8::is_ascii_digit);
+        let hexes = b[s..e].iter().all(|c| c.is_ascii_hexdigit() || *c == b':');
+        let colons = b[s..e].iter().filter(|c| **c == b':').count();
+        if (hexes && colons >= 2 && b[s..e].iter().any(u8::is_ascii_digit)) || (key_digit && rest.iter().any(u8::is_ascii_digit)) || (key_dot && port) {
+            return self.value(s, e);
+        }
+        let next = at + b[at..e].iter().take_while(|c| **c == b':').count();
+        self.split(s, at, next, e, n)
+    }
+
+    /// Letters and digits: identifiers are values, names with one or two digits stay words for now.
+    fn mixed(&mut self, s: usize, e: usize) -> usize {
+        let w = &self.line[s..e];
+        let letters = w.iter().take_while(|c| c.is_ascii_alphabetic()).count();
+        if letters >= 2 && letters < w.len() && matches!(w[letters], b'-' | b'.' | b'/') {
+            let rest = &w[letters + 1..];
+            let numeric = rest.first().is_some_and(u8::is_ascii_digit) && rest.iter().all(|c| c.is_ascii_digit() || *c == b'.');
+            if numeric {
+                self.sink.word(s, s + letters);
+                self.sink.separator(s + letters, s + letters + 1);
+                return self.value(s + letters + 1, e);
+            }
+        }
+        let count = w.iter().filter(|c| c.is_ascii_digit()).count();
+        let version = w[0] == b'v' && letters == 1;
+        let member = w.windows(2).any(|p| p[0] == b'_' && p[1].is_ascii_digit());
+        if count >= 3 || version || member || has_file_extension(w) || is_domain(w) {
+            return self.value(s, e);
+        }
+        self.sink.word(s, e);
+        e
+    }
+
+    /// Dotted or slashed names without digits.
+    fn name(&mut self, s: usize, e: usize) -> usize {
+        let w = &self.line[s..e];
+        if w.contains(&b'.') && (has_file_extension(w) || is_domain(w)) {
+            return self.value(s, e);
+        }
+        self.sink.word(s, e);
+        e
+    }
+}
+
+fn is_one_of(w: &[u8], list: &[&str]) -> bool {
+    list.iter().any(|k| w.eq_ignore_ascii_case(k.as_bytes()))
+}
+
+/// Whether the text before `=` ends in a key whose value is a message for people.
+fn message_key(before: &[u8]) -> bool {
+    let from = before.iter().rposition(|c| !c.is_ascii_alphanumeric() && *c != b'_').map_or(0, |p| p + 1);
+    let key = &before[from..];
+    is_one_of(key, &["msg", "message", "event", "error", "err", "reason", "text"])
+}
