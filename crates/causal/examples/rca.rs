@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use causeway_causal::case::Case;
+use causeway_causal::offline::to_json;
 use causeway_causal::rank::rank;
 
 fn read(dir: &Path, file: &str) -> std::io::Result<Vec<u8>> {
@@ -45,7 +46,9 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 println!();
             }
-        } 
+        } else {
+            println!("{}", to_json(&case.id, &ranking));
+        }
     }
     Ok(())
 }

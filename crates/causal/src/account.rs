@@ -62,6 +62,7 @@ pub(crate) fn account(case: &Case, graph: &Graph, facts: &Facts, golden: Golden)
     for node in 0..n {
         out.handed[node] = handed_up(graph, &out, &volume, node);
     }
+    adopt(graph, &mut out);
     let least = least_matter(case, graph, facts, golden) * volume[graph.target];
     shares(graph, &mut out, least);
     out
@@ -117,6 +118,21 @@ fn find_mirrors(graph: &Graph, out: &mut Account) {
             .iter()
             .any(|s| !graph.callees[*s].is_empty() && out.total[*s] > 0.15 * out.total[leaf]);
     }
+}
+
+/// What the known callees of the target leave unexplained may come from nodes whose callers are not known.
+fn adopt(graph: &Graph, out: &mut Account) {
+    let known: f64 = out.handed[graph.target].iter().map(|(_, a)| a).sum();
+    let open = (out.total[graph.target] - known).max(0.0);
+    let wanted: f64 = graph.orphans.iter().map(|o| out.total[*o]).sum();
+    if open <= 0.0 || wanted <= 0.0 {
+        return;
+    }
+    for orphan in graph.orphans.iter().copied().filter(|o| out.total[*o] > 0.0) {
+        let amount = out.total[orphan] * (open / wanted).min(1.0);
+        out.handed[graph.target].push((orphan, amount));
+    }
+    out.handed[graph.target].sort_by_key(|(callee, _)| *callee);
 }
 
 /// Excess that the callees of `node` pass on to it.

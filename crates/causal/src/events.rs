@@ -47,8 +47,6 @@ pub(crate) struct Shift {
     pub normal: f64,
     /// Share (or count) now.
     pub observed: f64,
-    /// Runs of the operation now.
-    pub runs: f64,
 }
 
 impl Shift {
@@ -60,8 +58,8 @@ impl Shift {
 
 /// Compares what operations did in the incident with what they do normally; only bad directions are kept, clearest first.
 pub(crate) fn shifts(case: &Case, now: &Tree<'_>, usual: &Tree<'_>) -> Vec<Shift> {
-    let after = table(case, now, &case.logs);
-    let before = table(case, usual, &case.baseline_logs);
+    let after = table(now, &case.logs);
+    let before = table(usual, &case.baseline_logs);
     let mut out = Vec::new();
     operations(case, &after, &before, &mut out);
     loose_lines(&after, &before, &mut out);
@@ -94,7 +92,6 @@ fn operations(case: &Case, after: &Table, before: &Table, out: &mut Vec<Shift>) 
                 z: z.abs(),
                 normal: usual / usual_runs,
                 observed: seen / runs,
-                runs,
             });
         }
     }
@@ -147,13 +144,12 @@ fn loose_lines(after: &Table, before: &Table, out: &mut Vec<Shift>) {
                 z: z.abs().min(12.0),
                 normal: expected,
                 observed: seen,
-                runs: seen,
             });
         }
     }
 }
 
-fn table(case: &Case, tree: &Tree<'_>, logs: &[LogLine]) -> Table {
+fn table(tree: &Tree<'_>, logs: &[LogLine]) -> Table {
     let mut out = Table::default();
     let index = tree.index();
     let mut lines: AHashMap<u32, AHashSet<Key>> = AHashMap::new();
@@ -195,6 +191,5 @@ fn table(case: &Case, tree: &Tree<'_>, logs: &[LogLine]) -> Table {
             *out.seen.entry((operation, event)).or_default() += 1.0;
         }
     }
-    let _ = case;
     out
 }

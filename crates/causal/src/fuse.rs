@@ -23,14 +23,23 @@ pub(crate) const WEIGHTS: [f64; TERMS] = {
 
 /// Log-odds of "none of these".
 pub(crate) const NONE: f64 = 2.2;
+/// Score from which a cause is named: below it, a window without an incident looks the same.
+pub(crate) const NAMED: f64 = 2.0;
 /// What remains of a score when no path leads from the symptom to the node.
 const UNREACHABLE: f64 = 0.4;
+
+/// What remains of it when a path is likely but not known.
+const ASSUMED: f64 = 0.8;
 
 /// Points of each term for one node.
 pub(crate) fn points(view: &View<'_>, node: usize) -> Features {
     let f = &view.features[node];
     let mut out = [0.0; TERMS];
-    let reach = if view.graph.reachable(node) { 1.0 } else { UNREACHABLE };
+    let reach = match (view.graph.reachable(node), view.graph.assumed[node]) {
+        (true, false) => 1.0,
+        (true, true) => ASSUMED,
+        _ => UNREACHABLE,
+    };
     for term in 0..TERMS {
         out[term] = WEIGHTS[term] * f[term] * reach;
     }

@@ -17,6 +17,10 @@ pub(crate) struct Graph {
     /// Hops from the target along calls (and placement); `usize::MAX` where it is not reachable.
     pub distance: Vec<usize>,
     parent: Vec<Option<usize>>,
+    /// Nodes that nobody is known to call although they may well be called: where an edge is missing, they hang here.
+    pub orphans: Vec<usize>,
+    /// Nodes that are only reached through an orphan.
+    pub assumed: Vec<bool>,
 }
 
 impl Graph {
@@ -46,6 +50,8 @@ impl Graph {
             placed: vec![Vec::new(); n],
             distance: vec![usize::MAX; n],
             parent: vec![None; n],
+            orphans: Vec::new(),
+            assumed: vec![false; n],
         };
         let calls = case.edges.iter().filter(|e| e.kind == EdgeKind::Calls).map(|e| (e.from, e.to));
         for (from, to) in calls.chain(span_calls.iter().copied()) {
@@ -68,7 +74,8 @@ impl Graph {
                 neighbours.dedup();
             }
         }
-        graph.walk();
+        graph.walk(graph.target, 0);
+        graph.adopt_orphans();
         graph
     }
 
@@ -77,13 +84,13 @@ impl Graph {
         self.index.get(&sym).copied()
     }
 
-    /// Breadth first from the target; hosts are one hop below what runs on them.
-    fn walk(&mut self) {
+    /// Breadth first from a node; hosts are one hop below what runs on them.
+    fn walk(&mut self, from: usize, distance: usize) {
         if self.nodes.is_empty() {
             return;
         }
-        let mut queue = std::collections::VecDeque::from([self.target]);
-        self.distance[self.target] = 0;
+        let mut queue = std::collections::VecDeque::from([from]);
+        self.distance[from] = distance;
         while let Some(at) = queue.pop_front() {
             let next: Vec<usize> = self.callees[at].iter().chain(&self.hosts[at]).copied().collect();
             for to in next {
@@ -96,14 +103,31 @@ impl Graph {
         }
     }
 
+    /// A topology is never complete: nodes without any caller are taken to hang somewhere below the target, farther away
+    /// than everything that is known to.
+    fn adopt_orphans(&mut self) {
+        let far = self.distance.iter().filter(|d| **d != usize::MAX).max().map_or(1, |d| d + 1);
+        let known: Vec<bool> = self.distance.iter().map(|d| *d != usize::MAX).collect();
+        for node in 0..self.nodes.len() {
+            let host = !self.placed[node].is_empty();
+            if self.distance[node] == usize::MAX && self.callers[node].is_empty() && !host {
+                self.orphans.push(node);
+                self.walk(node, far);
+            }
+        }
+        for node in 0..self.nodes.len() {
+            self.assumed[node] = !known[node] && self.distance[node] != usize::MAX;
+        }
+    }
+
     /// Whether the node can hand a symptom up to the target.
     pub(crate) fn reachable(&self, node: usize) -> bool {
         self.distance[node] != usize::MAX
     }
 
-    /// Nodes from `node` up to the target; empty when it is not reachable.
+    /// Nodes from `node` up to the target; empty when it is not known to be reachable.
     pub(crate) fn path_to_target(&self, node: usize) -> Vec<usize> {
-        if !self.reachable(node) {
+        if !self.reachable(node) || self.assumed[node] {
             return Vec::new();
         }
         let mut path = vec![node];

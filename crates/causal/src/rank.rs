@@ -1,9 +1,13 @@
 //! Ranks the entities of a case by how well each explains the symptom.
 
 use crate::case::Case;
-use crate::features::{NAMES, TERMS, View};
-use crate::fuse::{points, probabilities};
-use crate::ranking::{CauseClass, Ranking, Suspect, Term};
+use crate::evidence::{class, evidence, symptom};
+use crate::features::{CHANGE, NAMES, TERMS, View};
+use crate::fuse::{NAMED, points, probabilities};
+use crate::ranking::{Ranking, Suspect, Term};
+
+/// Evidence is gathered for the first few.
+const EVIDENCE_FOR: usize = 5;
 
 /// Ranks every entity of the case. The same case gives the same bytes: ties break by distance from the symptom, then by name.
 /// Cost: linear in metric points times at most 160 windows, spans and log lines.
@@ -23,34 +27,35 @@ pub fn rank(case: &Case) -> Ranking {
     });
     let ranked: Vec<Suspect> = order
         .iter()
-        .map(|node| {
-            let mut terms: Vec<Term> = (0..TERMS)
-                .filter(|t| parts[*node][*t] > 0.0)
-                .map(|t| Term {
-                    name: NAMES[t].to_owned(),
-                    value: view.features[*node][t],
-                    points: parts[*node][t],
-                })
-                .collect();
-            terms.sort_by(|a, b| b.points.total_cmp(&a.points).then(a.name.cmp(&b.name)));
-            Suspect {
-                entity: case.name(view.graph.nodes[*node]).to_owned(),
-                score: scores[*node],
-                probability: chances[*node],
-                terms,
-                class: CauseClass::Unknown,
-                evidence: Vec::new(),
-                path: Vec::new(),
-                change: None,
-            }
-        })
+        .enumerate()
+        .map(|(position, node)| suspect(&view, *node, position, &parts[*node], scores[*node], chances[*node]))
         .collect();
     let confidence = ranked.first().map_or(0.0, |s| s.probability);
     let second = ranked.get(1).map_or(0.0, |s| s.probability);
     Ranking {
-        abstained: ranked.first().is_none_or(|s| s.score < crate::fuse::NONE),
+        abstained: ranked.first().is_none_or(|s| s.score < NAMED),
         confidence,
         margin: confidence - second,
         ranked,
+        symptom: symptom(&view),
+    }
+}
+
+fn suspect(view: &View<'_>, node: usize, position: usize, parts: &[f64; TERMS], score: f64, probability: f64) -> Suspect {
+    let mut terms: Vec<Term> = (0..TERMS)
+        .filter(|t| parts[*t] > 0.0)
+        .map(|t| Term { name: NAMES[t].to_owned(), value: view.features[node][t], points: parts[t] })
+        .collect();
+    terms.sort_by(|a, b| b.points.total_cmp(&a.points).then(a.name.cmp(&b.name)));
+    let name = |n: usize| view.case.name(view.graph.nodes[n]).to_owned();
+    Suspect {
+        entity: name(node),
+        score,
+        probability,
+        terms,
+        class: class(view, node, parts),
+        evidence: if position < EVIDENCE_FOR { evidence(view, node) } else { Vec::new() },
+        path: view.graph.path_to_target(node).into_iter().map(name).collect(),
+        change: view.change(node).filter(|c| c.0 > 0.05 && parts[CHANGE] > 0.0).map(|c| c.1),
     }
 }

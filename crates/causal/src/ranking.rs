@@ -133,4 +133,6 @@ pub struct Ranking {
     pub margin: f64,
     /// Whether no cause is named: the evidence is too weak. The ranking is there all the same.
     pub abstained: bool,
+    /// The symptom in numbers, where its series is known.
+    pub symptom: Option<Evidence>,
 }

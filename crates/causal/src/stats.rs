@@ -56,36 +56,6 @@ pub(crate) fn worst_two(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
-/// Pearson correlation of two aligned series over the points that both have; `None` below `least` points or without variation.
-pub(crate) fn correlation(a: &[f64], b: &[f64], least: usize) -> Option<f64> {
-    let (mut n, mut sa, mut sb, mut saa, mut sbb, mut sab) = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
-    for (x, y) in a.iter().zip(b).filter(|(x, y)| x.is_finite() && y.is_finite()) {
-        n += 1.0;
-        sa += x;
-        sb += y;
-        saa += x * x;
-        sbb += y * y;
-        sab += x * y;
-    }
-    if n < least.max(2) as f64 {
-        return None;
-    }
-    let (va, vb) = (saa - sa * sa / n, sbb - sb * sb / n);
-    if va <= 1e-12 || vb <= 1e-12 {
-        return None;
-    }
-    Some((sab - sa * sb / n) / (va * vb).sqrt())
-}
-
-/// `-log10` of the Poisson tail: P(X ≥ k) for `k` above `mean`, P(X ≤ k) below it; 0 in the middle. Normal approximation
-/// on the square-root scale (Anscombe), exact enough for ranking and cheap. Always at least 0.
-pub(crate) fn poisson_surprise(k: f64, mean: f64) -> f64 {
-    let mean = mean.max(1e-9);
-    // Deviance of the Poisson distribution; half of it is the exponent of the tail.
-    let deviance = if k > 0.0 { k * (k / mean).ln() - (k - mean) } else { mean };
-    deviance.max(0.0) / std::f64::consts::LN_10
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -97,18 +67,5 @@ mod tests {
         assert_eq!(worst_two([1.0, 5.0, 3.0]), 4.0);
         assert_eq!(worst_two([2.0]), 2.0);
         assert_eq!(mad(&[1.0, 2.0, 4.0], 2.0), 1.0);
-    }
-
-    #[test]
-    fn correlation_needs_variation() {
-        assert!(correlation(&[1.0, 2.0, 3.0], &[2.0, 4.0, 6.0], 3).is_some_and(|r| r > 0.999));
-        assert!(correlation(&[1.0, 1.0, 1.0], &[2.0, 4.0, 6.0], 3).is_none());
-    }
-
-    #[test]
-    fn poisson_surprise_grows_both_ways() {
-        assert!(poisson_surprise(20.0, 5.0) > 5.0);
-        assert!(poisson_surprise(0.0, 10.0) > 4.0);
-        assert!(poisson_surprise(10.0, 10.0) < 1e-9);
     }
 }

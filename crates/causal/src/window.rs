@@ -85,16 +85,12 @@ fn null_starts(case: &Case, len: usize) -> Vec<usize> {
 pub(crate) struct Score {
     /// Robust deviation in the bad direction (or the larger one for two-sided signals, signed by direction: up is positive).
     pub z: f64,
-    /// Deviation from past windows alone.
-    pub level_z: f64,
     /// Usual value: the median just before, or of the baseline.
     pub normal: f64,
     /// Value in the incident: the mean of the two worst points.
     pub observed: f64,
     /// Index of the worst point.
     pub at: usize,
-    /// Index of the first incident point.
-    pub begin: usize,
     /// Mean over all incident points.
     pub mean: f64,
     /// Excess over what such windows show anyway, in the unit of the series and in the bad direction; at least 0.
@@ -183,11 +179,9 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
     let at = worst_index(incident, sign) + split.incident_begin;
     Some(Score {
         z: z.clamp(-1000.0, 1000.0),
-        level_z: level_z.unwrap_or(0.0),
         normal: if normal.is_finite() { normal } else { observed },
         observed,
         at,
-        begin: split.incident_begin,
         mean: mean(incident.iter().copied()),
         excess: if z > 0.0 { excess.max(0.2 * gain) } else { 0.0 },
     })

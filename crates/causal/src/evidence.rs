@@ -1,0 +1,324 @@
+//! The evidence of a suspect in numbers, and what kind of cause it speaks for.
+
+use crate::case::{Case, ChangeKind, LogLine};
+use crate::draft::change_line;
+use crate::events::{Event, Shift};
+use crate::facts::Fact;
+use crate::features::{BEHAVIOUR, CHANGE, ERRORS, LATENCY, LINK, MEMORY, RESTARTS, SATURATION, SILENCE, TIME, View};
+use crate::ranking::{CauseClass, Evidence, EvidenceKind};
+use crate::signal::Class;
+use crate::template::{key, source_location};
+
+/// At most this many pieces for each suspect.
+const MOST: usize = 9;
+
+/// Evidence of one node, strongest kinds first.
+pub(crate) fn evidence(view: &View<'_>, node: usize) -> Vec<Evidence> {
+    let mut out = Vec::new();
+    if let Some((_, at)) = view.change(node).filter(|c| c.0 > 0.05) {
+        out.push(change(view, at));
+    }
+    metrics(view, node, &mut out);
+    spans(view, node, &mut out);
+    behaviour(view, node, &mut out);
+    if let Some(line) = first_bad_line(view, node) {
+        out.push(log_line(view, line));
+    }
+    out.truncate(MOST - 2);
+    out.push(path(view, node));
+    if let Some(away) = explained_away(view, node) {
+        out.push(away);
+    }
+    out
+}
+
+fn metrics(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
+    let f = &view.features[node];
+    let mut push = |fact: Option<&Fact>, note: String| {
+        if let Some(fact) = fact {
+            out.push(metric(view, fact, note));
+        }
+    };
+    if f[ERRORS] > 0.02 {
+        let fact = view.facts.errors(view.case, node).map(|e| e.2);
+        push(fact, share_note(f[ERRORS], "failed requests"));
+    }
+    if f[LATENCY] > 0.02 {
+        push(view.facts.of_class(view.case, node, Class::Latency), share_note(f[LATENCY], "extra latency"));
+    }
+    if f[SATURATION] > 0.02 {
+        push(view.saturation(node).map(|s| s.1), "use is high and has grown".to_owned());
+    }
+    if f[RESTARTS] > 0.0 {
+        push(view.restarts(node).map(|s| s.1), "it restarted".to_owned());
+    }
+    if f[MEMORY] > 0.05 {
+        push(view.memory_step(node).map(|s| s.1), "memory jumped".to_owned());
+    }
+    if f[LINK] > 0.05 {
+        for caller in view.graph.callers[node].iter().take(2) {
+            let fact = view.facts.worst(*caller, Class::LatencyClient).filter(|x| x.score.z > 1.5);
+            push(fact, "a caller waits longer although no callee serves slower".to_owned());
+        }
+    }
+    if f[SILENCE] > 0.1 {
+        for callee in view.graph.callees[node].iter().take(1) {
+            push(view.facts.of_class(view.case, *callee, Class::Traffic), "what only this entity calls has gone quiet".to_owned());
+        }
+    }
+    if out.iter().all(|e| e.kind != EvidenceKind::Metric) {
+        // The most unusual series, so that there is something to look at.
+        let worst = view.facts.by_node[node].iter().max_by(|a, b| a.score.z.abs().total_cmp(&b.score.z.abs()).then(b.series.cmp(&a.series)));
+        if let Some(fact) = worst {
+            out.push(metric(view, fact, "the most unusual of its series".to_owned()));
+        }
+    }
+}
+
+fn share_note(share: f64, what: &str) -> String {
+    format!("its own part is {:.0} % of the {what} of the symptom", share * 100.0)
+}
+
+/// A series in numbers.
+pub(crate) fn metric(view: &View<'_>, fact: &Fact, note: String) -> Evidence {
+    let series = &view.case.series[fact.series];
+    Evidence {
+        kind: EvidenceKind::Metric,
+        entity: view.case.name(series.entity).to_owned(),
+        signal: format!("{} {}", series.metric, series.stat).trim().to_owned(),
+        baseline: Some(fact.score.normal),
+        observed: Some(fact.score.observed),
+        unit: fact.signal.unit.to_owned(),
+        at_us: view.case.times_us.get(fact.score.at).copied(),
+        note,
+    }
+}
+
+fn spans(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
+    if view.features[node][TIME] < 0.02 {
+        return;
+    }
+    let entity = view.graph.nodes[node];
+    let own = view.time.own.iter().filter(|s| s.from == entity).max_by(|a, b| a.excess_us.total_cmp(&b.excess_us));
+    let link = view
+        .time
+        .links
+        .iter()
+        .filter(|s| s.from == entity || s.to == entity)
+        .max_by(|a, b| a.excess_us.total_cmp(&b.excess_us));
+    for (slow, is_link) in [(link, true), (own, false)] {
+        let Some(slow) = slow.filter(|s| s.excess_us > 0.0) else { continue };
+        let (from, to) = (view.case.name(slow.from), view.case.name(slow.to));
+        out.push(Evidence {
+            kind: EvidenceKind::Trace,
+            entity: view.case.name(entity).to_owned(),
+            signal: if is_link { format!("link {from} -> {to}") } else { format!("self time of {to}") },
+            baseline: Some(slow.normal_us / 1000.0),
+            observed: Some(slow.observed_us / 1000.0),
+            unit: "ms".to_owned(),
+            at_us: None,
+            note: if is_link {
+                "time between the caller's span and the callee's".to_owned()
+            } else {
+                "time that no child span covers".to_owned()
+            },
+        });
+    }
+}
+
+fn behaviour(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
+    for at in view.shifts_of[node].iter().take(2) {
+        let shift = &view.shifts[*at];
+        if shift.z < 2.0 {
+            continue;
+        }
+        out.push(shift_evidence(view, shift));
+    }
+}
+
+fn shift_evidence(view: &View<'_>, shift: &Shift) -> Evidence {
+    let case = view.case;
+    let operation = shift.operation.map(|o| case.name(o));
+    let verb = if shift.appeared() { "now" } else { "no longer" };
+    let whom = operation.map_or_else(String::new, |o| format!("{o} "));
+    let (kind, note) = match shift.event {
+        Event::Child(entity, op) => (EvidenceKind::Trace, format!("{whom}{verb} runs {} of {}", case.name(op), case.name(entity))),
+        Event::Failed => (EvidenceKind::Trace, format!("{whom}{verb} ends with an error")),
+        Event::Line(wanted) => {
+            let pool = if shift.appeared() { &case.logs } else { &case.baseline_logs };
+            let line = pool.iter().filter(|l| l.entity == shift.entity && key(l) == wanted).min_by_key(|l| l.time_us);
+            let text = line.map_or("a line of this kind", |l| l.message.as_ref());
+            (EvidenceKind::Log, format!("{whom}{verb} writes: {}", clip(text)))
+        }
+    };
+    Evidence {
+        kind,
+        entity: case.name(shift.entity).to_owned(),
+        signal: operation.unwrap_or("log lines").to_owned(),
+        baseline: Some(shift.normal),
+        observed: Some(shift.observed),
+        unit: if shift.operation.is_some() { "share of runs" } else { "lines" }.to_owned(),
+        at_us: None,
+        note,
+    }
+}
+
+/// The first line that speaks of a failure, of the kind that the shifts found where there is one.
+fn first_bad_line<'a>(view: &View<'a>, node: usize) -> Option<&'a LogLine> {
+    let entity = view.graph.nodes[node];
+    let wanted = view.shifts_of[node].iter().map(|s| &view.shifts[*s]).find_map(|s| match s.event {
+        Event::Line(k) if s.appeared() && k.bad => Some(k),
+        _ => None,
+    })?;
+    view.case.logs.iter().filter(|l| l.entity == entity && key(l) == wanted).min_by(|a, b| {
+        a.time_us.cmp(&b.time_us).then_with(|| a.message.cmp(&b.message))
+    })
+}
+
+fn log_line(view: &View<'_>, line: &LogLine) -> Evidence {
+    let frame = source_location(&line.message);
+    Evidence {
+        kind: EvidenceKind::Log,
+        entity: view.case.name(line.entity).to_owned(),
+        signal: frame.map_or_else(|| "first bad line".to_owned(), |f| format!("first bad line, from {f}")),
+        baseline: None,
+        observed: None,
+        unit: String::new(),
+        at_us: Some(line.time_us),
+        note: clip(&line.message).to_owned(),
+    }
+}
+
+fn clip(text: &str) -> &str {
+    let mut end = text.len().min(300);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+fn change(view: &View<'_>, at: usize) -> Evidence {
+    let change = &view.case.changes[at];
+    let object = if change.object.is_empty() { view.case.name(change.entity).to_owned() } else { change.object.clone() };
+    Evidence {
+        kind: EvidenceKind::Change,
+        entity: view.case.name(change.entity).to_owned(),
+        signal: object,
+        baseline: None,
+        observed: None,
+        unit: String::new(),
+        at_us: Some(change.time_us),
+        note: change_line(change),
+    }
+}
+
+fn path(view: &View<'_>, node: usize) -> Evidence {
+    let names: Vec<&str> = view.graph.path_to_target(node).into_iter().map(|n| view.case.name(view.graph.nodes[n])).collect();
+    let entity = view.case.name(view.graph.nodes[node]).to_owned();
+    let note = match names.len() {
+        0 => format!("no known path leads from {entity} to {}", view.case.name(view.case.symptom.entity)),
+        1 => format!("{entity} is where the symptom shows"),
+        _ => format!("path to the symptom: {}", names.join(" -> ")),
+    };
+    Evidence {
+        kind: EvidenceKind::Topology,
+        entity,
+        signal: "path".to_owned(),
+        baseline: None,
+        observed: None,
+        unit: String::new(),
+        at_us: None,
+        note,
+    }
+}
+
+/// Callers that show the symptom only because of this node.
+fn explained_away(view: &View<'_>, node: usize) -> Option<Evidence> {
+    let mut names: Vec<String> = Vec::new();
+    for account in [&view.latency, &view.errors] {
+        for (caller, handed) in account.handed.iter().enumerate() {
+            let Some((_, amount)) = handed.iter().find(|(callee, _)| *callee == node) else { continue };
+            if *amount > 0.3 * account.total[caller] && *amount > 0.0 {
+                names.push(view.case.name(view.graph.nodes[caller]).to_owned());
+            }
+        }
+    }
+    names.sort();
+    names.dedup();
+    names.truncate(6);
+    if names.is_empty() {
+        return None;
+    }
+    let entity = view.case.name(view.graph.nodes[node]).to_owned();
+    Some(Evidence {
+        kind: EvidenceKind::Topology,
+        note: format!("explained away, because they wait for or fail with {entity}: {}", names.join(", ")),
+        entity,
+        signal: "explained away".to_owned(),
+        baseline: None,
+        observed: None,
+        unit: String::new(),
+        at_us: None,
+    })
+}
+
+/// What kind of cause the terms of a node speak for. `points` are what each term added to its score.
+pub(crate) fn class(view: &View<'_>, node: usize, points: &[f64]) -> CauseClass {
+    if points[CHANGE] > 0.3 {
+        if let Some((_, at)) = view.change(node) {
+            match view.case.changes[at].kind {
+                ChangeKind::Release => return CauseClass::BadRelease,
+                ChangeKind::Config => return CauseClass::BadConfig,
+                _ => {}
+            }
+        }
+    }
+    let best = (0..points.len()).filter(|t| *t != CHANGE && points[*t] > 0.0).max_by(|a, b| points[*a].total_cmp(&points[*b]).then(b.cmp(a)));
+    match best {
+        None => CauseClass::Unknown,
+        Some(SATURATION) => CauseClass::Saturation,
+        Some(RESTARTS) => CauseClass::FaultyInstance,
+        Some(LINK) => CauseClass::NetworkDelay,
+        Some(TIME) => time_class(view, node),
+        Some(BEHAVIOUR) => behaviour_class(view, node),
+        Some(MEMORY | SILENCE) => CauseClass::CodeReturn,
+        Some(term) => signal_class(view, node, term),
+    }
+}
+
+fn time_class(view: &View<'_>, node: usize) -> CauseClass {
+    let entity = view.graph.nodes[node];
+    let own: f64 = view.time.own.iter().filter(|s| s.from == entity).map(|s| s.excess_us).sum();
+    let link: f64 = view.time.links.iter().filter(|s| s.to == entity || s.from == entity).map(|s| s.excess_us).sum();
+    if link > own { CauseClass::NetworkDelay } else { CauseClass::SlowItself }
+}
+
+fn behaviour_class(view: &View<'_>, node: usize) -> CauseClass {
+    let strongest = view.shifts_of[node].first().map_or(0.0, |s| view.shifts[*s].z);
+    let raises = view.shifts_of[node].iter().map(|s| &view.shifts[*s]).any(|s| s.appeared() && s.z > 0.5 * strongest);
+    if raises { CauseClass::CodeException } else { CauseClass::CodeReturn }
+}
+
+fn signal_class(view: &View<'_>, node: usize, term: usize) -> CauseClass {
+    let traffic = view.facts.of_class(view.case, node, Class::Traffic);
+    let grown = traffic.is_some_and(|t| t.score.z > 4.0 && t.score.observed > 1.5 * t.score.normal.max(1e-9));
+    let leaf = view.graph.callees[node].is_empty() && view.graph.hosts[node].is_empty();
+    match term {
+        _ if grown => CauseClass::Overload,
+        ERRORS if leaf => CauseClass::DependencyDown,
+        ERRORS => CauseClass::FailsItself,
+        LATENCY => CauseClass::SlowItself,
+        _ => CauseClass::Unknown,
+    }
+}
+
+/// The symptom in numbers.
+pub(crate) fn symptom(view: &View<'_>) -> Option<Evidence> {
+    let case: &Case = view.case;
+    let same = |f: &&Fact| {
+        let series = &case.series[f.series];
+        series.metric == case.symptom.metric && series.stat == case.symptom.stat
+    };
+    let fact = view.facts.by_node[view.graph.target].iter().find(same)?;
+    Some(metric(view, fact, "the symptom".to_owned()))
+}

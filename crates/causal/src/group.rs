@@ -1,0 +1,455 @@
+//! Findings that share a cause become one group: the seed of one Incident.
+//!
+//! The cause of a finding is where its chain of anomalous dependencies ends. Findings with a common end belong together, for
+//! as long as the merge window is open. In the first minutes of a group the chain is still being discovered, so anything
+//! that is connected joins; later only what the group's ends explain does, and an independent fault makes a group of its
+//! own. A group closes when its symptoms stayed closed for the flap window, which doubles each time it had to reopen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+/// Windows of the grouping, microseconds of data time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupConfig {
+    /// How long a group takes in new findings.
+    pub merge_us: i64,
+    /// How long a closed group opens again for the same cause.
+    pub reopen_us: i64,
+    /// How long all symptoms must stay closed before the group closes.
+    pub flap_us: i64,
+    /// How long everything connected joins, because a cascade is still unfolding.
+    pub settle_us: i64,
+}
+
+impl Default for GroupConfig {
+    fn default() -> Self {
+        const MINUTE: i64 = 60_000_000;
+        Self { merge_us: 90 * MINUTE, reopen_us: 30 * MINUTE, flap_us: 5 * MINUTE, settle_us: 150_000_000 }
+    }
+}
+
+/// An anomaly of one series, as a detector opened it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Identity of the finding; opening it again updates it.
+    pub id: String,
+    /// Key of the entity, as in the topology.
+    pub entity: String,
+    /// Signal, for example `latency p99`.
+    pub signal: String,
+    /// Whether it may open an Incident (golden signal of a monitored or entry service, SLO burn, state detector).
+    pub symptom: bool,
+    /// Whether it is a drop of traffic, which callees of a failing entity show.
+    pub traffic_drop: bool,
+    /// Strength; larger is worse. Only compared with findings of the same signal.
+    pub severity: f64,
+    /// When it opened, microseconds since the Unix epoch (data time).
+    pub opened_us: i64,
+    /// When it closed.
+    pub closed_us: Option<i64>,
+    /// Value when normal.
+    pub baseline: Option<f64>,
+    /// Value observed.
+    pub observed: Option<f64>,
+    /// Unit of both.
+    pub unit: String,
+    /// A sentence for people.
+    pub note: String,
+    /// A query that shows it.
+    pub query: Option<String>,
+}
+
+/// State of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupState {
+    /// Symptoms are open, or closed for less than the flap window.
+    Open,
+    /// Closed at this time.
+    Closed(i64),
+    /// Became a part of another group.
+    MergedInto(u64),
+}
+
+/// Findings that share a cause.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// Number within this grouper.
+    pub id: u64,
+    /// Identity across restarts: a hash of what it was opened for, by which signal, and when; 16 hexadecimal digits.
+    pub fingerprint: String,
+    /// Entity of the first symptom.
+    pub opened_for: String,
+    /// Signal of the first symptom.
+    pub signal: String,
+    /// When the first symptom opened, microseconds since the Unix epoch.
+    pub opened_us: i64,
+    /// Last change.
+    pub updated_us: i64,
+    /// State.
+    pub state: GroupState,
+    /// How often it opened again.
+    pub reopened: u32,
+    /// Entities at which the chains of anomalous dependencies end.
+    pub roots: BTreeSet<String>,
+    /// All entities with findings.
+    pub entities: BTreeSet<String>,
+    /// Findings, in order of their ids.
+    pub findings: BTreeSet<String>,
+    /// The cause that the ranking named.
+    pub cause: Option<String>,
+}
+
+/// What happened to a group in a tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GroupEvent {
+    /// A new group: make an Incident.
+    Opened(u64),
+    /// New findings.
+    Updated(u64),
+    /// Symptoms came back within the reopen window.
+    Reopened(u64),
+    /// Symptoms stayed closed.
+    Closed(u64),
+    /// The first is now a part of the second.
+    Merged(u64, u64),
+}
+
+/// Groups findings. Serializable, so that an engine snapshot can hold it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Grouper {
+    config: GroupConfig,
+    findings: BTreeMap<String, Finding>,
+    /// Findings not yet placed, or loose evidence that no symptom explains yet.
+    pending: BTreeSet<String>,
+    changed: BTreeSet<String>,
+    groups: BTreeMap<u64, Group>,
+    next: u64,
+}
+
+/// The anomalous part of the topology at a tick.
+struct Anomalous {
+    below: BTreeMap<String, BTreeSet<String>>,
+    component: BTreeMap<String, usize>,
+}
+
+impl Grouper {
+    /// An empty grouper.
+    pub fn new(config: GroupConfig) -> Self {
+        Self { config, ..Self::default() }
+    }
+
+    /// A finding opened, or changed while open.
+    pub fn open(&mut self, finding: Finding) {
+        let id = finding.id.clone();
+        let held = self.groups.values().any(|g| g.findings.contains(&id) && g.state == GroupState::Open);
+        if held {
+            self.changed.insert(id.clone());
+        } else {
+            self.pending.insert(id.clone());
+        }
+        self.findings.insert(id, finding);
+    }
+
+    /// A finding closed. Unknown ids are ignored.
+    pub fn close(&mut self, id: &str, at_us: i64) {
+        if let Some(finding) = self.findings.get_mut(id) {
+            finding.closed_us.get_or_insert(at_us);
+            self.changed.insert(id.to_owned());
+        }
+    }
+
+    /// A group by number.
+    pub fn group(&self, id: u64) -> Option<&Group> {
+        self.groups.get(&id)
+    }
+
+    /// All groups that are kept, in order of their numbers.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
+    /// A finding by id.
+    pub fn finding(&self, id: &str) -> Option<&Finding> {
+        self.findings.get(id)
+    }
+
+    /// Findings of a group, in order of opening.
+    pub fn findings_of(&self, id: u64) -> Vec<&Finding> {
+        let Some(group) = self.groups.get(&id) else {
+            return Vec::new();
+        };
+        let mut out: Vec<&Finding> = group.findings.iter().filter_map(|f| self.findings.get(f)).collect();
+        out.sort_by(|a, b| a.opened_us.cmp(&b.opened_us).then_with(|| a.id.cmp(&b.id)));
+        out
+    }
+
+    /// Notes the cause that the ranking named for a group. Open groups with the same cause, opened within the merge
+    /// window, become one: the older is kept, and the event says so.
+    pub fn set_cause(&mut self, id: u64, cause: &str) -> Option<GroupEvent> {
+        let group = self.groups.get_mut(&id).filter(|g| g.state == GroupState::Open)?;
+        group.cause = Some(cause.to_owned());
+        let opened = group.opened_us;
+        let merge = self.config.merge_us;
+        let same = |g: &&Group| {
+            g.id != id
+                && g.state == GroupState::Open
+                && g.cause.as_deref() == Some(cause)
+                && (g.opened_us - opened).abs() <= merge
+        };
+        let other = self.groups.values().find(same)?.id;
+        let older = |g: u64| self.groups.get(&g).map(|g| (g.opened_us, g.id));
+        let (kept, gone) = if older(id) <= older(other) { (id, other) } else { (other, id) };
+        let lost = self.groups.get_mut(&gone)?;
+        lost.state = GroupState::MergedInto(kept);
+        let (findings, entities, roots) = (lost.findings.clone(), lost.entities.clone(), lost.roots.clone());
+        let into = self.groups.get_mut(&kept)?;
+        into.findings.extend(findings);
+        into.entities.extend(entities);
+        into.roots.extend(roots);
+        Some(GroupEvent::Merged(gone, kept))
+    }
+
+    /// Places new findings and closes what is over. `now_us` is data time; `dependencies` returns the keys of what an
+    /// entity calls and runs on.
+    pub fn tick(&mut self, now_us: i64, dependencies: &dyn Fn(&str) -> Vec<String>) -> Vec<GroupEvent> {
+        let anomalous = self.anomalous(now_us, dependencies);
+        let mut order: Vec<String> = self.pending.iter().cloned().collect();
+        // Symptoms first at the same moment, so that evidence finds its group.
+        order.sort_by_key(|id| {
+            let f = &self.findings[id];
+            (f.opened_us, !f.symptom, f.id.clone())
+        });
+        let mut events = Vec::new();
+        let mut touched = BTreeSet::new();
+        for id in order {
+            if let Some(event) = self.place(&id, now_us, &anomalous) {
+                match event {
+                    GroupEvent::Updated(group) => {
+                        touched.insert(group);
+                    }
+                    other => events.push(other),
+                }
+            }
+        }
+        for id in std::mem::take(&mut self.changed) {
+            touched.extend(self.groups.values().filter(|g| g.state == GroupState::Open && g.findings.contains(&id)).map(|g| g.id));
+        }
+        for group in touched {
+            if let Some(g) = self.groups.get_mut(&group) {
+                g.updated_us = now_us;
+            }
+            let fresh = events.iter().any(|e| matches!(e, GroupEvent::Opened(g) | GroupEvent::Reopened(g) if *g == group));
+            if !fresh {
+                events.push(GroupEvent::Updated(group));
+            }
+        }
+        self.close_quiet(now_us, &mut events);
+        self.forget(now_us);
+        events
+    }
+
+    /// Which entities are anomalous, what they depend on among themselves (through at most one silent entity), and which
+    /// of them hang together.
+    fn anomalous(&self, now_us: i64, dependencies: &dyn Fn(&str) -> Vec<String>) -> Anomalous {
+        let alive = |f: &&Finding| f.closed_us.is_none_or(|c| now_us - c <= self.config.flap_us);
+        let names: BTreeSet<&str> = self.findings.values().filter(alive).map(|f| f.entity.as_str()).collect();
+        let mut below: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for name in &names {
+            let mut reach = BTreeSet::new();
+            for next in dependencies(name) {
+                if names.contains(next.as_str()) {
+                    reach.insert(next);
+                } else {
+                    reach.extend(dependencies(&next).into_iter().filter(|n| names.contains(n.as_str())));
+                }
+            }
+            reach.remove(*name);
+            below.insert((*name).to_owned(), reach);
+        }
+        let component = components(&below);
+        Anomalous { below, component }
+    }
+
+    fn place(&mut self, id: &str, now_us: i64, anomalous: &Anomalous) -> Option<GroupEvent> {
+        let finding = self.findings.get(id)?.clone();
+        let roots = anomalous.roots(&finding.entity);
+        let home = self.home(&finding, &roots, anomalous);
+        if let Some((group_id, reopens)) = home {
+            self.pending.remove(id);
+            let settle = self.config.settle_us;
+            let group = self.groups.get_mut(&group_id)?;
+            group.findings.insert(id.to_owned());
+            group.entities.insert(finding.entity.clone());
+            if finding.opened_us - group.opened_us <= settle {
+                // The chain is still unfolding: the ends are those of all members as known now.
+                let members = group.entities.clone();
+                group.roots = members.iter().flat_map(|e| anomalous.roots(e)).collect();
+            }
+            group.updated_us = now_us;
+            if reopens && finding.symptom {
+                group.state = GroupState::Open;
+                group.reopened += 1;
+                return Some(GroupEvent::Reopened(group_id));
+            }
+            return Some(GroupEvent::Updated(group_id));
+        }
+        if !finding.symptom {
+            return None;
+        }
+        self.pending.remove(id);
+        let number = self.next;
+        self.next += 1;
+        self.groups.insert(
+            number,
+            Group {
+                id: number,
+                fingerprint: fingerprint(&[&finding.entity, &finding.signal, &finding.opened_us.to_string()]),
+                opened_for: finding.entity.clone(),
+                signal: finding.signal.clone(),
+                opened_us: finding.opened_us,
+                updated_us: now_us,
+                state: GroupState::Open,
+                reopened: 0,
+                roots,
+                entities: BTreeSet::from([finding.entity.clone()]),
+                findings: BTreeSet::from([id.to_owned()]),
+                cause: None,
+            },
+        );
+        Some(GroupEvent::Opened(number))
+    }
+
+    /// The group that a finding belongs to, and whether that group has to open again for it.
+    fn home(&self, finding: &Finding, roots: &BTreeSet<String>, anomalous: &Anomalous) -> Option<(u64, bool)> {
+        let mut connected = None;
+        for group in self.groups.values() {
+            let age = finding.opened_us - group.opened_us;
+            let explained = group.entities.contains(&finding.entity)
+                || roots.iter().any(|r| group.roots.contains(r) || group.cause.as_ref() == Some(r))
+                || (finding.traffic_drop && group.entities.iter().any(|e| anomalous.calls(e, &finding.entity)));
+            match group.state {
+                GroupState::Open if age <= self.config.merge_us => {
+                    if explained {
+                        return Some((group.id, false));
+                    }
+                    let joins = age.abs() <= self.config.settle_us
+                        && group.entities.iter().any(|e| anomalous.connected(e, &finding.entity));
+                    if joins && connected.is_none() {
+                        connected = Some((group.id, false));
+                    }
+                }
+                GroupState::Closed(at) if explained && finding.opened_us - at <= self.config.reopen_us => {
+                    // Evidence alone does not open it again.
+                    if finding.symptom {
+                        return Some((group.id, true));
+                    }
+                }
+                _ => {}
+            }
+        }
+        connected
+    }
+
+    fn close_quiet(&mut self, now_us: i64, events: &mut Vec<GroupEvent>) {
+        for group in self.groups.values_mut().filter(|g| g.state == GroupState::Open) {
+            let mut last = Some(group.opened_us);
+            for finding in group.findings.iter().filter_map(|f| self.findings.get(f)).filter(|f| f.symptom) {
+                last = match (last, finding.closed_us) {
+                    (Some(a), Some(b)) => Some(a.max(b)),
+                    _ => None,
+                };
+            }
+            let hold = self.config.flap_us << group.reopened.min(4);
+            if last.is_some_and(|at| now_us - at >= hold) {
+                group.state = GroupState::Closed(now_us);
+                group.updated_us = now_us;
+                events.push(GroupEvent::Closed(group.id));
+            }
+        }
+    }
+
+    /// Drops groups and findings that no window can reach any more.
+    fn forget(&mut self, now_us: i64) {
+        let keep = self.config.merge_us + self.config.reopen_us;
+        self.groups.retain(|_, g| match g.state {
+            GroupState::Open => true,
+            GroupState::Closed(_) | GroupState::MergedInto(_) => now_us - g.updated_us <= keep,
+        });
+        let held: BTreeSet<&String> = self.groups.values().flat_map(|g| g.findings.iter()).collect();
+        let gone: Vec<String> = self
+            .findings
+            .iter()
+            .filter(|(id, f)| !held.contains(id) && f.closed_us.is_some_and(|c| now_us - c > self.config.flap_us))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            self.findings.remove(&id);
+            self.pending.remove(&id);
+        }
+    }
+}
+
+impl Anomalous {
+    /// Where the chains of anomalous dependencies below an entity end; a cycle ends at its first name.
+    fn roots(&self, entity: &str) -> BTreeSet<String> {
+        let mut seen = BTreeSet::from([entity.to_owned()]);
+        let mut stack = vec![entity.to_owned()];
+        let mut ends = BTreeSet::new();
+        while let Some(at) = stack.pop() {
+            let next = self.below.get(&at);
+            if next.is_none_or(BTreeSet::is_empty) {
+                ends.insert(at);
+                continue;
+            }
+            for to in next.into_iter().flatten() {
+                if seen.insert(to.clone()) {
+                    stack.push(to.clone());
+                }
+            }
+        }
+        if ends.is_empty() {
+            ends.extend(seen.into_iter().next());
+        }
+        ends
+    }
+
+    fn calls(&self, from: &str, to: &str) -> bool {
+        self.below.get(from).is_some_and(|b| b.contains(to))
+    }
+
+    fn connected(&self, a: &str, b: &str) -> bool {
+        matches!((self.component.get(a), self.component.get(b)), (Some(x), Some(y)) if x == y)
+    }
+}
+
+fn components(below: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, usize> {
+    let mut around: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (from, to) in below.iter().flat_map(|(f, ts)| ts.iter().map(move |t| (f.as_str(), t.as_str()))) {
+        around.entry(from).or_default().push(to);
+        around.entry(to).or_default().push(from);
+    }
+    let mut out = BTreeMap::new();
+    for (number, name) in below.keys().enumerate() {
+        if out.contains_key(name) {
+            continue;
+        }
+        let mut stack = vec![name.as_str()];
+        while let Some(at) = stack.pop() {
+            if out.insert(at.to_owned(), number).is_none() {
+                stack.extend(around.get(at).into_iter().flatten());
+            }
+        }
+    }
+    out
+}
+
+/// A hash of structured facts, 16 hexadecimal digits. Prose never takes part.
+pub fn fingerprint(facts: &[&str]) -> String {
+    let mut bytes = Vec::new();
+    for fact in facts {
+        bytes.extend_from_slice(&(fact.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(fact.as_bytes());
+    }
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(&bytes))
+}
