@@ -1,7 +1,40 @@
 //! Guards and the state machine of a repair.
+//!
+//! ```text
+//!   Incident + Runbooks + policies ── choose_runbook ──► Choice ── Action::plan ──► Remediation (spec, immutable)
+//!   RemediationView + Observed + now ── step ──► Decision ──► the executor does it, writes status, asks again
+//!                                        │
+//!                                     guards, in order, one file each
+//! ```
+//!
+//! [`step`] decides one thing at a time and remembers nothing: everything it knows stands in the Remediation's status
+//! ([`Progress`]) and in what the caller just read ([`Observed`]). So a crash at any point is resolved by reading again.
 
+pub mod choose;
+pub mod decision;
 pub mod duration;
+pub mod guard;
+pub mod machine;
+pub mod reason;
+pub mod undo;
+pub mod verify;
+pub mod view;
 pub mod vocabulary;
 
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod property;
+
+pub use choose::{CauseView, Choice, Rejection, RunbookView, choose_runbook};
+pub use decision::Decision;
 pub use duration::DurationText;
+pub use guard::autonomy::effective_autonomy;
+pub use guard::{Moment, Verdict};
+pub use machine::step;
+pub use reason::Reason;
+pub use view::{
+    ApprovalView, Claim, ClaimOrigin, Direction, GuardrailView, Limits, Observed, OtherRun, PauseView,
+    PolicyView, Progress, RemediationView, StepResult, StepState, SymptomView, Verification, VerifyRule,
+};
 pub use vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Via};

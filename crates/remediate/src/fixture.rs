@@ -1,0 +1,271 @@
+//! A Remediation with everything in order, and a small world that carries decisions out, for tests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use causeway_actions::{ActionKind, Inverse, Mutation, ScaleMutation, TargetRef, plan_digest};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::decision::Decision;
+use crate::view::{
+    ApprovalView, Claim, ClaimOrigin, Direction, GuardrailView, Limits, Observed, OtherRun, PolicyView,
+    Progress, RemediationView, StepResult, StepState, SymptomView, Verification, VerifyRule, later,
+};
+use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState};
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_795_000_000 + seconds).unwrap()
+}
+
+pub(crate) fn target(name: &str) -> TargetRef {
+    TargetRef {
+        api_version: "apps/v1".into(),
+        kind: "Deployment".into(),
+        namespace: "shop".into(),
+        name: name.into(),
+        uid: format!("uid-{name}"),
+    }
+}
+
+fn scale(name: &str, from: i32, to: i32) -> Mutation {
+    Mutation::Scale(ScaleMutation { target: target(name), from, to })
+}
+
+/// Two steps, both reversible.
+pub(crate) fn view() -> RemediationView {
+    let mutations = vec![scale("checkout", 2, 4), scale("pricing", 1, 3)];
+    let inverse = Inverse::Mutations(vec![scale("pricing", 3, 1), scale("checkout", 4, 2)]);
+    RemediationView {
+        name: "checkout-7f3a-9".into(),
+        namespace: "shop".into(),
+        incident: "shop/checkout-7f3a".into(),
+        policy: "default".into(),
+        runbook: "scale".into(),
+        cause_id: "cause-1".into(),
+        evidence_digest: "evidence-1".into(),
+        confidence: 0.9,
+        margin: 0.4,
+        actions: vec![ActionKind::Scale],
+        targets: vec![target("checkout"), target("pricing")],
+        shared_dependencies: vec!["db".into()],
+        expires_at: at(900),
+        plan_digest: plan_digest(&mutations, &inverse),
+        mutations,
+        inverse,
+        verify: VerifyRule { within: Duration::from_secs(600), hold: Duration::from_secs(300) },
+        progress: Progress { dry_run_digest: Some("dry-1".into()), ..Progress::default() },
+    }
+}
+
+pub(crate) fn policy() -> PolicyView {
+    PolicyView {
+        name: "default".into(),
+        runbooks: vec![("scale".into(), Autonomy::Approve)],
+        suspended: false,
+        min_confidence: 0.8,
+        min_margin: 0.2,
+        limits: Limits {
+            actions_per_hour: 6,
+            concurrent: 1,
+            attempts_per_incident: 2,
+            cooldown: Duration::from_secs(900),
+            max_targets_percent: 50,
+            keep_available_percent: 70,
+        },
+        approvals_needed: 1,
+        approvals_expire_after: Duration::from_secs(900),
+    }
+}
+
+pub(crate) fn guardrail() -> GuardrailView {
+    GuardrailView {
+        max_autonomy: Autonomy::Auto,
+        protected_namespaces: vec!["kube-system".into()],
+        allowed_actions: Vec::new(),
+        actions_per_hour: Some(30),
+        concurrent_per_cluster: Some(3),
+    }
+}
+
+pub(crate) fn approval(approver: &str) -> ApprovalView {
+    ApprovalView {
+        name: format!("by-{approver}"),
+        remediation: "checkout-7f3a-9".into(),
+        plan_digest: view().plan_digest,
+        dry_run_digest: Some("dry-1".into()),
+        decision: ApprovalDecision::Approve,
+        approver: approver.into(),
+        created_at: at(10),
+        expires_at: None,
+    }
+}
+
+pub(crate) fn live(name: &str, replicas: i32) -> Value {
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"), "resourceVersion": "1", "generation": 1},
+        "spec": {"replicas": replicas},
+    })
+}
+
+/// Everything in favour, with an Approval.
+pub(crate) fn observed() -> Observed {
+    Observed {
+        policy: Some(policy()),
+        guardrails: vec![guardrail()],
+        pauses: Vec::new(),
+        peak_ceiling: None,
+        admission_since: Some(at(-10_000)),
+        opted_in: true,
+        approvals: vec![approval("anna")],
+        symptom: Some(SymptomView { state: SymptomState::Firing, clear_since: None, watermark: Some(at(0)) }),
+        live: BTreeMap::from([
+            ("uid-checkout".into(), live("checkout", 2)),
+            ("uid-pricing".into(), live("pricing", 1)),
+        ]),
+        rebuilt_digest: Some(Ok(view().plan_digest)),
+        others: Vec::new(),
+        service_workloads: 4,
+        claim_origin: ClaimOrigin::Found,
+    }
+}
+
+/// A run of the past at the same incident, target, cause and evidence.
+pub(crate) fn past(name: &str, action: ActionKind) -> OtherRun {
+    OtherRun {
+        name: name.into(),
+        namespace: "shop".into(),
+        incident: "shop/checkout-7f3a".into(),
+        policy: "default".into(),
+        runbook: "other".into(),
+        cause_id: "cause-1".into(),
+        evidence_digest: "evidence-1".into(),
+        actions: vec![action],
+        targets: vec![target("checkout")],
+        shared_dependencies: Vec::new(),
+        approvals_used: Vec::new(),
+        phase: Phase::RolledBack,
+        outcome: Some(Outcome::RolledBack),
+        began_at: Some(at(-20_000)),
+        finished_at: Some(at(-19_000)),
+    }
+}
+
+/// A run at another incident, target and cause.
+pub(crate) fn elsewhere(name: &str) -> OtherRun {
+    OtherRun {
+        incident: "shop/other".into(),
+        cause_id: "cause-2".into(),
+        targets: vec![target("cart")],
+        ..past(name, ActionKind::RolloutRestart)
+    }
+}
+
+/// What the executor does with decisions, on one Remediation and its targets.
+pub(crate) struct World {
+    pub(crate) view: RemediationView,
+    pub(crate) observed: Observed,
+    /// Mutations that reached a target, in order.
+    pub(crate) made: Vec<(usize, Direction)>,
+}
+
+impl World {
+    pub(crate) fn new(view: RemediationView, observed: Observed) -> Self {
+        Self { view, observed, made: Vec::new() }
+    }
+
+    /// Carries a decision out as far as `until_crash` allows; a crash loses what was not written.
+    pub(crate) fn carry_out(&mut self, decision: &Decision, crash: Crash) {
+        self.observed.claim_origin = ClaimOrigin::Found;
+        let progress = &mut self.view.progress;
+        match decision {
+            Decision::Wait { .. } => {}
+            Decision::DryRun => progress.dry_run_digest = Some("dry-1".into()),
+            Decision::RequestApproval { .. } => progress.phase = Phase::AwaitingApproval,
+            Decision::Claim { step, direction, approvals } => {
+                let uid = self.view.mutation(*step, *direction).unwrap().target().uid.clone();
+                let metadata = &self.observed.live[&uid]["metadata"];
+                let progress = &mut self.view.progress;
+                progress.claim = Some(Claim {
+                    step: *step,
+                    direction: *direction,
+                    resource_version: metadata["resourceVersion"].as_str().unwrap().into(),
+                    generation: metadata["generation"].as_i64(),
+                });
+                progress.approvals_used.clone_from(approvals);
+                progress.phase = Phase::Applying;
+                if crash != Crash::AfterClaim {
+                    self.observed.claim_origin = ClaimOrigin::Fresh;
+                }
+            }
+            Decision::Mutate { step, direction } => {
+                self.mutate(*step, *direction);
+                if crash != Crash::AfterMutation {
+                    self.record(*step, *direction, StepState::Done);
+                }
+            }
+            Decision::RecordResult { step, direction, state, .. } => self.record(*step, *direction, *state),
+            Decision::Verify { started_at, data_from, deadline } => {
+                progress.phase = Phase::Verifying;
+                progress.verification = Some(Verification {
+                    started_at: *started_at,
+                    data_from: *data_from,
+                    deadline: *deadline,
+                });
+            }
+            Decision::Finish { phase, .. } => progress.phase = *phase,
+        }
+    }
+
+    fn record(&mut self, step: usize, direction: Direction, state: StepState) {
+        self.view.progress.results.push(StepResult { step, direction, state });
+    }
+
+    fn mutate(&mut self, step: usize, direction: Direction) {
+        let Some(Mutation::Scale(scale)) = self.view.mutation(step, direction).cloned() else {
+            panic!("no scale")
+        };
+        let object = self.observed.live.get_mut(&scale.target.uid).unwrap();
+        assert_eq!(object["spec"]["replicas"], scale.from, "the test of the old value would have failed");
+        object["spec"]["replicas"] = Value::from(scale.to);
+        let generation = object["metadata"]["generation"].as_i64().unwrap() + 1;
+        object["metadata"]["generation"] = Value::from(generation);
+        object["metadata"]["resourceVersion"] = Value::from(format!("after-{generation}"));
+        self.made.push((step, direction));
+    }
+
+    /// The data reaches `seconds`, with this symptom.
+    pub(crate) fn data(&mut self, seconds: i64, state: SymptomState, clear_since: Option<i64>) {
+        self.observed.symptom =
+            Some(SymptomView { state, clear_since: clear_since.map(at), watermark: Some(at(seconds)) });
+    }
+
+    /// Runs until it waits or is over; returns the last decision.
+    pub(crate) fn run(&mut self, now: Timestamp) -> Decision {
+        for _ in 0..50 {
+            let decision = crate::step(&self.view, &self.observed, now);
+            self.carry_out(&decision, Crash::Never);
+            if matches!(
+                decision,
+                Decision::Wait { .. } | Decision::RequestApproval { .. } | Decision::Finish { .. }
+            ) {
+                return decision;
+            }
+        }
+        panic!("never comes to rest");
+    }
+}
+
+/// Where the executor dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crash {
+    Never,
+    AfterClaim,
+    AfterMutation,
+}
+
+/// A moment after the plan's expiry.
+pub(crate) fn too_late() -> Timestamp {
+    later(view().expires_at, Duration::from_secs(1))
+}

@@ -1,0 +1,57 @@
+//! How far Causeway may go by itself: the least of what policy, guardrails, peak and plan allow.
+
+use causeway_actions::Inverse;
+
+use crate::guard::{Context, Verdict, approvals};
+use crate::reason::Reason;
+use crate::view::{Observed, RemediationView};
+use crate::vocabulary::Autonomy;
+
+/// The autonomy that is left, and what lowered it last.
+///
+/// Without a guardrail, or while the admission policies do not stand as shipped, Suggest is the ceiling. A plan that can't
+/// be taken back never goes above Approve. A policy that is gone, or does not list the runbook, leaves Observe.
+pub fn effective_autonomy(view: &RemediationView, observed: &Observed) -> (Autonomy, &'static str) {
+    let granted = observed
+        .policy
+        .as_ref()
+        .and_then(|policy| policy.runbooks.iter().find(|(name, _)| *name == view.runbook))
+        .map_or((Autonomy::Observe, "no policy allows the runbook"), |(_, a)| (*a, "the policy"));
+    let guardrail = observed
+        .guardrails
+        .iter()
+        .map(|rail| (rail.max_autonomy, "a ClusterGuardrail"))
+        .min_by_key(|(autonomy, _)| *autonomy)
+        .unwrap_or((Autonomy::Suggest, "the lack of a ClusterGuardrail"));
+    let admission = match observed.admission_since {
+        Some(_) => (Autonomy::Auto, ""),
+        None => (Autonomy::Suggest, "the lack of the admission policies"),
+    };
+    let peak = (observed.peak_ceiling.unwrap_or(Autonomy::Auto), "a declared peak");
+    let inverse = match view.inverse {
+        Inverse::None => (Autonomy::Approve, "the lack of a way back"),
+        Inverse::Mutations(_) | Inverse::NotNeeded => (Autonomy::Auto, ""),
+    };
+    [guardrail, admission, peak, inverse]
+        .into_iter()
+        .fold(granted, |least, ceiling| if ceiling.0 < least.0 { ceiling } else { least })
+}
+
+pub(super) fn check(context: &Context<'_>) -> Verdict {
+    if approvals::rejected(context).is_some() {
+        return Verdict::Deny(Reason::Rejected, "a person rejected the plan".into());
+    }
+    if context.observed.policy.is_none() {
+        return Verdict::Deny(Reason::PolicyMissing, "the RemediationPolicy is gone".into());
+    }
+    match effective_autonomy(context.view, context.observed) {
+        (Autonomy::Observe, why) => {
+            Verdict::Deny(Reason::ObserveOnly, format!("limited to Observe by {why}"))
+        }
+        (Autonomy::Suggest, why) => {
+            Verdict::Deny(Reason::SuggestOnly, format!("limited to Suggest by {why}"))
+        }
+        (Autonomy::Approve, _) => Verdict::NeedsApproval,
+        (Autonomy::Auto, _) => Verdict::Allow,
+    }
+}

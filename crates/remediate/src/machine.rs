@@ -1,0 +1,388 @@
+//! The state machine of a repair.
+
+use causeway_actions::{Inverse, LiveState, live_state};
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::decision::Decision;
+use crate::guard::{self, Context, Moment, Verdict, approvals, cooldown_end};
+use crate::reason::{Lasting, Reason};
+use crate::view::{Claim, ClaimOrigin, Direction, Observed, RemediationView, StepState, later};
+use crate::vocabulary::{Outcome, Phase};
+use crate::{undo, verify};
+
+/// What to do next with a Remediation. Pure: equal inputs give equal answers, and nothing is remembered in between.
+///
+/// `now` is the clock (not the time of the data). A mutation is only ever asked for by [`Decision::Mutate`], which needs a
+/// claim in the status and, right then, the consent of every guard.
+pub fn step(view: &RemediationView, observed: &Observed, now: Timestamp) -> Decision {
+    let progress = &view.progress;
+    if progress.phase.is_final() {
+        return Decision::wait(None, Reason::Progressing, "it is over");
+    }
+    if let Some(claim) = progress.open_claim() {
+        return resolve(claim, view, observed, now);
+    }
+    if progress.is_undoing() {
+        return undo::next(view, observed, now);
+    }
+    if progress.any(Direction::Apply, StepState::Unknown) {
+        let message = "it is not known whether a step was made: somebody has to look";
+        return Decision::finish(Phase::Failed, Outcome::Error, Reason::OutcomeUnknown, message);
+    }
+    if progress.any(Direction::Apply, StepState::Failed) {
+        return after_failure(view, observed, now);
+    }
+    let next = (0..view.mutations.len()).find(|step| progress.result(*step, Direction::Apply).is_none());
+    match (next, &progress.verification) {
+        (Some(step), _) => match gate(view, observed, now, moment_of(view)) {
+            Ok(approvals) => Decision::Claim { step, direction: Direction::Apply, approvals },
+            Err(decision) => decision,
+        },
+        (None, None) => {
+            let data_from = observed.symptom.and_then(|symptom| symptom.watermark).unwrap_or(now);
+            let deadline = later(data_from, view.verify.within);
+            Decision::Verify { started_at: now, data_from, deadline }
+        }
+        (None, Some(watch)) => verify::judge(view, observed, watch, now),
+    }
+}
+
+/// Whether something was changed already.
+fn moment_of(view: &RemediationView) -> Moment {
+    if view.progress.any(Direction::Apply, StepState::Done) { Moment::Continue } else { Moment::Begin }
+}
+
+/// The only way to a claim and to a mutation: asks the guards and counts the Approvals.
+///
+/// `Ok` holds the names of the Approvals that are used; none under Auto and when taking back.
+pub(crate) fn gate(
+    view: &RemediationView,
+    observed: &Observed,
+    now: Timestamp,
+    moment: Moment,
+) -> Result<Vec<String>, Decision> {
+    let context = Context { view, observed, now, moment };
+    let verdict = guard::ask(&context);
+    if let Verdict::Deny(reason, message) = &verdict
+        && reason.lasting() == Lasting::Final
+    {
+        return Err(refuse(*reason, message.clone(), moment));
+    }
+    if moment != Moment::Undo && view.progress.dry_run_digest.is_none() {
+        return Err(Decision::DryRun);
+    }
+    match verdict {
+        Verdict::Allow => Ok(Vec::new()),
+        Verdict::Deny(reason, message) => {
+            let begin_by = (moment == Moment::Begin).then_some(view.expires_at);
+            let rested = (reason == Reason::CoolingDown).then(|| cooldown_end(&context)).flatten();
+            Err(Decision::wait([begin_by, rested].into_iter().flatten().min(), reason, message))
+        }
+        Verdict::NeedsApproval => {
+            let needed = context.policy().map_or(1, |policy| policy.approvals_needed.max(1));
+            let counting = approvals::counting(&context);
+            if counting.len() < needed {
+                let have = counting.len();
+                return Err(Decision::RequestApproval { needed, have, until: view.expires_at });
+            }
+            Ok(counting.values().take(needed).map(|approval| approval.name.clone()).collect())
+        }
+    }
+}
+
+/// The end that a final refusal leads to.
+fn refuse(reason: Reason, message: String, moment: Moment) -> Decision {
+    let (phase, outcome) = match (moment, reason) {
+        (Moment::Begin, Reason::PlanExpired) => (Phase::Expired, Outcome::Expired),
+        (Moment::Begin, Reason::StalePlan | Reason::TargetNotManaged) => (Phase::Refused, Outcome::Stale),
+        (Moment::Begin, _) => (Phase::Refused, Outcome::Refused),
+        (Moment::Continue | Moment::Undo, _) => (Phase::Failed, Outcome::NotEffective),
+    };
+    Decision::finish(phase, outcome, reason, message)
+}
+
+/// A claim without a result: made just now, or left by a crash.
+fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Timestamp) -> Decision {
+    let (step, direction) = (claim.step, claim.direction);
+    let Some(mutation) = view.mutation(step, direction) else {
+        let message = "the claim names a step that the plan does not have";
+        return Decision::finish(Phase::Failed, Outcome::Error, Reason::ProofIncomplete, message);
+    };
+    let moment = if direction == Direction::Undo { Moment::Undo } else { moment_of(view) };
+    let proceed = |decision: Decision| match gate(view, observed, now, moment) {
+        Ok(_) => decision,
+        Err(Decision::Finish { reason, message, .. }) if moment == Moment::Continue => {
+            // What was done before has to be taken back, so that this is the failure of a step and not the end.
+            Decision::RecordResult { step, direction, state: StepState::Failed, reason, message }
+        }
+        Err(other) => other,
+    };
+    if observed.claim_origin == ClaimOrigin::Fresh {
+        return proceed(Decision::Mutate { step, direction });
+    }
+    let record = |state, reason, message: &str| Decision::RecordResult {
+        step,
+        direction,
+        state,
+        reason,
+        message: message.into(),
+    };
+    let live = observed.live.get(&mutation.target().uid);
+    match live_state(mutation, live) {
+        LiveState::New => {
+            record(StepState::Done, Reason::ResolvedByLooking, "the target shows the new value")
+        }
+        LiveState::Foreign => record(StepState::Failed, Reason::NotOurs, "the target shows another value"),
+        LiveState::Unknown => {
+            record(StepState::Unknown, Reason::OutcomeUnknown, "looking can't tell whether the call was made")
+        }
+        LiveState::Old => match touched(claim, live) {
+            Touched::No => proceed(Decision::Mutate { step, direction }),
+            Touched::StatusOnly => {
+                proceed(Decision::Claim { step, direction, approvals: view.progress.approvals_used.clone() })
+            }
+            Touched::Yes => record(
+                StepState::Failed,
+                Reason::NotOurs,
+                "the target shows the old value but was changed since",
+            ),
+        },
+    }
+}
+
+/// What happened to a target since a claim.
+enum Touched {
+    No,
+    StatusOnly,
+    Yes,
+}
+
+fn touched(claim: &Claim, live: Option<&Value>) -> Touched {
+    let metadata = live.and_then(|object| object.get("metadata"));
+    let version = metadata.and_then(|m| m.get("resourceVersion")).and_then(Value::as_str);
+    if version == Some(claim.resource_version.as_str()) {
+        return Touched::No;
+    }
+    let generation = metadata.and_then(|m| m.get("generation")).and_then(Value::as_i64);
+    if generation.is_some() && generation == claim.generation { Touched::StatusOnly } else { Touched::Yes }
+}
+
+/// A step could not be made: take back what was made before it.
+fn after_failure(view: &RemediationView, observed: &Observed, now: Timestamp) -> Decision {
+    let made = view.progress.any(Direction::Apply, StepState::Done);
+    match (&view.inverse, made) {
+        (_, false) => {
+            let message = "a step could not be made, nothing was changed";
+            Decision::finish(Phase::Failed, Outcome::Error, Reason::StepFailed, message)
+        }
+        (Inverse::Mutations(_), true) => undo::next(view, observed, now),
+        (Inverse::NotNeeded | Inverse::None, true) => {
+            let message = "a step could not be made, those before it stay";
+            Decision::finish(Phase::Failed, Outcome::Error, Reason::StepFailed, message)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{Crash, World, at, live, observed, too_late, view};
+    use crate::view::{PauseView, SymptomView};
+    use crate::vocabulary::{Autonomy, SymptomState};
+    use causeway_actions::plan_digest;
+
+    fn world() -> World {
+        World::new(view(), observed())
+    }
+
+    fn ends(decision: &Decision) -> (Phase, Outcome, Reason) {
+        match decision {
+            Decision::Finish { phase, outcome, reason, .. } => (*phase, *outcome, *reason),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn waits(decision: &Decision) -> Reason {
+        match decision {
+            Decision::Wait { reason, .. } => *reason,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const FORTH: [(usize, Direction); 2] = [(0, Direction::Apply), (1, Direction::Apply)];
+
+    #[test]
+    fn a_repair_that_helps() {
+        let mut world = world();
+        world.view.progress.dry_run_digest = None;
+        assert_eq!(step(&world.view, &world.observed, at(60)), Decision::DryRun);
+        assert_eq!(waits(&world.run(at(60))), Reason::SymptomFiring);
+        assert_eq!(world.made, FORTH);
+        assert_eq!(world.view.progress.approvals_used, ["by-anna"]);
+        world.data(100, SymptomState::Clear, Some(70));
+        assert_eq!(waits(&world.run(at(100))), Reason::Holding);
+        world.data(370, SymptomState::Clear, Some(70));
+        assert_eq!(ends(&world.run(at(370))), (Phase::Succeeded, Outcome::Verified, Reason::SymptomCleared));
+        assert_eq!(world.made, FORTH);
+    }
+
+    #[test]
+    fn a_repair_that_does_not_help_is_taken_back() {
+        let mut world = world();
+        world.run(at(60));
+        world.data(599, SymptomState::Firing, None);
+        assert_eq!(waits(&world.run(at(650))), Reason::SymptomFiring);
+        world.data(600, SymptomState::Firing, None);
+        assert_eq!(ends(&world.run(at(660))), (Phase::RolledBack, Outcome::RolledBack, Reason::TakenBack));
+        assert_eq!(world.observed.live["uid-checkout"]["spec"]["replicas"], 2);
+        assert_eq!(world.observed.live["uid-pricing"]["spec"]["replicas"], 1);
+    }
+
+    #[test]
+    fn what_somebody_else_changed_is_left_as_it_is() {
+        let mut world = world();
+        world.run(at(60));
+        world.observed.live.insert("uid-pricing".into(), live("pricing", 7));
+        world.data(600, SymptomState::Firing, None);
+        assert_eq!(ends(&world.run(at(660))), (Phase::Failed, Outcome::NotEffective, Reason::UndoIncomplete));
+        assert_eq!(world.observed.live["uid-pricing"]["spec"]["replicas"], 7);
+        assert_eq!(world.observed.live["uid-checkout"]["spec"]["replicas"], 2);
+    }
+
+    #[test]
+    fn a_dead_shipper_is_neither_success_nor_a_reason_to_act() {
+        for state in [SymptomState::NoData, SymptomState::Firing, SymptomState::Clear] {
+            let mut world = world();
+            world.run(at(60));
+            world.data(100, state, Some(70));
+            world.run(at(700));
+            assert_eq!(world.view.progress.phase, Phase::Verifying);
+            let late = at(60 + 1200 + 300);
+            assert_eq!(ends(&world.run(late)), (Phase::Failed, Outcome::Inconclusive, Reason::Inconclusive));
+            assert_eq!(world.made, FORTH, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_symptom_that_comes_back_restarts_the_hold() {
+        let mut world = world();
+        world.run(at(60));
+        world.data(550, SymptomState::Clear, Some(500));
+        assert_eq!(waits(&world.run(at(550))), Reason::Holding);
+        world.data(700, SymptomState::Clear, Some(500));
+        assert_eq!(waits(&world.run(at(700))), Reason::Holding);
+        world.data(720, SymptomState::Firing, None);
+        assert_eq!(ends(&world.run(at(720))).0, Phase::RolledBack);
+    }
+
+    #[test]
+    fn clear_data_from_before_the_change_does_not_count() {
+        let mut world = world();
+        world.run(at(60));
+        world.observed.symptom = Some(SymptomView {
+            state: SymptomState::Clear,
+            clear_since: Some(at(-5000)),
+            watermark: Some(at(299)),
+        });
+        assert_eq!(waits(&world.run(at(299))), Reason::Holding);
+    }
+
+    #[test]
+    fn without_approval_people_are_asked_until_the_plan_expires() {
+        let mut world = world();
+        world.observed.approvals.clear();
+        let asked = Decision::RequestApproval { needed: 1, have: 0, until: at(900) };
+        assert_eq!(world.run(at(60)), asked);
+        assert_eq!(world.view.progress.phase, Phase::AwaitingApproval);
+        assert_eq!(ends(&world.run(too_late())), (Phase::Expired, Outcome::Expired, Reason::PlanExpired));
+        assert!(world.made.is_empty());
+    }
+
+    #[test]
+    fn a_pause_holds_every_step_and_a_plan_that_has_begun_goes_on_after_it() {
+        let mut world = world();
+        let pause = PauseView { name: "freeze".into(), namespaces: Vec::new() };
+        world.observed.pauses.push(pause.clone());
+        assert_eq!(waits(&world.run(at(60))), Reason::Paused);
+        world.observed.pauses.clear();
+        for _ in 0..3 {
+            let decision = step(&world.view, &world.observed, at(61));
+            world.carry_out(&decision, Crash::Never);
+        }
+        assert_eq!(world.made, FORTH[..1]);
+        world.observed.pauses.push(pause);
+        assert_eq!(waits(&world.run(at(62))), Reason::Paused);
+        world.observed.pauses.clear();
+        world.run(too_late());
+        assert_eq!(world.made, FORTH);
+    }
+
+    #[test]
+    fn a_stale_plan_changes_nothing_and_says_so() {
+        let mut world = world();
+        world.observed.rebuilt_digest = Some(Ok("sha256:now".into()));
+        assert_eq!(ends(&world.run(at(60))), (Phase::Refused, Outcome::Stale, Reason::StalePlan));
+        assert!(world.made.is_empty());
+    }
+
+    #[test]
+    fn a_target_that_changes_after_the_claim_is_not_touched() {
+        let mut world = world();
+        let claim = step(&world.view, &world.observed, at(60));
+        world.carry_out(&claim, Crash::AfterClaim);
+        // Scaled by hand there and back: the value is the old one, the generation is not.
+        world.observed.live.get_mut("uid-checkout").unwrap()["metadata"]["generation"] = Value::from(3);
+        world.observed.live.get_mut("uid-checkout").unwrap()["metadata"]["resourceVersion"] =
+            Value::from("9");
+        assert_eq!(ends(&world.run(at(61))), (Phase::Failed, Outcome::Error, Reason::StepFailed));
+        assert!(world.made.is_empty());
+    }
+
+    #[test]
+    fn a_status_update_after_the_claim_only_renews_it() {
+        let mut world = world();
+        let claim = step(&world.view, &world.observed, at(60));
+        world.carry_out(&claim, Crash::AfterClaim);
+        world.observed.live.get_mut("uid-checkout").unwrap()["metadata"]["resourceVersion"] =
+            Value::from("2");
+        let again = step(&world.view, &world.observed, at(61));
+        assert!(matches!(again, Decision::Claim { step: 0, direction: Direction::Apply, .. }), "{again:?}");
+        world.run(at(61));
+        assert_eq!(world.made, FORTH);
+    }
+
+    #[test]
+    fn a_second_step_that_fails_takes_the_first_back() {
+        let mut world = world();
+        for _ in 0..3 {
+            let decision = step(&world.view, &world.observed, at(60));
+            world.carry_out(&decision, Crash::Never);
+        }
+        world.observed.live.remove("uid-pricing");
+        let claim =
+            Claim { step: 1, direction: Direction::Apply, resource_version: "1".into(), generation: None };
+        world.view.progress.claim = Some(claim);
+        world.observed.claim_origin = ClaimOrigin::Found;
+        let end = world.run(at(61));
+        assert_eq!(ends(&end), (Phase::RolledBack, Outcome::RolledBack, Reason::TakenBack));
+        assert_eq!(world.observed.live["uid-checkout"]["spec"]["replicas"], 2, "the first step is back");
+    }
+
+    #[test]
+    fn auto_needs_no_approval_and_a_plan_without_inverse_always_does() {
+        let mut world = world();
+        world.observed.approvals.clear();
+        world.observed.policy.as_mut().unwrap().runbooks[0].1 = Autonomy::Auto;
+        world.run(at(60));
+        assert_eq!(world.made, FORTH);
+        let mut view = view();
+        view.inverse = Inverse::None;
+        view.plan_digest = plan_digest(&view.mutations, &view.inverse);
+        let mut world = World::new(view, world.observed);
+        world.observed.live = observed().live;
+        world.observed.rebuilt_digest = Some(Ok(world.view.plan_digest.clone()));
+        assert!(matches!(world.run(at(60)), Decision::RequestApproval { .. }));
+        assert!(world.made.is_empty());
+    }
+}

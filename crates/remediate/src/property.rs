@@ -1,0 +1,123 @@
+//! Properties of the state machine over many worlds.
+
+use causeway_actions::{Inverse, plan_digest};
+use proptest::prelude::*;
+
+use crate::decision::Decision;
+use crate::fixture::{Crash, World, approval, at, elsewhere, observed, past, view};
+use crate::guard::{Context, Moment, approvals};
+use crate::view::{Direction, Observed, OtherRun, PauseView, RemediationView};
+use crate::vocabulary::{ApprovalDecision, Autonomy, Phase, SymptomState};
+use crate::{effective_autonomy, step};
+
+/// One thing that may be wrong, or not, with a plan or with the world.
+fn disturb(kind: u8, view: &mut RemediationView, observed: &mut Observed) {
+    let policy = observed.policy.as_mut();
+    match kind {
+        0 => view.plan_digest = "sha256:forged".into(),
+        1 => view.progress.dry_run_digest = None,
+        2 => observed.approvals.clear(),
+        3 => observed.approvals[0].plan_digest = "sha256:other".into(),
+        4 => observed.approvals[0].dry_run_digest = None,
+        5 => view.verify.hold = std::time::Duration::ZERO,
+        6 => view.inverse = Inverse::None,
+        7 => view.inverse = Inverse::NotNeeded,
+        8 => view.mutations.truncate(1),
+        9 => observed.guardrails.clear(),
+        10 => observed.admission_since = None,
+        11 => observed.policy = None,
+        12 => observed.rebuilt_digest = None,
+        13 => observed.opted_in = false,
+        14 => observed.pauses.push(PauseView { name: "p".into(), namespaces: Vec::new() }),
+        15 => observed.guardrails[0].protected_namespaces.push("shop".into()),
+        16 => observed.others.push(past("a", view.actions[0])),
+        17 => observed.others.push(OtherRun { phase: Phase::Applying, ..elsewhere("a") }),
+        18 => observed.peak_ceiling = Some(Autonomy::Suggest),
+        19 => view.expires_at = at(-1),
+        20 => observed.approvals[0].decision = ApprovalDecision::Reject,
+        21 => observed.live.clear(),
+        22 => view.confidence = 0.1,
+        23 => policy.into_iter().for_each(|p| p.runbooks[0].1 = Autonomy::Auto),
+        24 => policy.into_iter().for_each(|p| p.approvals_needed = 2),
+        25 => observed.approvals.push(approval("ben")),
+        26 => observed.symptom.as_mut().into_iter().for_each(|s| s.state = SymptomState::NoData),
+        27 => view.plan_digest = plan_digest(&view.mutations, &view.inverse),
+        28 => observed.rebuilt_digest = Some(Ok(view.plan_digest.clone())),
+        _ => {}
+    }
+}
+
+/// What must hold when a mutation is about to be made.
+fn proven(world: &World, now: jiff::Timestamp) -> Result<(), String> {
+    let (view, observed) = (&world.view, &world.observed);
+    let check = |holds: bool, what: &str| if holds { Ok(()) } else { Err(what.to_owned()) };
+    check(view.plan_digest == plan_digest(&view.mutations, &view.inverse), "plan digest")?;
+    check(view.progress.dry_run_digest.is_some(), "dry-run digest")?;
+    check(view.verify.hold > std::time::Duration::ZERO, "verification")?;
+    check(now < view.expires_at || !world.made.is_empty(), "expiry")?;
+    check(observed.opted_in && observed.pauses.is_empty(), "pause or opt-in")?;
+    let context = Context { view, observed, now, moment: Moment::Begin };
+    let enough =
+        approvals::counting(&context).len() >= observed.policy.as_ref().map_or(1, |p| p.approvals_needed);
+    match effective_autonomy(view, observed).0 {
+        Autonomy::Auto => check(!matches!(view.inverse, Inverse::None), "auto without a way back"),
+        Autonomy::Approve => check(enough, "approvals"),
+        Autonomy::Observe | Autonomy::Suggest => Err("autonomy".into()),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_changed_without_the_whole_proof(kinds in prop::collection::vec(0u8..30, 0..5), start in 0i64..1000) {
+        let (mut view, mut observed) = (view(), observed());
+        for kind in kinds {
+            if observed.approvals.is_empty() || observed.guardrails.is_empty() {
+                break;
+            }
+            disturb(kind, &mut view, &mut observed);
+        }
+        let mut world = World::new(view, observed);
+        for _ in 0..12 {
+            let now = at(start);
+            let decision = step(&world.view, &world.observed, now);
+            prop_assert_eq!(&decision, &step(&world.view, &world.observed, now));
+            if let Decision::Mutate { direction: Direction::Apply, .. } = decision {
+                prop_assert!(world.view.progress.open_claim().is_some());
+                prop_assert_eq!(proven(&world, now), Ok(()));
+            }
+            world.carry_out(&decision, Crash::Never);
+        }
+    }
+
+    #[test]
+    fn a_crash_anywhere_makes_every_mutation_once(crashes in prop::collection::vec(0usize..3, 40), helps in any::<bool>()) {
+        let mut world = World::new(view(), observed());
+        let (mut seconds, mut crashes) = (60, crashes.into_iter());
+        loop {
+            let decision = step(&world.view, &world.observed, at(seconds));
+            let crash = [Crash::Never, Crash::AfterClaim, Crash::AfterMutation][crashes.next().unwrap_or(0)];
+            world.carry_out(&decision, crash);
+            match decision {
+                Decision::Wait { .. } => {
+                    seconds += 100;
+                    let state = if helps { SymptomState::Clear } else { SymptomState::Firing };
+                    world.data(seconds, state, Some(160));
+                }
+                Decision::Finish { phase, .. } => {
+                    prop_assert_eq!(phase, if helps { Phase::Succeeded } else { Phase::RolledBack });
+                    break;
+                }
+                _ => {}
+            }
+        }
+        let mut wanted = vec![(0, Direction::Apply), (1, Direction::Apply)];
+        if !helps {
+            wanted.extend([(0, Direction::Undo), (1, Direction::Undo)]);
+        }
+        prop_assert_eq!(&world.made, &wanted);
+        let replicas = |uid: &str| world.observed.live[uid]["spec"]["replicas"].as_i64();
+        prop_assert_eq!((replicas("uid-checkout"), replicas("uid-pricing")), if helps { (Some(4), Some(3)) } else { (Some(2), Some(1)) });
+    }
+}
