@@ -203,6 +203,9 @@ fn shares(graph: &Graph, out: &mut Account, least: f64) {
         if node == graph.target {
             // What nothing below explains stays at the symptom: it says where the trouble shows, not where it is.
             share *= 0.2;
+        } else if graph.callees[graph.target] == [node] {
+            // The only way in sees everything that the symptom sees.
+            share *= 0.45;
         }
         if out.mirror[node] {
             share *= 0.3;

@@ -24,6 +24,9 @@ pub(crate) fn evidence(view: &View<'_>, node: usize) -> Vec<Evidence> {
     if let Some(line) = first_bad_line(view, node) {
         out.push(log_line(view, line));
     }
+    if out.iter().all(|e| e.kind != EvidenceKind::Metric) {
+        most_unusual(view, node, &mut out);
+    }
     out.truncate(MOST - 2);
     out.push(path(view, node));
     if let Some(away) = explained_away(view, node) {
@@ -66,12 +69,13 @@ fn metrics(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
             push(view.facts.of_class(view.case, *callee, Class::Traffic), "what only this entity calls has gone quiet".to_owned());
         }
     }
-    if out.iter().all(|e| e.kind != EvidenceKind::Metric) {
-        // The most unusual series, so that there is something to look at.
-        let worst = view.facts.by_node[node].iter().max_by(|a, b| a.score.z.abs().total_cmp(&b.score.z.abs()).then(b.series.cmp(&a.series)));
-        if let Some(fact) = worst {
-            out.push(metric(view, fact, "the most unusual of its series".to_owned()));
-        }
+}
+
+/// The most unusual series, so that there is something to look at where nothing else is.
+fn most_unusual(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
+    let worst = view.facts.by_node[node].iter().max_by(|a, b| a.score.z.abs().total_cmp(&b.score.z.abs()).then(b.series.cmp(&a.series)));
+    if let Some(fact) = worst {
+        out.push(metric(view, fact, "the most unusual of its series".to_owned()));
     }
 }
 

@@ -22,9 +22,11 @@ pub(crate) const WEIGHTS: [f64; TERMS] = {
 };
 
 /// Log-odds of "none of these".
-pub(crate) const NONE: f64 = 2.2;
+pub(crate) const NONE: f64 = 2.4;
 /// Score from which a cause is named: below it, a window without an incident looks the same.
-pub(crate) const NAMED: f64 = 2.0;
+pub(crate) const NAMED: f64 = 2.4;
+/// What a suspect needs on top where nothing shows that requests suffer: a busy node alone is not an incident.
+const QUIET_EXTRA: f64 = 4.0;
 /// What remains of a score when no path leads from the symptom to the node.
 const UNREACHABLE: f64 = 0.4;
 
@@ -55,4 +57,12 @@ pub(crate) fn probabilities(scores: &[f64]) -> Vec<f64> {
     let weights: Vec<f64> = scores.iter().map(|s| if *s > 0.0 { (s - top).exp() } else { 0.0 }).collect();
     let all: f64 = weights.iter().sum::<f64>() + (NONE - top).exp();
     weights.into_iter().map(|w| w / all).collect()
+}
+
+/// Score that the best suspect needs to be named.
+pub(crate) fn needed(view: &View<'_>, best: usize) -> f64 {
+    let f = &view.features[best];
+    let suffering = [LATENCY, ERRORS, TIME, BEHAVIOUR, LINK, SILENCE].iter().map(|t| f[*t]).fold(0.0, f64::max);
+    let visible = view.latency.clarity_at_target.max(view.errors.clarity_at_target).max(suffering).clamp(0.0, 1.0);
+    NAMED + QUIET_EXTRA * (1.0 - visible) * f64::from(u8::from(suffering < 0.3))
 }

@@ -3,14 +3,14 @@
 use crate::case::Case;
 use crate::evidence::{class, evidence, symptom};
 use crate::features::{CHANGE, NAMES, TERMS, View};
-use crate::fuse::{NAMED, points, probabilities};
+use crate::fuse::{needed, points, probabilities};
 use crate::ranking::{Ranking, Suspect, Term};
 
 /// Evidence is gathered for the first few.
 const EVIDENCE_FOR: usize = 5;
 
 /// Ranks every entity of the case. The same case gives the same bytes: ties break by distance from the symptom, then by name.
-/// Cost: linear in metric points times at most 160 windows, spans and log lines.
+/// Cost: linear in metric points times at most 100 windows, spans and log lines.
 pub fn rank(case: &Case) -> Ranking {
     let view = View::of(case);
     let n = view.graph.nodes.len();
@@ -33,7 +33,7 @@ pub fn rank(case: &Case) -> Ranking {
     let confidence = ranked.first().map_or(0.0, |s| s.probability);
     let second = ranked.get(1).map_or(0.0, |s| s.probability);
     Ranking {
-        abstained: ranked.first().is_none_or(|s| s.score < NAMED),
+        abstained: order.first().is_none_or(|best| scores[*best] < needed(&view, *best)),
         confidence,
         margin: confidence - second,
         ranked,

@@ -171,9 +171,12 @@ fn compare(now: Times, usual: &Times) -> Vec<Slow> {
         let observed = mean(values.iter().copied());
         let gain = (observed - usual_mean).max(0.0);
         let slow_share = values.iter().filter(|v| **v > high + 1000.0).count() as f64 / values.len() as f64;
-        // Clear when the time is several times the usual one, and more spans than usual are slow.
+        // Clear when the time is several times the usual one, and more spans than usual are slow; a handful of slow spans
+        // may be anything.
+        let slow = slow_share * values.len() as f64;
+        let enough = ((slow - 1.0) / 4.0).clamp(0.0, 1.0);
         let effect = ((observed + 500.0) / (usual_mean + 500.0)).ln() / 3.0_f64.ln();
-        let clear = effect.clamp(0.0, 1.0) * ((slow_share - 0.1) / 0.3).clamp(0.0, 1.0);
+        let clear = effect.clamp(0.0, 1.0) * ((slow_share - 0.1) / 0.3).clamp(0.0, 1.0) * enough;
         out.push(Slow {
             from: key.0,
             to: key.1,
