@@ -24,6 +24,7 @@ pub mod remediation_policy;
 pub mod runbook;
 pub mod slo;
 pub mod step;
+pub mod view;
 
 pub use approval::{Approval, ApprovalSpec};
 pub use baseline::{Baseline, BaselineSpec, BaselineStatus};

@@ -191,6 +191,9 @@ pub struct ClaimStatus {
     /// resourceVersion of the target at that moment.
     #[schemars(length(max = 128))]
     pub resource_version: String,
+    /// generation of the target at that moment, for kinds that have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<i64>,
     /// When.
     pub at: Time,
 }
@@ -233,8 +236,7 @@ pub struct VerificationStatus {
     /// When the last change was made, by the clock.
     pub started_at: Time,
     /// How far the data reached at that moment; hold and deadline count from here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub data_from: Option<Time>,
+    pub data_from: Time,
     /// When it must be decided, in the time of the data.
     pub deadline: Time,
     /// What the symptom does.
@@ -266,6 +268,12 @@ pub struct RemediationStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+    /// When the first step was claimed; without it nothing was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Time>,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
     /// The story, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]

@@ -107,10 +107,10 @@ pub struct RunbookStep {
 /// How success is seen: the symptom of the incident is gone and stays gone while data is flowing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!self.within.matches('[dw]') && !self.hold.matches('[dw]') && duration(self.hold) > duration('0s') && duration(self.within) >= duration(self.hold)")
-    .message("within must not be shorter than hold, and hold must be above 0; write both in h, m or s"))]
+#[x_kube(validation = Rule::new("!self.within.matches('[dw]') && !self.hold.matches('[dw]') && duration(self.hold) > duration('0s') && duration(self.within) > duration('0s')")
+    .message("within and hold must be above 0; write both in h, m or s"))]
 pub struct Verify {
-    /// The symptom must be gone, and have stayed gone, this long after the change. In h, m or s.
+    /// The symptom must be gone this long after the change. In h, m or s of data.
     pub within: DurationText,
     /// How long it must stay gone. In h, m or s of data.
     pub hold: DurationText,

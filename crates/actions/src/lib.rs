@@ -14,6 +14,7 @@ pub mod mutation;
 pub mod plan;
 pub mod reference;
 pub mod registry;
+pub mod sequence;
 pub mod view;
 
 #[cfg(test)]
@@ -26,4 +27,5 @@ pub use mutation::{Inverse, JsonPatch, Mutation, ScaleMutation, WebhookCall};
 pub use plan::{Action, Plan, PlanError, Risk};
 pub use reference::{SecretKeyRef, TargetRef};
 pub use registry::{ActionKind, ActionSpec};
+pub use sequence::plan_sequence;
 pub use view::TargetView;

@@ -43,18 +43,46 @@ fn unions_hold_exactly_the_member_named_by_type() {
     refuses("log-source.md", &[("/spec/otlp", Value::Null)], UNION);
     refuses("log-source.md", &[("/spec/fluentBit", auth.clone())], UNION);
     refuses("log-source.md", &[("/spec/type", json!("FluentBit"))], UNION);
-    accepts("log-source.md", &[("/spec/type", json!("FluentBit")), ("/spec/otlp", Value::Null), ("/spec/fluentBit", auth)]);
+    accepts(
+        "log-source.md",
+        &[("/spec/type", json!("FluentBit")), ("/spec/otlp", Value::Null), ("/spec/fluentBit", auth)],
+    );
     refuses("log-source.md", &[("/spec/steps/0/drop", json!({}))], UNION);
     refuses("log-source.md", &[("/spec/steps/1/drop", Value::Null)], UNION);
     refuses("baseline.md", &[("/spec/series/type", json!("Metric"))], UNION);
     refuses("baseline.md", &[("/spec/series/metric", json!({"name": "x"}))], UNION);
     refuses("slo.md", &[("/spec/indicator/type", json!("Threshold"))], UNION);
-    refuses("slo.md", &[("/spec/indicator/ratio/total", json!({"type": "Logs", "signal": "Traffic"}))], UNION);
+    refuses(
+        "slo.md",
+        &[("/spec/indicator/ratio/total", json!({"type": "Logs", "signal": "Traffic"}))],
+        UNION,
+    );
     refuses("notification-target.md", &[("/spec/type", json!("Webhook"))], UNION);
     refuses("runbook.md", &[("/spec/steps/0/scale", json!({"factor": "2", "max": 4}))], UNION);
     refuses("runbook.md", &[("/spec/steps/0/setHPABounds", Value::Null)], UNION);
     refuses("remediation.md", &[("/spec/mutations/0/type", json!("Scale"))], UNION);
     refuses("remediation.md", &[("/spec/inverse/type", json!("NotNeeded"))], UNION);
+}
+
+/// What an API server says, which knows the rules but not the Rust types.
+#[track_caller]
+fn server_refuses(kind: &str, object: &Value, message: &str) {
+    let crd = causeway_crds::all_crds().into_iter().find(|crd| crd.spec.names.kind == kind).unwrap();
+    let crd = serde_json::to_value(crd).unwrap();
+    let schema = crd.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap();
+    let error = kube::core::cel::Validator::new().validate(schema, object, None).expect_err("was accepted");
+    assert!(format!("{error:?}").contains(message), "{error:?}");
+}
+
+#[test]
+fn unions_of_actions_hold_on_the_server_too() {
+    let runbook = |changes: &[(&str, Value)]| changed("runbook.md", changes);
+    server_refuses("Runbook", &runbook(&[("/spec/steps/0/setHPABounds", Value::Null)]), UNION);
+    server_refuses("Runbook", &runbook(&[("/spec/steps/0/rolloutUndo", json!({}))]), UNION);
+    let remediation = |changes: &[(&str, Value)]| changed("remediation.md", changes);
+    server_refuses("Remediation", &remediation(&[("/spec/mutations/0/type", json!("Webhook"))]), UNION);
+    server_refuses("Remediation", &remediation(&[("/spec/inverse/mutations/0/type", json!("Scale"))]), UNION);
+    server_refuses("Remediation", &remediation(&[("/spec/inverse/mutations", Value::Null)]), "only then");
 }
 
 #[test]
@@ -87,7 +115,11 @@ fn baselines_fit_their_windows() {
     refuses("baseline.md", &[("/spec/window", window("5m", 6))], "do not fit");
     refuses("baseline.md", &[("/spec/model", json!({"type": "Static"}))], "needs upper or lower");
     accepts("baseline.md", &[("/spec/model", json!({"type": "Static", "lower": "1"}))]);
-    refuses("baseline.md", &[("/spec/model", json!({"type": "Static", "lower": "5", "upper": "5"}))], "below upper");
+    refuses(
+        "baseline.md",
+        &[("/spec/model", json!({"type": "Static", "lower": "5", "upper": "5"}))],
+        "below upper",
+    );
     refuses("baseline.md", &[("/spec/forecast/raiseIf/leadTime", json!("2h"))], "shorter than");
     refuses("baseline.md", &[("/spec/forecast/raiseIf/below", json!("1"))], "exactly one of above and below");
     refuses("baseline.md", &[("/spec/forecast/raiseIf/probability", json!("1"))], "between 0 and 1");
@@ -99,7 +131,11 @@ fn objectives_make_sense() {
         refuses("slo.md", &[("/spec/target", json!(target))], "between 0 and 100");
     }
     accepts("slo.md", &[("/spec/target", json!("99.999"))]);
-    refuses("slo.md", &[("/spec/indicator/ratio/good", json!({"type": "Metric", "metric": {"name": "ok"}}))], "good and bad");
+    refuses(
+        "slo.md",
+        &[("/spec/indicator/ratio/good", json!({"type": "Metric", "metric": {"name": "ok"}}))],
+        "good and bad",
+    );
     refuses("slo.md", &[("/spec/timeslices", json!({"size": "1m", "target": "95"}))], "belongs to budgeting");
     refuses("slo.md", &[("/spec/budgeting", json!("Timeslices"))], "belongs to budgeting");
     let burn = |long: &str, short: &str, rate: &str| json!({"rate": rate, "long": long, "short": short});
@@ -117,10 +153,13 @@ fn runbooks_can_be_taken_back_or_say_so() {
     accepts("runbook.md", &[("/spec/rollback", json!("None")), ("/spec/risk", json!("Medium"))]);
     let call = json!([{"name": "call", "type": "CallWebhook", "callWebhook": {"urlSecretRef": {"name": "a", "key": "b"}}}]);
     refuses("runbook.md", &[("/spec/steps", call.clone())], "can't be taken back");
-    accepts("runbook.md", &[("/spec/steps", call), ("/spec/rollback", json!("None")), ("/spec/risk", json!("High"))]);
-    refuses("runbook.md", &[("/spec/verify/within", json!("1m"))], "not be shorter");
-    refuses("runbook.md", &[("/spec/verify/hold", json!("0s"))], "not be shorter");
-    refuses("runbook.md", &[("/spec/verify/within", json!("1d"))], "not be shorter");
+    accepts(
+        "runbook.md",
+        &[("/spec/steps", call), ("/spec/rollback", json!("None")), ("/spec/risk", json!("High"))],
+    );
+    refuses("runbook.md", &[("/spec/verify/within", json!("0s"))], "must be above 0");
+    refuses("runbook.md", &[("/spec/verify/hold", json!("0s"))], "must be above 0");
+    refuses("runbook.md", &[("/spec/verify/within", json!("1d"))], "must be above 0");
 }
 
 #[test]
@@ -129,28 +168,52 @@ fn auto_needs_limits() {
     refuses(page, &[("/spec/limits", Value::Null)], "Auto needs limits");
     let manual = json!([{"name": "rollback-release"}]);
     accepts(page, &[("/spec/limits", Value::Null), ("/spec/runbooks", manual.clone())]);
-    refuses(page, &[("/spec/limits", Value::Null), ("/spec/runbooks", manual), ("/spec/autonomy", json!("Auto"))], "Auto needs limits");
+    refuses(
+        page,
+        &[("/spec/limits", Value::Null), ("/spec/runbooks", manual), ("/spec/autonomy", json!("Auto"))],
+        "Auto needs limits",
+    );
     refuses(page, &[("/spec/require/minConfidence", json!("1.2"))], "between 0 and 1");
 }
 
 #[test]
 fn credentials_stay_in_secrets() {
     let webhook = |url: &str| json!({"url": url});
-    let to = |url: &str| [("/spec/type", json!("Webhook")), ("/spec/slack", Value::Null), ("/spec/webhook", webhook(url))];
+    let to = |url: &str| {
+        [("/spec/type", json!("Webhook")), ("/spec/slack", Value::Null), ("/spec/webhook", webhook(url))]
+    };
     accepts("notification-target.md", &to("https://itsm.example.com/hooks/a"));
-    for url in ["https://user:pass@example.com/", "https://example.com/?token=x", "ftp://example.com", "example.com", "https://"] {
+    for url in [
+        "https://user:pass@example.com/",
+        "https://example.com/?token=x",
+        "ftp://example.com",
+        "example.com",
+        "https://",
+    ] {
         refuses("notification-target.md", &to(url), "without credentials");
     }
-    refuses("notification-target.md", &[("/spec/slack/webhookSecretRef", json!({"name": "a", "key": "b"}))], "exactly one of");
+    refuses(
+        "notification-target.md",
+        &[("/spec/slack/webhookSecretRef", json!({"name": "a", "key": "b"}))],
+        "exactly one of",
+    );
     refuses("notification-target.md", &[("/spec/slack/channel", Value::Null)], "needs a channel");
-    refuses("notification-target.md", &[("/spec/slack/apiUrl", json!("https://a:b@example.com"))], "without credentials");
+    refuses(
+        "notification-target.md",
+        &[("/spec/slack/apiUrl", json!("https://a:b@example.com"))],
+        "without credentials",
+    );
     accepts("notification-target.md", &[("/spec/slack/apiUrl", json!("http://127.0.0.1:9999/api"))]);
 }
 
 #[test]
 fn small_rules() {
     refuses("monitored-service.md", &[("/spec/dependencies/0/external", json!("s3"))], "exactly one of");
-    refuses("monitored-service.md", &[("/spec/dependencies/0", json!({"criticality": "Soft"}))], "exactly one of");
+    refuses(
+        "monitored-service.md",
+        &[("/spec/dependencies/0", json!({"criticality": "Soft"}))],
+        "exactly one of",
+    );
     refuses("approval.md", &[("/spec/dryRunDigest", Value::Null)], "needs dryRunDigest");
     accepts("approval.md", &[("/spec/dryRunDigest", Value::Null), ("/spec/decision", json!("Reject"))]);
     refuses("remediation.md", &[("/spec/targets/0/uid", json!("another"))], "one of the targets");

@@ -31,15 +31,19 @@ pub(crate) fn example(page: &str) -> Value {
 /// Everything that `part` says, `whole` says too.
 fn contains(whole: &Value, part: &Value, path: &str) -> Result<(), String> {
     match (whole, part) {
-        (Value::Object(whole), Value::Object(part)) => part.iter().try_for_each(|(key, value)| match whole.get(key) {
-            Some(found) => contains(found, value, &format!("{path}.{key}")),
-            // Empty lists and false are defaults, left out when written.
-            None if value.as_array().is_some_and(Vec::is_empty) => Ok(()),
-            None => Err(format!("{path}.{key} is unknown")),
-        }),
-        (Value::Array(whole), Value::Array(part)) if whole.len() == part.len() => {
-            whole.iter().zip(part).enumerate().try_for_each(|(i, (w, p))| contains(w, p, &format!("{path}[{i}]")))
+        (Value::Object(whole), Value::Object(part)) => {
+            part.iter().try_for_each(|(key, value)| match whole.get(key) {
+                Some(found) => contains(found, value, &format!("{path}.{key}")),
+                // Empty lists and false are defaults, left out when written.
+                None if value.as_array().is_some_and(Vec::is_empty) => Ok(()),
+                None => Err(format!("{path}.{key} is unknown")),
+            })
         }
+        (Value::Array(whole), Value::Array(part)) if whole.len() == part.len() => whole
+            .iter()
+            .zip(part)
+            .enumerate()
+            .try_for_each(|(i, (w, p))| contains(w, p, &format!("{path}[{i}]"))),
         (whole, part) if whole == part => Ok(()),
         (whole, part) => Err(format!("{path}: {part} became {whole}")),
     }
@@ -71,8 +75,18 @@ pub(crate) fn check(value: &Value, old: Option<&Value>) -> Result<(), String> {
         };
     }
     kinds!(
-        LogSource, MonitoredService, Baseline, SLO, Runbook, RemediationPolicy, ClusterGuardrail, Pause,
-        NotificationTarget, Incident, Remediation, Approval
+        LogSource,
+        MonitoredService,
+        Baseline,
+        SLO,
+        Runbook,
+        RemediationPolicy,
+        ClusterGuardrail,
+        Pause,
+        NotificationTarget,
+        Incident,
+        Remediation,
+        Approval
     )
 }
 
@@ -103,7 +117,9 @@ fn pages_name_every_condition_that_the_kind_can_have() {
     for crd in causeway_crds::all_crds() {
         let value = serde_json::to_value(&crd).unwrap();
         let Some(text) = value
-            .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/conditions/description")
+            .pointer(
+                "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/conditions/description",
+            )
             .and_then(Value::as_str)
         else {
             continue;

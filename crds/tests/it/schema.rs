@@ -40,12 +40,13 @@ fn kinds_names_and_categories() {
         assert_eq!(categories[0], "causeway");
         assert!(["causeway-config", "causeway-ops"].contains(&categories[1].as_str()));
         names.extend(spec.names.short_names.clone().unwrap());
-        assert!(spec.versions[0].additional_printer_columns.as_ref().unwrap().len() >= 4, "{}", spec.names.kind);
+        assert!(
+            spec.versions[0].additional_printer_columns.as_ref().unwrap().len() >= 4,
+            "{}",
+            spec.names.kind
+        );
     }
-    assert_eq!(
-        names.join(" "),
-        "lsrc msvc cbl cslo rbk rpol cgr cpause ntgt cinc crem cappr"
-    );
+    assert_eq!(names.join(" "), "lsrc msvc cbl cslo rbk rpol cgr cpause ntgt cinc crem cappr");
 }
 
 #[test]
@@ -109,8 +110,16 @@ fn unions_carry_their_rule_wherever_they_stand() {
             }
         });
     }
-    for path in ["LogSource.spec", "LogSource.spec.steps[]", "Runbook.spec.steps[]", "Remediation.spec.mutations[]",
-        "Remediation.spec.inverse.mutations[]", "Baseline.spec.series", "SLO.spec.indicator", "NotificationTarget.spec"] {
+    for path in [
+        "LogSource.spec",
+        "LogSource.spec.steps[]",
+        "Runbook.spec.steps[]",
+        "Remediation.spec.mutations[]",
+        "Remediation.spec.inverse.mutations[]",
+        "Baseline.spec.series",
+        "SLO.spec.indicator",
+        "NotificationTarget.spec",
+    ] {
         assert!(found.iter().any(|f| f == path), "{path} has no union rule: {found:?}");
     }
 }
