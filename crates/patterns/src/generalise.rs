@@ -18,8 +18,10 @@ const FIRST_WORD_FACTOR: u32 = 3;
 const LAST_WORD_FACTOR: u32 = 2;
 /// Evidence that settles it.
 const SATURATED: u32 = u32::MAX / 8;
-/// Two positions that vary together need as many words each, this many times over.
-const PAIR_FACTOR: u32 = 2;
+/// Two positions that vary together need half as much again each.
+const fn for_pair(need: u32) -> u32 {
+    need + need / 2
+}
 
 /// Nouns that announce a name.
 const ANNOUNCES_NAME: [&str; 36] = [
@@ -44,18 +46,23 @@ pub(crate) fn consequences(all: &[&Skeleton], new: &Skeleton) -> Vec<Skeleton> {
     out
 }
 
-/// Skeletons that differ only in numbered names (`eth0`, `eth1`) and in units (`KB`, `MB`) are one.
+/// Skeletons that differ only in numbered names (`eth0`, `eth1`) and in units (`KB`, `MB`) are one, as far
+/// as some message could otherwise have both.
 fn renumbered(a: &Skeleton, b: &Skeleton) -> Option<Skeleton> {
     let mut at = Vec::new();
+    let mut joined = a.clone();
     for (i, (x, y)) in a.parts.iter().zip(&b.parts).enumerate() {
         match (x, y) {
-            _ if x.covers(y) && y.covers(x) => {}
+            _ if let Some(both) = x.join(y) => joined.parts[i] = both,
             (Part::Word(v), Part::Word(w)) if same_stem(v, w) || same_dimension(v, w) => at.push(i),
             (Part::Value, Part::Word(w)) | (Part::Word(w), Part::Value) if has_digit(w) => at.push(i),
             _ => return None,
         }
     }
-    threshold(a, &at).filter(|_| !at.is_empty()).map(|_| widened(a, &at))
+    if at.is_empty() {
+        return None;
+    }
+    threshold(&joined, &at).map(|_| widened(&joined, &at))
 }
 
 fn has_digit(w: &str) -> bool {
@@ -80,32 +87,41 @@ fn differences<'a>(speaker: &'a Skeleton, rest: &'a Skeleton) -> impl Iterator<I
 }
 
 fn derive(all: &[&Skeleton], base: &Skeleton, out: &mut Vec<Skeleton>) {
-    let mut singles: Vec<(usize, Vec<&Part>)> = Vec::new();
-    let mut pairs: Vec<((usize, usize), Vec<&Skeleton>)> = Vec::new();
+    let mut singles: Vec<usize> = Vec::new();
+    let mut pairs: Vec<(usize, usize)> = Vec::new();
+    let mut near: Vec<(usize, usize, &Skeleton)> = Vec::new();
     for p in all {
         let mut d = differences(p, base);
         match (d.next(), d.next(), d.next()) {
-            (Some(a), None, _) => match singles.iter_mut().find(|s| s.0 == a) {
-                Some(s) => s.1.push(&p.parts[a]),
-                None => singles.push((a, vec![&base.parts[a], &p.parts[a]])),
-            },
-            (Some(a), Some(b), None) => match pairs.iter_mut().find(|s| s.0 == (a, b)) {
-                Some(s) => s.1.push(p),
-                None => pairs.push(((a, b), vec![base, p])),
-            },
+            (Some(a), None, _) => {
+                if !singles.contains(&a) {
+                    singles.push(a);
+                }
+                near.push((a, a, p));
+            }
+            (Some(a), Some(b), None) => {
+                if !pairs.contains(&(a, b)) {
+                    pairs.push((a, b));
+                }
+                near.push((a, b, p));
+            }
             _ => {}
         }
     }
-    for (at, values) in singles {
-        let need = threshold(base, &[at]);
-        if need.is_some_and(|n| evidence(base, at, &values) >= n) {
+    // Whoever differs nowhere else has a say on these positions.
+    let seen = |at: usize, within: &[usize]| {
+        let speakers = near.iter().filter(|(a, b, _)| within.contains(a) && within.contains(b));
+        let values: Vec<&Part> = speakers.map(|s| &s.2.parts[at]).chain([&base.parts[at]]).collect();
+        evidence(base, at, &values)
+    };
+    for at in singles {
+        if threshold(base, &[at]).is_some_and(|need| seen(at, &[at]) >= need) {
             out.push(widened(base, &[at]));
         }
     }
-    for ((a, b), speakers) in pairs {
-        let Some(need) = threshold(base, &[a, b]) else { continue };
-        let seen = |at: usize| evidence(base, at, &speakers.iter().map(|s| &s.parts[at]).collect::<Vec<_>>());
-        if seen(a) >= need * PAIR_FACTOR && seen(b) >= need * PAIR_FACTOR {
+    for (a, b) in pairs {
+        let enough = |need: u32| seen(a, &[a, b]) >= for_pair(need) && seen(b, &[a, b]) >= for_pair(need);
+        if threshold(base, &[a, b]).is_some_and(enough) {
             out.push(widened(base, &[a, b]));
         }
     }
@@ -183,11 +199,12 @@ enum Context {
 fn context(base: &Skeleton, at: usize) -> Context {
     let before = &*base.separators[at];
     let after = base.separators.get(at + 1).map_or("", |s| s);
-    let quote = |c: Option<char>| c.is_some_and(|c| matches!(c, '"' | '\'' | '`'));
+    let opens = before.ends_with(['"', '\'', '`']) || before.ends_with("\\042");
+    let closes = after.starts_with(['"', '\'', '`']) || after.starts_with("\\042");
     if after.trim_start().starts_with('=') {
         return Context::Key;
     }
-    if before.trim_end().ends_with('=') || (quote(before.chars().last()) && quote(after.chars().next())) {
+    if before.trim_end().ends_with('=') || (opens && closes) {
         return Context::Value;
     }
     let noun = at.checked_sub(1).and_then(|i| base.parts.get(i));

@@ -110,7 +110,7 @@ fn strip_columns(columns: &[Column], line: &str) -> Option<usize> {
 /// End of a tag that begins with this column: `name:`, `name[1] (origin):`, `name 1.4.1:`, `-- name:`.
 fn tag_end(line: &str, u: Extent) -> Option<usize> {
     let text = &line[u.start..u.end];
-    if text.ends_with(':') && (text.starts_with('[') || matches!(u.kind(line), Kind::Tag | Kind::Level)) {
+    if text.ends_with(':') && (text.starts_with('[') || u.is_tag(line)) {
         return Some(u.end);
     }
     let n = next(line, u.end)?;
@@ -120,7 +120,7 @@ fn tag_end(line: &str, u: Extent) -> Option<usize> {
     }
     let origin = second.starts_with('(') && second.ends_with("):");
     let version = second.bytes().all(|c| c.is_ascii_digit() || c == b'.' || c == b':');
-    let marked = !text.bytes().any(|c| c.is_ascii_alphanumeric()) && n.kind(line) == Kind::Tag;
+    let marked = !text.bytes().any(|c| c.is_ascii_alphanumeric()) && n.is_tag(line);
     (origin || version || marked).then_some(n.end)
 }
 
@@ -209,8 +209,10 @@ impl Fit<'_> {
                 None
             };
             match found {
-                // Without a time before it, a level opens the line or is a word of the message.
-                Some(Column::Level) if columns.is_empty() && at > 0 => gap += 1,
+                // Without times or numbers before it, a level opens the line or is a word of the message.
+                Some(Column::Level) if columns.is_empty() && !(0..at).all(|i| self.kind(i, Kind::Number) >= AGREE) => {
+                    gap += 1;
+                }
                 Some(c) => {
                     columns.extend(std::iter::repeat_n(Column::Any, gap));
                     columns.push(c);
@@ -268,9 +270,13 @@ mod tests {
         (10..20).map(|i| line.replace("{}", &i.to_string())).collect()
     }
 
+    fn line_of(lines: &[String]) -> &str {
+        lines.first().map_or("", String::as_str)
+    }
+
     fn body(line: &str) -> String {
         let lines = many(line);
-        let layout = Layout::fit(lines.iter().map(String::as_str)).unwrap();
+        let layout = Layout::fit(lines.iter().map(String::as_str)).expect(line_of(&lines));
         layout.strip(&lines[0]).body.to_owned()
     }
 
@@ -307,7 +313,7 @@ mod tests {
     #[test]
     fn another_form_is_all_message() {
         let lines = many("2015-10-18 18:01:{},978 INFO x");
-        let layout = Layout::fit(lines.iter().map(String::as_str)).unwrap();
+        let layout = Layout::fit(lines.iter().map(String::as_str)).expect(line_of(&lines));
         assert_eq!(layout.strip("no time here").body, "no time here");
         assert_eq!(layout.strip("").body, "");
         assert_eq!(layout.strip("2015-10-18").body, "");

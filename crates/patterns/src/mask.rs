@@ -137,6 +137,14 @@ impl<S: Sink> Masker<'_, S> {
                     return e + 1;
                 }
             }
+            // "( 3534 **** 3515 )": asterisks printed in place of a number.
+            b'*' if i > 0 && b[i - 1] == b' ' => {
+                let e = i + b[i..n].iter().take_while(|c| **c == b'*').count();
+                if e > i + 1 && b.get(e).is_none_or(|c| *c == b' ') {
+                    self.sink.value(Certainty::Form, i, e);
+                    return e;
+                }
+            }
             // "from 10.0.0.1 ()": an empty pair that stands alone is an empty value.
             b'(' if b.get(i + 1) == Some(&b')') && i > 0 && b[i - 1] == b' ' => {
                 self.sink.separator(i, i + 1);
@@ -229,28 +237,42 @@ impl<S: Sink> Masker<'_, S> {
         if w[0].is_ascii_digit() || (w.len() > 1 && matches!(w[0], b'-' | b'+') && w[1].is_ascii_digit()) {
             return self.numeric(s, e, n);
         }
-        if let Some(end) = self.path(s, e, n) {
+        let seen = w.iter().fold(0, |a, c| a | class(*c));
+        if seen & (SLASH | BACKSLASH) != 0
+            && let Some(end) = self.path(s, e, n)
+        {
             return self.value(s, end);
         }
-        if let Some(p) = memchr::memmem::find(w, b"..") {
+        if seen & DOT != 0
+            && let Some(p) = w.windows(2).position(|d| d == b"..")
+        {
             let dots = w[p..].iter().take_while(|c| **c == b'.').count();
             return self.split(s, s + p, s + p + dots, e, n);
         }
-        if is_uuid(w) || (is_hex(w, 6) && w.iter().any(u8::is_ascii_digit)) {
+        if seen & DIGIT != 0 && (is_uuid(w) || is_hex(w, 6)) {
             return self.value(s, e);
         }
-        if let Some(end) = self.at_sign(s, e) {
+        if seen & AT != 0
+            && let Some(end) = self.at_sign(s, e)
+        {
             return end;
         }
-        if let Some(c) = memchr::memchr(b':', w) {
+        if seen & COLON != 0
+            && let Some(c) = memchr::memchr(b':', w)
+        {
             return self.colon(s, s + c, e, n);
         }
-        if w.iter().any(u8::is_ascii_digit) { self.mixed(s, e) } else { self.name(s, e) }
+        if seen & DIGIT != 0 { self.mixed(s, e) } else { self.name(s, e) }
     }
 
     /// A word that begins with a digit is a value; dates take their time along, lists their members.
     fn numeric(&mut self, s: usize, mut e: usize, n: usize) -> usize {
         let b = self.line;
+        if let Some(at) = text_after_colon(&b[s..e]) {
+            self.sink.value(Certainty::Form, s, s + at);
+            self.sink.separator(s + at, s + at + 1);
+            return self.plain_or_shaped(s + at + 1, e, n);
+        }
         let w = &b[s..n];
         let d = date(w);
         if d > 0 && s + d == e && b.get(e) == Some(&b' ') {
@@ -285,10 +307,7 @@ impl<S: Sink> Masker<'_, S> {
         let w = &b[s..e];
         let slashes = w.iter().filter(|c| **c == b'/').count();
         let drive = w.len() > 2 && w[0].is_ascii_alphabetic() && w[1] == b':' && matches!(w[2], b'\\' | b'/');
-        if slashes == 0 && !drive && !w.contains(&b'\\') {
-            return None;
-        }
-        let url = memchr::memmem::find(w, b"://").is_some_and(|p| w[..p].iter().all(|c| c.is_ascii_alphanumeric() || *c == b'+'));
+        let url = w.windows(3).position(|d| d == b"://").is_some_and(|p| w[..p].iter().all(|c| c.is_ascii_alphanumeric() || *c == b'+'));
         let rooted = w.starts_with(b"/") || w.starts_with(b"./") || w.starts_with(b"../") || w.starts_with(b"~/");
         let dotted = memchr::memchr(b'.', &w[1..w.len().max(2) - 1]).is_some();
         let relative = (slashes >= 2 || dotted) && memchr::memchr(b':', w).is_none();
@@ -363,7 +382,7 @@ impl<S: Sink> Masker<'_, S> {
         }
         let count = w.iter().filter(|c| c.is_ascii_digit()).count();
         let version = w[0] == b'v' && letters == 1;
-        let member = w.windows(2).any(|p| p[0] == b'_' && p[1].is_ascii_digit());
+        let member = w.windows(2).any(|p| p[0] == b'_' && (p[1].is_ascii_digit() || p[1] == b'-'));
         if count >= 3 || version || member || has_file_extension(w) || is_domain(w) {
             return self.value(s, e);
         }
@@ -380,6 +399,15 @@ impl<S: Sink> Masker<'_, S> {
         self.sink.word(s, e);
         e
     }
+}
+
+/// Where a value ends and text follows: `10.0.0.1:50010:Got`.
+fn text_after_colon(w: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b':', w).find(|p| {
+        let rest = &w[p + 1..];
+        let word = rest.iter().take_while(|c| c.is_ascii_alphanumeric()).count();
+        rest.first().is_some_and(u8::is_ascii_alphabetic) && !is_hex(&rest[..word], 1)
+    })
 }
 
 fn is_one_of(w: &[u8], list: &[&str]) -> bool {

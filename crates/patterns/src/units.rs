@@ -1,6 +1,6 @@
 //! The columns at the start of a raw log line, and what each looks like.
 
-use crate::value::{date, digits, is_month, is_weekday, time_of_day};
+use crate::value::{date, digits, has_seconds, is_month, is_weekday};
 
 /// What a leading column of a line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,11 @@ impl Extent {
     /// What the column looks like.
     pub(crate) fn kind(self, line: &str) -> Kind {
         line.as_bytes().get(self.start..self.end).map_or(Kind::Other, kind)
+    }
+
+    /// Whether it is a `name:`, levels included.
+    pub(crate) fn is_tag(self, line: &str) -> bool {
+        line.as_bytes().get(self.start..self.end).is_some_and(is_tag)
     }
 
     /// Whether it is (part of) a date or time.
@@ -137,9 +142,12 @@ fn is_level(w: &[u8]) -> bool {
     if let [c] = w {
         return matches!(c, b'V' | b'D' | b'I' | b'W' | b'E' | b'F');
     }
-    let up = w.to_ascii_uppercase();
+    let mut upper = [0u8; 12];
+    let Some(up) = upper.get_mut(..w.len()) else { return false };
+    up.copy_from_slice(w);
+    up.make_ascii_uppercase();
     matches!(
-        up.as_slice(),
+        &*up,
         b"TRACE" | b"DEBUG" | b"INFO" | b"INFORMATION" | b"NOTICE" | b"WARN" | b"WARNING" | b"ERROR" | b"ERR" | b"CRIT"
             | b"CRITICAL" | b"ALERT" | b"EMERG" | b"EMERGENCY" | b"FATAL" | b"SEVERE" | b"FAILURE" | b"PANIC" | b"FINE"
             | b"FINER" | b"FINEST" | b"CONFIG" | b"VERBOSE" | b"DBG" | b"INF" | b"WRN" | b"FTL"
@@ -169,7 +177,7 @@ fn is_epoch(w: &[u8]) -> bool {
 fn has_time(w: &[u8]) -> bool {
     let seconds = memchr::memchr_iter(b':', w).take(4).any(|colon| {
         let hour = w[..colon].iter().rev().take(2).take_while(|c| c.is_ascii_digit()).count();
-        hour > 0 && time_of_day(&w[colon - hour..]) >= 7
+        hour > 0 && has_seconds(&w[colon - hour..])
     });
     seconds || (date(w.get(..10).unwrap_or_default()) == 10 && w.len() > 10)
 }
@@ -194,6 +202,7 @@ mod tests {
             ("2005-06-03-15.42.50.675872 nova.api.x", vec![Kind::Time, Kind::Dotted]),
             ("03-17 16:13:38.811 1702 D Tag:", vec![Kind::Time, Kind::Time, Kind::Number, Kind::Level, Kind::Tag]),
             ("sshd(pam_unix)[19939]: x 10.0.0.1", vec![Kind::Tag, Kind::Name, Kind::Other]),
+            ("20171223-22:15:29:606", vec![Kind::Time]),
             ("[a[b=1]/0:0:C@7] - ok", vec![Kind::Bracket, Kind::Dash, Kind::Name]),
         ] {
             assert_eq!(units(line).iter().map(|u| u.kind).collect::<Vec<_>>(), want, "{line}");

@@ -33,23 +33,36 @@ pub(crate) fn digits(b: &[u8]) -> usize {
     b.iter().take_while(|c| c.is_ascii_digit()).count()
 }
 
-/// Length of a time of day (`7:07`, `07:07:00`, `18:01:47.978`) at the start, or 0.
+/// Length of a time of day (`7:07`, `07:07:00`, `18:01:47.978`, `9:5:1:606`) at the start, or 0.
 pub(crate) fn time_of_day(b: &[u8]) -> usize {
     let h = digits(b);
-    if h == 0 || h > 2 || b.get(h) != Some(&b':') || digits(&b[h + 1..]) != 2 {
+    if h == 0 || h > 2 || b.get(h) != Some(&b':') {
         return 0;
     }
-    let mut i = h + 3;
-    if b.get(i) == Some(&b':') && digits(&b[i + 1..]) == 2 {
-        i += 3;
-        if matches!(b.get(i), Some(b'.' | b',' | b':')) {
-            let f = digits(&b[i + 1..]);
-            if f > 0 {
-                i += 1 + f;
-            }
+    let m = digits(&b[h + 1..]);
+    let mut i = h + 1 + m;
+    if !(1..=2).contains(&m) {
+        return 0;
+    }
+    let s = if b.get(i) == Some(&b':') { digits(&b[i + 1..]) } else { 0 };
+    if !(1..=2).contains(&s) {
+        // Hours and minutes alone are written with two digits.
+        return if m == 2 { i } else { 0 };
+    }
+    i += 1 + s;
+    if matches!(b.get(i), Some(b'.' | b',' | b':')) {
+        let f = digits(&b[i + 1..]);
+        if f > 0 {
+            i += 1 + f;
         }
     }
     i
+}
+
+/// Whether a time of day with seconds stands at the start.
+pub(crate) fn has_seconds(b: &[u8]) -> bool {
+    let n = time_of_day(b);
+    b[..n].iter().filter(|c| **c == b':').count() >= 2
 }
 
 /// Length of a numeric date (`2017-05-16`, `17/06/09`, `16.05.2017`, `17/Jun/2005`) at the start, or 0.
@@ -239,7 +252,8 @@ pub(crate) fn has_file_extension(w: &[u8]) -> bool {
     )
 }
 
-/// Whether the text is a domain name: lower-case labels that end in a common top-level domain.
+/// Whether the text is a domain name: labels that end in a common top-level domain, of which those that
+/// are also endings of property names and files (`id`, `io`, `sh`) are left out.
 pub(crate) fn is_domain(w: &[u8]) -> bool {
     let mut labels = 0;
     let mut last: &[u8] = b"";
@@ -255,7 +269,13 @@ pub(crate) fn is_domain(w: &[u8]) -> bool {
         b"com" | b"net" | b"org" | b"edu" | b"gov" | b"mil" | b"info" | b"biz" | b"local" | b"lan" | b"internal"
             | b"localdomain"
     );
-    (generic && labels >= 2) || (last.len() == 2 && last.iter().all(u8::is_ascii_lowercase) && labels >= 3)
+    let country = matches!(
+        last,
+        b"au" | b"br" | b"ca" | b"ch" | b"cn" | b"cz" | b"de" | b"dk" | b"es" | b"eu" | b"fi" | b"fr" | b"hk" | b"il"
+            | b"jp" | b"kr" | b"mx" | b"nl" | b"nz" | b"ro" | b"ru" | b"se" | b"sg" | b"th" | b"tr" | b"tw" | b"ua"
+            | b"uk" | b"us" | b"vn" | b"za"
+    );
+    (generic && labels >= 2) || (country && labels >= 3)
 }
 
 #[cfg(test)]
