@@ -16,7 +16,13 @@ pub(crate) enum Force {
 /// Merges `applied` into `live` for `author` and records the ownership.
 ///
 /// Fields that the author applied before and no longer sends are removed, unless somebody else owns them too.
-pub(crate) fn apply(schema: &Value, live: Option<&Value>, applied: &Value, author: &Author, force: Force) -> ApiResult<Value> {
+pub(crate) fn apply(
+    schema: &Value,
+    live: Option<&Value>,
+    applied: &Value,
+    author: &Author,
+    force: Force,
+) -> ApiResult<Value> {
     let mut entries = live.map(read).unwrap_or_default();
     let wanted = tracked(FieldSet::of(schema, applied));
     let mut object = live.cloned().unwrap_or_else(|| Value::Object(Map::new()));
@@ -31,7 +37,8 @@ pub(crate) fn apply(schema: &Value, live: Option<&Value>, applied: &Value, autho
         entry.fields.subtract(&taken);
     }
 
-    let earlier = entries.iter().find(|entry| entry.is_of(author, Operation::Apply)).map(|e| e.fields.clone());
+    let earlier =
+        entries.iter().find(|entry| entry.is_of(author, Operation::Apply)).map(|e| e.fields.clone());
     if let Some(mut gone) = earlier.clone() {
         gone.subtract(&wanted);
         for other in entries.iter().filter(|entry| !entry.is_of(author, Operation::Apply)) {
@@ -94,7 +101,9 @@ fn merge(schema: &Value, live: &mut Value, applied: &Value) {
             }
         }
         (Value::Array(list), Value::Array(over)) => match list_kind(schema) {
-            kind @ (ListKind::Set | ListKind::Map(_)) if children(schema, applied).is_some() || over.is_empty() => {
+            kind @ (ListKind::Set | ListKind::Map(_))
+                if children(schema, applied).is_some() || over.is_empty() =>
+            {
                 for item in over {
                     let id = item_key(&kind, schema, item);
                     match list.iter_mut().find(|known| item_key(&kind, schema, known) == id) {
@@ -115,7 +124,12 @@ mod tests {
     use serde_json::json;
 
     fn author(manager: &str) -> Author {
-        Author { manager: manager.into(), api_version: "v1".into(), subresource: String::new(), time: "t".into() }
+        Author {
+            manager: manager.into(),
+            api_version: "v1".into(),
+            subresource: String::new(),
+            time: "t".into(),
+        }
     }
 
     fn schema() -> Value {
@@ -132,14 +146,29 @@ mod tests {
 
     #[test]
     fn two_managers_share_conflict_and_let_go() {
-        let first = run(None, &json!({ "spec": { "a": 1, "env": [{ "name": "A", "value": "1" }] } }), "one", Force::No).unwrap();
-        let both = run(Some(&first), &json!({ "spec": { "a": 1, "env": [{ "name": "B" }] } }), "two", Force::No).unwrap();
+        let first = run(
+            None,
+            &json!({ "spec": { "a": 1, "env": [{ "name": "A", "value": "1" }] } }),
+            "one",
+            Force::No,
+        )
+        .unwrap();
+        let both =
+            run(Some(&first), &json!({ "spec": { "a": 1, "env": [{ "name": "B" }] } }), "two", Force::No)
+                .unwrap();
         assert_eq!(both["spec"], json!({ "a": 1, "env": [{ "name": "A", "value": "1" }, { "name": "B" }] }));
 
         let refused = run(Some(&both), &json!({ "spec": { "a": 2 } }), "two", Force::No).unwrap_err();
-        assert_eq!((refused.code, refused.message.as_str()), (409, "Apply failed with 1 conflict: conflict with \"one\": .spec.a"));
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            (409, "Apply failed with 1 conflict: conflict with \"one\": .spec.a")
+        );
         let forced = run(Some(&both), &json!({ "spec": { "a": 2 } }), "two", Force::Yes).unwrap();
-        assert_eq!(forced["spec"], json!({ "a": 2, "env": [{ "name": "A", "value": "1" }] }), "two let go of B");
+        assert_eq!(
+            forced["spec"],
+            json!({ "a": 2, "env": [{ "name": "A", "value": "1" }] }),
+            "two let go of B"
+        );
 
         let less = run(Some(&forced), &json!({ "spec": { "b": 1 } }), "one", Force::No).unwrap();
         assert_eq!(less["spec"], json!({ "a": 2, "b": 1 }), "one let go of A; a is two's by now");

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::admission::Identity;
 use crate::kind::{Kind, Registry};
+use crate::protobuf;
 use crate::status::{ApiError, ApiResult};
 
 /// Largest body, in bytes; the API server's own limit.
@@ -24,6 +26,8 @@ pub(crate) struct Call {
     pub(crate) content_type: String,
     pub(crate) agent: String,
     pub(crate) body: Bytes,
+    /// Becomes true when a watch of this request has to end.
+    pub(crate) closing: watch::Receiver<bool>,
 }
 
 /// What a path names.
@@ -55,10 +59,13 @@ impl Target {
             ["apis", group, version, rest @ ..] => (*group, *version, rest),
             _ => return Err(ApiError::no_such_path()),
         };
-        let find = |plural: &str| registry.get(group, version, plural).cloned().ok_or_else(ApiError::no_such_path);
+        let find =
+            |plural: &str| registry.get(group, version, plural).cloned().ok_or_else(ApiError::no_such_path);
         let owned = |text: Option<&&str>| text.map(|t| (*t).to_owned());
         let (kind, namespace, rest) = match rest {
-            ["namespaces", namespace, plural, rest @ ..] if registry.get(group, version, plural).is_some() => {
+            ["namespaces", namespace, plural, rest @ ..]
+                if registry.get(group, version, plural).is_some() =>
+            {
                 (find(plural)?, Some((*namespace).to_owned()), rest)
             }
             [plural, rest @ ..] => (find(plural)?, None, rest),
@@ -103,7 +110,9 @@ impl Call {
         match self.query("dryRun") {
             None => Ok(DryRun::No),
             Some("All") => Ok(DryRun::All),
-            Some(other) => Err(ApiError::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\""))),
+            Some(other) => Err(ApiError::bad_request(format!(
+                "dryRun: Unsupported value: {other:?}: supported values: \"All\""
+            ))),
         }
     }
 
@@ -130,8 +139,16 @@ impl Call {
             return Ok(Value::Null);
         }
         let kind = self.content_type.split(';').next().unwrap_or_default().trim();
+        if kind == "application/vnd.kubernetes.protobuf" {
+            if let Some(object) = protobuf::decode(&self.body) {
+                return Ok(object);
+            }
+        }
         if kind.contains("protobuf") || kind.contains("cbor") {
-            return Err(ApiError::unsupported_media(kind, "application/json and application/yaml"));
+            return Err(ApiError::unsupported_media(
+                kind,
+                "application/json and application/yaml; with kubectl use -f FILE",
+            ));
         }
         if kind.ends_with("yaml") {
             let text = std::str::from_utf8(&self.body)
@@ -139,7 +156,8 @@ impl Call {
             return serde_saphyr::from_str(text)
                 .map_err(|e| ApiError::bad_request(format!("error parsing YAML: {e}")));
         }
-        serde_json::from_slice(&self.body).map_err(|e| ApiError::bad_request(format!("error parsing JSON: {e}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|e| ApiError::bad_request(format!("error parsing JSON: {e}")))
     }
 }
 

@@ -14,6 +14,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tower::service_fn;
 
 use crate::admission::{Admission, User};
@@ -26,7 +27,7 @@ use crate::service::{refuse, respond};
 use crate::sqlite::FileError;
 use crate::status::ApiError;
 use crate::store::{Change, Key, Store};
-use crate::tokens::{TokenError, Tokens, kubeconfig, write_private};
+use crate::tokens::{TokenError, Tokens, from_path, kubeconfig, write_private};
 
 const STATE_FILE: &str = "localcluster.sqlite";
 const TOKEN_FILE: &str = "tokens.json";
@@ -144,7 +145,10 @@ impl LocalCluster {
             async move {
                 let identity = tokens.impersonate(tokens.identity(&name), request.headers());
                 Ok::<_, Infallible>(match identity {
-                    Ok(identity) => respond(core, identity, request).await,
+                    Ok(identity) => {
+                        let closing = core.closing.subscribe();
+                        respond(core, identity, closing, request).await
+                    }
                     Err(error) => refuse(&error),
                 })
             }
@@ -171,14 +175,17 @@ impl LocalCluster {
         Ok(write_private(path, &kubeconfig(server, &user.name, token))?)
     }
 
-    /// Serves HTTP/1 and HTTP/2 (without TLS: give it a loopback listener) until `shutdown` is ready; then watches
-    /// end and open requests are finished.
+    /// Serves HTTP/1 and HTTP/2 (without TLS: give it a loopback listener) until `shutdown` is ready or the cluster
+    /// is closed; then its watches end and open requests are finished. In-process clients go on.
     pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let graceful = GracefulShutdown::new();
+        let ending = watch::Sender::new(false);
+        let mut closed = self.core.closing.subscribe();
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             let accepted = tokio::select! {
                 () = &mut shutdown => break,
+                _ = closed.changed() => break,
                 accepted = listener.accept() => accepted,
             };
             let stream = match accepted {
@@ -193,9 +200,11 @@ impl LocalCluster {
                 tracing::debug!(%error, "nodelay could not be set");
             }
             let (core, tokens) = (Arc::clone(&self.core), Arc::clone(&self.tokens));
-            let service = hyper::service::service_fn(move |request: Request<hyper::body::Incoming>| {
-                let (core, tokens) = (Arc::clone(&core), Arc::clone(&tokens));
+            let end = ending.subscribe();
+            let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+                let (core, tokens, end) = (Arc::clone(&core), Arc::clone(&tokens), end.clone());
                 async move {
+                    from_path(&mut request);
                     let path = request.uri().path();
                     let open = matches!(path, "/healthz" | "/readyz" | "/livez" | "/version");
                     let identity = if open {
@@ -206,7 +215,7 @@ impl LocalCluster {
                             .and_then(|user| tokens.impersonate(user, request.headers()))
                     };
                     Ok::<_, Infallible>(match identity {
-                        Ok(identity) => respond(core, identity, request).await,
+                        Ok(identity) => respond(core, identity, end, request).await,
                         Err(error) => refuse(&error),
                     })
                 }
@@ -220,12 +229,14 @@ impl LocalCluster {
                 }
             });
         }
-        self.close();
+        ending.send_replace(true);
         graceful.shutdown().await;
     }
 
-    /// Ends all watches, those of in-process clients too.
+    /// Ends all watches and lets go of the state file; writes that come later fail. Clients that are still about
+    /// keep the objects in memory, not the file.
     pub fn close(&self) {
+        self.core.store.close();
         self.core.closing.send_replace(true);
     }
 }
@@ -248,7 +259,13 @@ fn install(core: &Arc<Core>, definition: CustomResourceDefinition) -> Result<(),
 }
 
 /// Creates an object, or updates it when it differs from what is wanted.
-fn ensure(core: &Arc<Core>, group: &str, version: &str, plural: &str, mut object: Value) -> Result<(), ApiError> {
+fn ensure(
+    core: &Arc<Core>,
+    group: &str,
+    version: &str,
+    plural: &str,
+    mut object: Value,
+) -> Result<(), ApiError> {
     let registry = core.registry();
     let kind = registry.get(group, version, plural).ok_or_else(ApiError::no_such_path)?;
     let now = (core.now)();

@@ -25,7 +25,7 @@ pub(crate) struct Core {
     pub(crate) admission: Vec<Arc<dyn Admission>>,
     pub(crate) now: Clock,
     registry: RwLock<Arc<Registry>>,
-    /// Becomes true when watches have to end.
+    /// Becomes true when the cluster is closed.
     pub(crate) closing: watch::Sender<bool>,
 }
 
@@ -44,13 +44,8 @@ impl Answer {
 
 impl Core {
     pub(crate) fn new(store: Store, admission: Vec<Arc<dyn Admission>>, now: Clock) -> Self {
-        let core = Self {
-            store,
-            admission,
-            now,
-            registry: RwLock::default(),
-            closing: watch::Sender::new(false),
-        };
+        let core =
+            Self { store, admission, now, registry: RwLock::default(), closing: watch::Sender::new(false) };
         core.reload();
         core
     }
@@ -103,9 +98,22 @@ impl Core {
             None => self.dispatch(call, &target),
             Some("status") if target.kind.status => self.dispatch(call, &target),
             Some("scale") if target.kind.scale.is_some() => self.scale(call, &target),
-            Some("finalize") if target.kind.plural == "namespaces" => Err(ApiError::left_out("namespaces/finalize")),
+            Some("finalize") if target.kind.plural == "namespaces" => {
+                Err(ApiError::left_out("namespaces/finalize"))
+            }
             Some(sub) => match (target.kind.plural.as_str(), sub) {
-                ("pods", "log" | "exec" | "attach" | "portforward" | "proxy" | "binding" | "eviction" | "ephemeralcontainers" | "resize")
+                (
+                    "pods",
+                    "log"
+                    | "exec"
+                    | "attach"
+                    | "portforward"
+                    | "proxy"
+                    | "binding"
+                    | "eviction"
+                    | "ephemeralcontainers"
+                    | "resize",
+                )
                 | ("serviceaccounts", "token")
                 | ("services" | "nodes", "proxy")
                 | ("horizontalpodautoscalers" | "jobs", _) => {

@@ -31,7 +31,11 @@ pub(crate) fn check(definition: &Value) -> Vec<Cause> {
     let expected = format!("{}.{}", text(definition, "/spec/names/plural"), text(definition, "/spec/group"));
     let name = text(definition, "/metadata/name");
     if name != expected {
-        causes.push(Cause::invalid("metadata.name", &name.into(), "must be spec.names.plural+\".\"+spec.group"));
+        causes.push(Cause::invalid(
+            "metadata.name",
+            &name.into(),
+            "must be spec.names.plural+\".\"+spec.group",
+        ));
     }
     if builtin::groups().iter().any(|group| *group == text(definition, "/spec/group")) {
         let group = &definition["spec"]["group"];
@@ -41,7 +45,11 @@ pub(crate) fn check(definition: &Value) -> Vec<Cause> {
     let storage = versions.into_iter().flatten().filter(|v| flag(v, "/storage")).count();
     if storage != 1 {
         let found = definition.pointer("/spec/versions").cloned().unwrap_or_default();
-        causes.push(Cause::invalid("spec.versions", &found, "must have exactly one version marked as storage version"));
+        causes.push(Cause::invalid(
+            "spec.versions",
+            &found,
+            "must have exactly one version marked as storage version",
+        ));
     }
     for (index, version) in versions.into_iter().flatten().enumerate() {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
@@ -49,7 +57,11 @@ pub(crate) fn check(definition: &Value) -> Vec<Cause> {
             None => causes.push(Cause::required(path, "schemas are required")),
             Some(schema) => {
                 for error in compile_errors(schema) {
-                    causes.push(Cause::invalid(&path, &Value::from("object"), format!("rule does not compile: {error}")));
+                    causes.push(Cause::invalid(
+                        &path,
+                        &Value::from("object"),
+                        format!("rule does not compile: {error}"),
+                    ));
                 }
             }
         }
@@ -70,7 +82,8 @@ pub(crate) fn status(definition: &Value, now: &str) -> Value {
         json!({ "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since })
     };
     let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
-    let stored: Vec<&Value> = versions.into_iter().flatten().filter(|v| flag(v, "/storage")).map(|v| &v["name"]).collect();
+    let stored: Vec<&Value> =
+        versions.into_iter().flatten().filter(|v| flag(v, "/storage")).map(|v| &v["name"]).collect();
     json!({
         "acceptedNames": definition["spec"]["names"],
         "conditions": [
@@ -96,7 +109,12 @@ pub(crate) fn complete(definition: &mut Value) {
 /// The kinds a definition serves, one a served version.
 pub(crate) fn kinds(definition: &Value) -> Vec<Arc<Kind>> {
     let versions = definition.pointer("/spec/versions").and_then(Value::as_array);
-    versions.into_iter().flatten().filter(|v| flag(v, "/served")).map(|v| Arc::new(kind(definition, v))).collect()
+    versions
+        .into_iter()
+        .flatten()
+        .filter(|v| flag(v, "/served"))
+        .map(|v| Arc::new(kind(definition, v)))
+        .collect()
 }
 
 fn kind(definition: &Value, version: &Value) -> Kind {
@@ -144,7 +162,8 @@ fn kind(definition: &Value, version: &Value) -> Kind {
 
 /// The version's schema, with the metadata that every object has.
 fn root_schema(version: &Value) -> Value {
-    let mut root = version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_else(|| json!({ "type": "object" }));
+    let mut root =
+        version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_else(|| json!({ "type": "object" }));
     let mut metadata = builtin::object_meta().clone();
     if let Some(own) = root.pointer("/properties/metadata").filter(|own| own.get("properties").is_some()) {
         metadata["allOf"] = json!([own]);

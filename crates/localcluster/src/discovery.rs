@@ -86,7 +86,9 @@ fn resources(registry: &Registry, group: &str, version: &str) -> ApiResult<Value
         }
     }
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    Ok(json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list }))
+    Ok(
+        json!({ "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": list }),
+    )
 }
 
 struct Sub {
@@ -115,16 +117,22 @@ fn aggregate(registry: &Registry, call: &Call, core: bool) -> Value {
             let versions: Vec<Value> = versions
                 .iter()
                 .map(|version| {
-                    let resources: Vec<Value> = registry.of(name, version).iter().map(|kind| resource(kind)).collect();
+                    let resources: Vec<Value> =
+                        registry.of(name, version).iter().map(|kind| resource(kind)).collect();
                     json!({ "version": version, "freshness": "Current", "resources": resources })
                 })
                 .collect();
-            let metadata = if core { json!({ "creationTimestamp": null }) } else { json!({ "name": name, "creationTimestamp": null }) };
+            let metadata = if core {
+                json!({ "creationTimestamp": null })
+            } else {
+                json!({ "name": name, "creationTimestamp": null })
+            };
             json!({ "metadata": metadata, "versions": versions })
         })
         .collect();
     // Clients list what they know in the order they like it.
-    let v2 = call.accept.find("v=v2;").or_else(|| call.accept.find("v=v2,")).is_some() || !call.accept.contains("v2beta1");
+    let v2 = call.accept.find("v=v2;").or_else(|| call.accept.find("v=v2,")).is_some()
+        || !call.accept.contains("v2beta1");
     let version = if v2 { "v2" } else { "v2beta1" };
     json!({
         "kind": "APIGroupDiscoveryList", "apiVersion": format!("apidiscovery.k8s.io/{version}"), "metadata": {}, "items": items,
@@ -132,7 +140,8 @@ fn aggregate(registry: &Registry, call: &Call, core: bool) -> Value {
 }
 
 fn resource(kind: &Kind) -> Value {
-    let response = |group: &str, version: &str, name: &str| json!({ "group": group, "version": version, "kind": name });
+    let response =
+        |group: &str, version: &str, name: &str| json!({ "group": group, "version": version, "kind": name });
     let subs: Vec<Value> = subresources(kind)
         .iter()
         .map(|sub| {

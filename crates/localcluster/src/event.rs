@@ -29,7 +29,8 @@ fn rename(object: &mut Value, direction: fn((&'static str, &'static str)) -> (&'
     let renamed: Map<String, Value> = std::mem::take(map)
         .into_iter()
         .map(|(key, value)| {
-            let name = table.iter().find(|(from, _)| *from == key).map_or(key.as_str(), |(_, to)| to).to_owned();
+            let name =
+                table.iter().find(|(from, _)| *from == key).map_or(key.as_str(), |(_, to)| to).to_owned();
             (name, value)
         })
         .collect();
@@ -46,7 +47,10 @@ mod tests {
         let stored = json!({ "involvedObject": {"name": "a"}, "message": "m", "reason": "R", "count": 2 });
         let mut object = stored.clone();
         to_new(&mut object);
-        assert_eq!(object, json!({ "regarding": {"name": "a"}, "note": "m", "reason": "R", "deprecatedCount": 2 }));
+        assert_eq!(
+            object,
+            json!({ "regarding": {"name": "a"}, "note": "m", "reason": "R", "deprecatedCount": 2 })
+        );
         to_stored(&mut object);
         assert_eq!(object, stored);
     }

@@ -114,7 +114,8 @@ impl FieldSet {
         let (Some(before), Some(after)) = (children(schema, old), children(schema, new)) else {
             return Self::of(schema, new);
         };
-        let before: BTreeMap<String, &Value> = before.into_iter().map(|(element, _, v)| (element, v)).collect();
+        let before: BTreeMap<String, &Value> =
+            before.into_iter().map(|(element, _, v)| (element, v)).collect();
         let mut set = Self::default();
         for (element, schema, child) in after {
             let earlier = before.get(&element).copied();
@@ -232,7 +233,8 @@ impl FieldSet {
             Value::Array(list) => {
                 let kind = list_kind(schema);
                 list.retain_mut(|item| {
-                    let Some(below) = item_key(&kind, schema, item).and_then(|key| self.children.get(&key)) else {
+                    let Some(below) = item_key(&kind, schema, item).and_then(|key| self.children.get(&key))
+                    else {
                         return true;
                     };
                     if below.own {

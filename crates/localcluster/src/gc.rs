@@ -56,14 +56,17 @@ impl Options {
     fn parse(call: &Call) -> ApiResult<Self> {
         let body = call.parse_body()?;
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let policy = text("/propagationPolicy").or_else(|| call.query("propagationPolicy").map(str::to_owned));
+        let policy =
+            text("/propagationPolicy").or_else(|| call.query("propagationPolicy").map(str::to_owned));
         let propagation = match policy.as_deref() {
             None if body.get("orphanDependents") == Some(&Value::Bool(true)) => Propagation::Orphan,
             None | Some("Background") => Propagation::Background,
             Some("Foreground") => Propagation::Foreground,
             Some("Orphan") => Propagation::Orphan,
             Some(other) => {
-                return Err(ApiError::bad_request(format!("invalid propagationPolicy {other:?}: use Background, Foreground or Orphan")));
+                return Err(ApiError::bad_request(format!(
+                    "invalid propagationPolicy {other:?}: use Background, Foreground or Orphan"
+                )));
             }
         };
         let dry = body.get("dryRun").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
@@ -177,11 +180,13 @@ impl Core {
         if &*key.shelf == NAMESPACES {
             marked["status"]["phase"] = "Terminating".into();
         }
-        if &*key.shelf == crd::SHELF {
-            if let Some(list) = marked["status"]["conditions"].as_array_mut() {
-                list.push(json!({ "type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress",
-                    "message": "CustomResource deletion is in progress", "lastTransitionTime": now }));
-            }
+        if &*key.shelf == crd::SHELF
+            && let Some(list) = marked["status"]["conditions"].as_array_mut()
+        {
+            list.push(
+                json!({ "type": "Terminating", "status": "True", "reason": "InstanceDeletionInProgress",
+                    "message": "CustomResource deletion is in progress", "lastTransitionTime": now }),
+            );
         }
         Some(Change { key: key.clone(), old, new: Some(Arc::new(marked)) })
     }
@@ -289,7 +294,8 @@ impl Core {
     fn release_owner(&self, uid: &str) -> Option<Change> {
         let key = self.store.by_uid(uid)?;
         let object = self.store.get(&key)?;
-        let waits = finalizers(&object).any(|f| f == FOREGROUND) && !meta(&object, "deletionTimestamp").is_empty();
+        let waits =
+            finalizers(&object).any(|f| f == FOREGROUND) && !meta(&object, "deletionTimestamp").is_empty();
         if !waits || !self.store.dependents(uid).is_empty() {
             return None;
         }
@@ -319,11 +325,17 @@ impl Core {
     }
 
     /// A new object whose owners are known not to exist is garbage at once.
-    pub(crate) fn collect_if_ownerless(&self, writer: &mut Writer<'_>, key: &Key, object: &Arc<Value>) -> ApiResult<()> {
+    pub(crate) fn collect_if_ownerless(
+        &self,
+        writer: &mut Writer<'_>,
+        key: &Key,
+        object: &Arc<Value>,
+    ) -> ApiResult<()> {
         let registry = self.registry();
         let absent = |owner: &Value| {
             let text = |field: &str| owner[field].as_str().unwrap_or_default();
-            registry.by_reference(text("apiVersion"), text("kind")).is_some() && self.store.by_uid(text("uid")).is_none()
+            registry.by_reference(text("apiVersion"), text("kind")).is_some()
+                && self.store.by_uid(text("uid")).is_none()
         };
         let owners = owners(object);
         if !owners.is_empty() && owners.iter().all(absent) {
@@ -357,7 +369,11 @@ impl Core {
 }
 
 fn owners(object: &Value) -> &[Value] {
-    object.pointer("/metadata/ownerReferences").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    object
+        .pointer("/metadata/ownerReferences")
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
 }
 
 /// Answer to a deletion that is complete: `Status`, but for pods the pod, as the API server does.

@@ -162,10 +162,10 @@ fn version_rank(version: &str) -> (u8, i64, i64) {
     let parse = |text: &str| text.parse::<i64>().ok();
     let Some(rest) = version.strip_prefix('v') else { return (3, 0, 0) };
     for (rank, mark) in [(1, "beta"), (2, "alpha")] {
-        if let Some((major, minor)) = rest.split_once(mark) {
-            if let (Some(major), Some(minor)) = (parse(major), parse(minor)) {
-                return (rank, -major, -minor);
-            }
+        if let Some((major, minor)) = rest.split_once(mark)
+            && let (Some(major), Some(minor)) = (parse(major), parse(minor))
+        {
+            return (rank, -major, -minor);
         }
     }
     parse(rest).map_or((3, 0, 0), |major| (0, -major, 0))

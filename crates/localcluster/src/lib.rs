@@ -32,6 +32,7 @@ mod names;
 mod openapi;
 mod patch;
 mod prepare;
+mod protobuf;
 mod read;
 mod review;
 mod scale;

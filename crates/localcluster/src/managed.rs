@@ -51,7 +51,8 @@ impl Entry {
 /// The entries of an object.
 pub(crate) fn read(object: &Value) -> Vec<Entry> {
     let list = object.pointer("/metadata/managedFields").and_then(Value::as_array);
-    let text = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     list.into_iter()
         .flatten()
         .map(|entry| Entry {

@@ -11,8 +11,12 @@ pub(crate) fn generate(base: &str) -> String {
     const LETTERS: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
     const MOST: usize = 58;
     let random = uuid::Uuid::new_v4();
-    let tail: String =
-        random.as_bytes().iter().take(5).map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()])).collect();
+    let tail: String = random
+        .as_bytes()
+        .iter()
+        .take(5)
+        .map(|b| char::from(LETTERS[usize::from(*b) % LETTERS.len()]))
+        .collect();
     format!("{}{tail}", base.chars().take(MOST).collect::<String>())
 }
 
@@ -63,22 +67,39 @@ pub(crate) fn check_metadata(kind: &Kind, object: &Value) -> Vec<Cause> {
     }
     for (key, value) in entries(object, "labels") {
         if !is_qualified(key) {
-            causes.push(Cause::invalid("metadata.labels", &key.as_str().into(), "name part must consist of alphanumeric characters, '-', '_' or '.'"));
+            causes.push(Cause::invalid(
+                "metadata.labels",
+                &key.as_str().into(),
+                "name part must consist of alphanumeric characters, '-', '_' or '.'",
+            ));
         }
         if value.as_str().is_some_and(|v| !is_value(v)) {
             causes.push(Cause::invalid("metadata.labels", value, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character, at most 63 of them"));
         }
     }
     for (key, _) in entries(object, "annotations").filter(|(key, _)| !is_qualified(&key.to_lowercase())) {
-        causes.push(Cause::invalid("metadata.annotations", &key.as_str().into(), "name part must consist of alphanumeric characters, '-', '_' or '.'"));
+        causes.push(Cause::invalid(
+            "metadata.annotations",
+            &key.as_str().into(),
+            "name part must consist of alphanumeric characters, '-', '_' or '.'",
+        ));
     }
-    let size: usize = entries(object, "annotations").map(|(k, v)| k.len() + v.as_str().map_or(0, str::len)).sum();
+    let size: usize =
+        entries(object, "annotations").map(|(k, v)| k.len() + v.as_str().map_or(0, str::len)).sum();
     if size > 256 * 1024 {
-        causes.push(Cause { reason: "FieldValueTooLong", message: "Too long: may not be more than 262144 bytes".into(), field: "metadata.annotations".into() });
+        causes.push(Cause {
+            reason: "FieldValueTooLong",
+            message: "Too long: may not be more than 262144 bytes".into(),
+            field: "metadata.annotations".into(),
+        });
     }
     for finalizer in finalizers(object) {
         if !is_qualified(finalizer) {
-            causes.push(Cause::invalid("metadata.finalizers", &finalizer.into(), "name part must consist of alphanumeric characters, '-', '_' or '.'"));
+            causes.push(Cause::invalid(
+                "metadata.finalizers",
+                &finalizer.into(),
+                "name part must consist of alphanumeric characters, '-', '_' or '.'",
+            ));
         }
     }
     causes
@@ -124,10 +145,14 @@ mod tests {
 
     #[test]
     fn well_formed() {
-        for (text, good) in [("a-b.c9", true), ("A", false), ("a_b", false), ("-a", false), ("", false), ("a..b", false)] {
+        for (text, good) in
+            [("a-b.c9", true), ("A", false), ("a_b", false), ("-a", false), ("", false), ("a..b", false)]
+        {
             assert_eq!(is_subdomain(text), good, "{text}");
         }
-        for (text, good) in [("app.kubernetes.io/name", true), ("Name_x", true), ("a/b/c", false), ("", false), ("x/", false)] {
+        for (text, good) in
+            [("app.kubernetes.io/name", true), ("Name_x", true), ("a/b/c", false), ("", false), ("x/", false)]
+        {
             assert_eq!(is_qualified(text), good, "{text}");
         }
     }

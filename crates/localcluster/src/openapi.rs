@@ -80,7 +80,8 @@ fn custom(kind: &Kind) -> Value {
             "description": "Standard object's metadata.",
             "allOf": [{ "$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta" }],
         });
-        properties["apiVersion"] = json!({ "type": "string", "description": "Group and version of this object's schema." });
+        properties["apiVersion"] =
+            json!({ "type": "string", "description": "Group and version of this object's schema." });
         properties["kind"] = json!({ "type": "string", "description": "Name of the kind of this object." });
     }
     schema
@@ -88,9 +89,11 @@ fn custom(kind: &Kind) -> Value {
 
 fn schema_name(kind: &Kind) -> String {
     match kind.origin {
-        Origin::BuiltIn => {
-            builtin::definition_name(kind.group.split('.').next().unwrap_or_default(), &kind.version, &kind.kind)
-        }
+        Origin::BuiltIn => builtin::definition_name(
+            kind.group.split('.').next().unwrap_or_default(),
+            &kind.version,
+            &kind.kind,
+        ),
         Origin::Custom => {
             let mut labels: Vec<&str> = kind.group.split('.').collect();
             labels.reverse();
@@ -145,10 +148,16 @@ fn operations(kind: &Kind, methods: &[&str]) -> Value {
             "responses": { "200": { "description": "OK", "content": { "application/json": { "schema": reference } } } },
         });
         if *method != "get" {
-            operation["parameters"] = json!([parameter("dryRun"), parameter("fieldManager"), parameter("fieldValidation")]);
+            operation["parameters"] =
+                json!([parameter("dryRun"), parameter("fieldManager"), parameter("fieldValidation")]);
         }
         if *method == "patch" {
-            operation["parameters"] = json!([parameter("dryRun"), parameter("fieldManager"), parameter("fieldValidation"), parameter("force")]);
+            operation["parameters"] = json!([
+                parameter("dryRun"),
+                parameter("fieldManager"),
+                parameter("fieldValidation"),
+                parameter("force")
+            ]);
         }
         item.insert((*method).to_owned(), operation);
     }

@@ -43,12 +43,18 @@ pub(crate) fn run(patch: &Patch, kind: &Kind, shown: &Value) -> ApiResult<Value>
     match patch {
         Patch::Json(patch) => {
             json_patch::patch(&mut object, patch).map_err(|e| {
-                ApiError::unprocessable(format!("the server rejected our request due to an error in our request: {e}"))
+                ApiError::unprocessable(format!(
+                    "the server rejected our request due to an error in our request: {e}"
+                ))
             })?;
         }
         Patch::Merge(over) => json_patch::merge(&mut object, over),
         Patch::Strategic(over) => strategic::merge(kind.schema.root(), &mut object, over)?,
         Patch::Apply(_) => return Err(ApiError::internal("an apply is not run as a patch")),
     }
-    if object.is_object() { Ok(object) } else { Err(ApiError::unprocessable("the patch does not leave an object")) }
+    if object.is_object() {
+        Ok(object)
+    } else {
+        Err(ApiError::unprocessable("the patch does not leave an object"))
+    }
 }

@@ -2,15 +2,23 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::builtin;
 use crate::kind::{Kind, Origin};
 use crate::names;
-use crate::schema::FieldValidation;
+use crate::schema::{self, FieldValidation};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::strategy;
 
 /// Fields of `metadata` that only the server writes.
-const SERVER_FIELDS: [&str; 7] =
-    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "selfLink", "managedFields"];
+const SERVER_FIELDS: [&str; 7] = [
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "selfLink",
+    "managedFields",
+];
 
 /// Which part of an object a write may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,10 +80,10 @@ pub(crate) fn create(
         return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
     }
     place(object, namespace, name)?;
-    if kind.status {
-        if let Some(map) = object.as_object_mut() {
-            map.shift_remove("status");
-        }
+    if kind.status
+        && let Some(map) = object.as_object_mut()
+    {
+        map.shift_remove("status");
     }
     if let Some(meta) = meta_mut(object) {
         for field in SERVER_FIELDS.iter().chain(&["resourceVersion"]) {
@@ -124,7 +132,10 @@ pub(crate) fn update(
     place(object, meta(old, "namespace"), Some(&name))?;
     let uid = meta(object, "uid");
     if !uid.is_empty() && uid != meta(old, "uid") {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", meta(old, "uid"));
+        let why = format!(
+            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+            meta(old, "uid")
+        );
         return Err(ApiError::conflict(kind, &name, &why));
     }
     let version = meta(object, "resourceVersion");
@@ -195,8 +206,10 @@ fn place(object: &mut Value, namespace: &str, name: Option<&str>) -> ApiResult<(
 /// Pruning and defaults.
 fn shape(kind: &Kind, object: &mut Value, around: &Circumstances) -> ApiResult<Vec<String>> {
     if kind.origin == Origin::BuiltIn {
-        kind.schema.drop_nulls(object);
+        kind.schema.decode(object);
         strategy::normalize(kind, object);
+    } else if let Some(metadata) = object.get_mut("metadata") {
+        schema::decode(builtin::object_meta(), metadata);
     }
     let unknown = kind.schema.prune(object);
     kind.schema.default(object);
@@ -228,7 +241,9 @@ fn desired<'a>(kind: &Kind, object: &'a Value) -> Vec<(&'a String, &'a Value)> {
         .as_object()
         .into_iter()
         .flatten()
-        .filter(|(key, _)| *key != "metadata" && *key != "apiVersion" && *key != "kind" && !(kind.status && *key == "status"))
+        .filter(|(key, _)| {
+            *key != "metadata" && *key != "apiVersion" && *key != "kind" && !(kind.status && *key == "status")
+        })
         .collect();
     fields.sort_by_key(|(key, _)| *key);
     fields

@@ -31,7 +31,9 @@ impl Core {
         let after = call.query("continue").map(decode_token).transpose()?;
         let limit = match call.query("limit") {
             None => 0,
-            Some(text) => text.parse::<usize>().map_err(|_| ApiError::bad_request(format!("invalid limit {text:?}")))?,
+            Some(text) => {
+                text.parse::<usize>().map_err(|_| ApiError::bad_request(format!("invalid limit {text:?}")))?
+            }
         };
         let mut rest = snapshot
             .objects
@@ -76,14 +78,15 @@ fn decode_token(token: &str) -> ApiResult<(String, String)> {
 /// Versions that the list may be asked for: any older one as a lower bound, none of the future.
 fn check_version(call: &Call, current: u64) -> ApiResult<()> {
     let Some(text) = call.query("resourceVersion") else { return Ok(()) };
-    let asked: u64 = text
-        .parse()
-        .map_err(|_| ApiError::bad_request(format!("invalid resource version {text:?}")))?;
+    let asked: u64 =
+        text.parse().map_err(|_| ApiError::bad_request(format!("invalid resource version {text:?}")))?;
     if asked > current {
         return Err(ApiError::future_version(asked, current));
     }
     if call.query("resourceVersionMatch") == Some("Exact") && asked != current {
-        return Err(ApiError::expired(format!("The provided resource version {asked} is no longer available")));
+        return Err(ApiError::expired(format!(
+            "The provided resource version {asked} is no longer available"
+        )));
     }
     Ok(())
 }

@@ -38,7 +38,8 @@ impl Core {
         }
         let replicas = wanted.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
         if !replicas.as_i64().is_some_and(|n| (0..=i64::from(i32::MAX)).contains(&n)) {
-            let cause = Cause::invalid("spec.replicas", &replicas, "must be an integer greater than or equal to 0");
+            let cause =
+                Cause::invalid("spec.replicas", &replicas, "must be an integer greater than or equal to 0");
             return Err(ApiError::invalid(&target.kind, target.name()?, &[cause]));
         }
         let mut object = (*old).clone();
@@ -60,7 +61,10 @@ fn show(paths: &ScalePaths, object: &Value) -> Value {
         None => {
             let labels = object.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
             let pairs = labels.into_iter().flatten();
-            pairs.map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default())).collect::<Vec<_>>().join(",")
+            pairs
+                .map(|(k, v)| format!("{k}={}", v.as_str().unwrap_or_default()))
+                .collect::<Vec<_>>()
+                .join(",")
         }
     };
     let mut metadata = json!({});

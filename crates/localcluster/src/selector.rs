@@ -102,19 +102,20 @@ fn parse_term(term: &str) -> ApiResult<Rule> {
     let bad = || ApiError::bad_request(format!("unable to parse requirement: {term:?}"));
     let name = |text: &str| -> ApiResult<String> {
         let text = text.trim();
-        let well_formed = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
+        let well_formed =
+            !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c));
         if well_formed { Ok(text.to_owned()) } else { Err(bad()) }
     };
     if let Some(rest) = term.strip_prefix('!') {
         return Ok(Rule::Missing(name(rest)?));
     }
     for (mark, negated) in [(" notin", true), (" in", false)] {
-        if let Some((key, set)) = term.split_once(mark) {
-            if let Some(set) = set.trim().strip_prefix('(').and_then(|s| s.strip_suffix(')')) {
-                let values = set.split(',').map(|v| v.trim().to_owned()).collect();
-                let key = name(key)?;
-                return Ok(if negated { Rule::NotIn(key, values) } else { Rule::In(key, values) });
-            }
+        if let Some((key, set)) = term.split_once(mark)
+            && let Some(set) = set.trim().strip_prefix('(').and_then(|s| s.strip_suffix(')'))
+        {
+            let values = set.split(',').map(|v| v.trim().to_owned()).collect();
+            let key = name(key)?;
+            return Ok(if negated { Rule::NotIn(key, values) } else { Rule::In(key, values) });
         }
     }
     if let Some((key, value)) = term.split_once("!=") {
@@ -141,9 +142,18 @@ mod tests {
     fn label_selectors() {
         let object = json!({ "metadata": { "labels": { "app": "web", "tier": "front", "n": "5" } } });
         let cases = [
-            ("app=web", true), ("app==web,tier=front", true), ("app!=web", false), ("missing!=x", true),
-            ("app in (api, web)", true), ("app notin (api,web)", false), ("app", true), ("!app", false),
-            ("!other,app", true), ("n>4", true), ("n<5", false), ("", true),
+            ("app=web", true),
+            ("app==web,tier=front", true),
+            ("app!=web", false),
+            ("missing!=x", true),
+            ("app in (api, web)", true),
+            ("app notin (api,web)", false),
+            ("app", true),
+            ("!app", false),
+            ("!other,app", true),
+            ("n>4", true),
+            ("n<5", false),
+            ("", true),
         ];
         for (text, expected) in cases {
             let filter = Filter { labels: parse_labels(text).unwrap(), fields: Vec::new() };

@@ -10,6 +10,7 @@ use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, Limited, StreamBody};
 use serde_json::Value;
+use tokio::sync::watch::Receiver;
 
 use crate::admission::Identity;
 use crate::call::{BODY_LIMIT, Call, parse_query};
@@ -20,12 +21,17 @@ use crate::status::{ApiError, ApiResult};
 pub(crate) type AnswerBody = UnsyncBoxBody<Bytes, Infallible>;
 
 /// Reads a request and answers it as `user`.
-pub(crate) async fn respond<B>(core: Arc<Core>, user: Identity, request: Request<B>) -> Response<AnswerBody>
+pub(crate) async fn respond<B>(
+    core: Arc<Core>,
+    user: Identity,
+    closing: Receiver<bool>,
+    request: Request<B>,
+) -> Response<AnswerBody>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let outcome = match read(user, request).await {
+    let outcome = match read(user, closing, request).await {
         Ok(call) => run(core, call).await,
         Err(error) => Err(error),
     };
@@ -35,7 +41,7 @@ where
     }
 }
 
-async fn read<B>(user: Identity, request: Request<B>) -> ApiResult<Call>
+async fn read<B>(user: Identity, closing: Receiver<bool>, request: Request<B>) -> ApiResult<Call>
 where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -58,6 +64,7 @@ where
         agent: text(header::USER_AGENT),
         method: parts.method,
         body: body.to_bytes(),
+        closing,
     })
 }
 
@@ -89,7 +96,9 @@ fn write(answer: Answer) -> Response<AnswerBody> {
         }
         Answer::Text(text) => {
             let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
-            response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
             response
         }
         Answer::Watch(watch) => {

@@ -18,6 +18,9 @@ pub enum FileError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// The cluster was closed.
+    #[error("the cluster is closed")]
+    Closed,
     /// Another process has the file open.
     #[error("state file {path} is in use by another process")]
     InUse {
@@ -105,11 +108,10 @@ impl File {
     fn try_commit(&mut self, version: u64, changes: &[Change]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         {
-            let mut put = transaction
-                .prepare_cached("INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4)")?;
-            let mut delete = transaction.prepare_cached(
-                "DELETE FROM object WHERE shelf = ?1 AND namespace = ?2 AND name = ?3",
-            )?;
+            let mut put =
+                transaction.prepare_cached("INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4)")?;
+            let mut delete = transaction
+                .prepare_cached("DELETE FROM object WHERE shelf = ?1 AND namespace = ?2 AND name = ?3")?;
             for change in changes {
                 let Key { shelf, namespace, name } = &change.key;
                 match &change.new {

@@ -189,7 +189,8 @@ impl ApiError {
     }
 
     pub(crate) fn future_version(asked: u64, current: u64) -> Self {
-        let mut error = Self::new(504, "Timeout", format!("Too large resource version: {asked}, current: {current}"));
+        let mut error =
+            Self::new(504, "Timeout", format!("Too large resource version: {asked}, current: {current}"));
         error.details = json!({
             "causes": [{ "reason": "ResourceVersionTooLarge", "message": "Too large resource version" }],
             "retryAfterSeconds": 1,
@@ -198,7 +199,14 @@ impl ApiError {
     }
 
     /// Adds a cause that has no field, such as `NamespaceTerminating`.
-    pub(crate) fn with_cause(mut self, kind: &Kind, name: &str, reason: &str, message: &str, field: &str) -> Self {
+    pub(crate) fn with_cause(
+        mut self,
+        kind: &Kind,
+        name: &str,
+        reason: &str,
+        message: &str,
+        field: &str,
+    ) -> Self {
         self.details = json!({
             "name": name, "group": kind.group, "kind": kind.plural,
             "causes": [{ "reason": reason, "message": message, "field": field }],

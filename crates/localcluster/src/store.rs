@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::sqlite::{File, FileError};
 
 /// Changes that a shelf remembers; a watch that is further behind gets 410.
-const HISTORY: usize = 4096;
+const HISTORY: usize = 1024;
 
 /// Identity of a stored object. `namespace` is empty for cluster-scoped kinds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,14 +73,22 @@ struct State {
 /// The objects of a cluster.
 pub(crate) struct Store {
     state: RwLock<State>,
-    file: Mutex<Option<File>>,
+    backing: Mutex<Backing>,
     latest: watch::Sender<u64>,
+}
+
+/// What is behind the memory.
+enum Backing {
+    Memory,
+    File(File),
+    /// Let go of; nothing can be written any more.
+    Closed,
 }
 
 /// The right to write: one holder at a time, from reading the old object to the commit.
 pub(crate) struct Writer<'a> {
     store: &'a Store,
-    file: MutexGuard<'a, Option<File>>,
+    backing: MutexGuard<'a, Backing>,
 }
 
 /// Objects of a shelf at one version.
@@ -93,24 +101,29 @@ impl Store {
     /// Opens the state file, or keeps everything in memory when there is none.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, FileError> {
         let mut state = State { version: 1, born: 1, ..State::default() };
-        let file = match path {
-            None => None,
+        let backing = match path {
+            None => Backing::Memory,
             Some(path) => {
                 let (file, loaded) = File::open(path)?;
                 state.version = loaded.version;
                 state.born = loaded.version;
                 for (key, object) in loaded.objects {
-                    state.put(&key, None, Some(&Arc::new(object)));
+                    state.put(&key, Some(&Arc::new(object)));
                 }
-                Some(file)
+                Backing::File(file)
             }
         };
         let latest = watch::Sender::new(state.version);
-        Ok(Self { state: RwLock::new(state), file: Mutex::new(file), latest })
+        Ok(Self { state: RwLock::new(state), backing: Mutex::new(backing), latest })
     }
 
     pub(crate) fn writer(&self) -> Writer<'_> {
-        Writer { store: self, file: self.file.lock() }
+        Writer { store: self, backing: self.backing.lock() }
+    }
+
+    /// Lets go of the state file; later writes fail.
+    pub(crate) fn close(&self) {
+        *self.backing.lock() = Backing::Closed;
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -159,7 +172,11 @@ impl Store {
         for (name, shelf) in &state.shelves {
             let range = shelf.objects.range((namespace.to_owned(), String::new())..);
             for ((_, object_name), object) in range.take_while(|((n, _), _)| n == namespace) {
-                let key = Key { shelf: Arc::clone(name), namespace: namespace.to_owned(), name: object_name.clone() };
+                let key = Key {
+                    shelf: Arc::clone(name),
+                    namespace: namespace.to_owned(),
+                    name: object_name.clone(),
+                };
                 found.push((key, Arc::clone(object)));
             }
         }
@@ -207,21 +224,23 @@ impl Writer<'_> {
                 last,
             }));
         }
-        if let Some(file) = self.file.as_mut() {
-            file.commit(version, &changes)?;
+        match &mut *self.backing {
+            Backing::Memory => {}
+            Backing::File(file) => file.commit(version, &changes)?,
+            Backing::Closed => return Err(FileError::Closed),
         }
         let mut state = self.store.state.write();
         state.version = version;
         for change in &committed {
-            state.put(&change.key, change.old.as_deref(), change.new.as_ref());
+            state.put(&change.key, change.new.as_ref());
             let born = state.born;
             let shelf = state.shelves.entry(Arc::clone(&change.key.shelf)).or_default();
             shelf.forgotten = shelf.forgotten.max(born);
             shelf.history.push_back(Arc::clone(change));
-            if shelf.history.len() > HISTORY {
-                if let Some(lost) = shelf.history.pop_front() {
-                    shelf.forgotten = lost.version;
-                }
+            if shelf.history.len() > HISTORY
+                && let Some(lost) = shelf.history.pop_front()
+            {
+                shelf.forgotten = lost.version;
             }
         }
         drop(state);
@@ -231,8 +250,10 @@ impl Writer<'_> {
 }
 
 impl State {
-    fn put(&mut self, key: &Key, old: Option<&Value>, new: Option<&Arc<Value>>) {
-        for owner in old.map(owner_uids).unwrap_or_default() {
+    fn put(&mut self, key: &Key, new: Option<&Arc<Value>>) {
+        let place = (key.namespace.clone(), key.name.clone());
+        let old = self.shelves.get(&key.shelf).and_then(|shelf| shelf.objects.get(&place)).cloned();
+        for owner in old.as_deref().map(owner_uids).unwrap_or_default() {
             if let Some(keys) = self.dependents.get_mut(&owner) {
                 keys.remove(key);
                 if keys.is_empty() {
@@ -240,7 +261,6 @@ impl State {
                 }
             }
         }
-        let place = (key.namespace.clone(), key.name.clone());
         let shelf = self.shelves.entry(Arc::clone(&key.shelf)).or_default();
         match new {
             Some(object) => {
@@ -254,7 +274,7 @@ impl State {
             }
             None => {
                 shelf.objects.remove(&place);
-                if let Some(uid) = old.and_then(uid) {
+                if let Some(uid) = old.as_deref().and_then(uid) {
                     self.by_uid.remove(uid);
                 }
             }
@@ -268,5 +288,10 @@ fn uid(object: &Value) -> Option<&str> {
 
 fn owner_uids(object: &Value) -> Vec<String> {
     let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    owners.into_iter().flatten().filter_map(|o| o.get("uid").and_then(Value::as_str)).map(str::to_owned).collect()
+    owners
+        .into_iter()
+        .flatten()
+        .filter_map(|o| o.get("uid").and_then(Value::as_str))
+        .map(str::to_owned)
+        .collect()
 }

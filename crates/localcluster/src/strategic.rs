@@ -72,15 +72,15 @@ pub(crate) fn merge(schema: &Value, object: &mut Value, patch: &Value) -> ApiRes
         }
     }
     for (key, change) in changes {
-        if let (Some(name), Some(gone)) = (key.strip_prefix(DELETE_FROM), change.as_array()) {
-            if let Some(current) = map.get_mut(name).and_then(Value::as_array_mut) {
-                current.retain(|item| !gone.contains(item));
-            }
+        if let (Some(name), Some(gone)) = (key.strip_prefix(DELETE_FROM), change.as_array())
+            && let Some(current) = map.get_mut(name).and_then(Value::as_array_mut)
+        {
+            current.retain(|item| !gone.contains(item));
         }
-        if let (Some(name), Some(order)) = (key.strip_prefix(ORDER), change.as_array()) {
-            if let Some(current) = map.get_mut(name).and_then(Value::as_array_mut) {
-                sort(member(schema, name), current, order);
-            }
+        if let (Some(name), Some(order)) = (key.strip_prefix(ORDER), change.as_array())
+            && let Some(current) = map.get_mut(name).and_then(Value::as_array_mut)
+        {
+            sort(member(schema, name), current, order);
         }
     }
     Ok(())
@@ -111,7 +111,9 @@ fn merge_list(schema: &Value, current: &mut Vec<Value>, list: &[Value]) -> ApiRe
     }
     for item in list {
         let Some(id) = item.get(key).filter(|id| !id.is_null()) else {
-            return Err(ApiError::bad_request(format!("map: {item} does not contain declared merge key: {key}")));
+            return Err(ApiError::bad_request(format!(
+                "map: {item} does not contain declared merge key: {key}"
+            )));
         };
         let place = current.iter().position(|known| known.get(key) == Some(id));
         match (directive(item).as_deref(), place) {
@@ -167,15 +169,36 @@ mod tests {
                 { "name": "a", "image": "a:1", "env": [{ "name": "X", "value": "1" }] }, { "name": "b", "image": "b:1" }],
             "finalizers": ["f1", "f2"], "args": ["1", "2"], "map": { "k": "v", "l": "w" } });
         let cases = [
-            (json!({ "containers": [{ "name": "a", "image": "a:2" }] }), "/containers/0",
-                json!({ "name": "a", "image": "a:2", "env": [{ "name": "X", "value": "1" }] })),
-            (json!({ "containers": [{ "name": "a", "$patch": "delete" }] }), "/containers",
-                json!([{ "name": "b", "image": "b:1" }])),
-            (json!({ "containers": [{ "name": "a", "env": [{ "name": "Y", "value": "2" }] }] }), "/containers/0/env",
-                json!([{ "name": "X", "value": "1" }, { "name": "Y", "value": "2" }])),
-            (json!({ "containers": [{ "$patch": "replace" }, { "name": "c" }] }), "/containers", json!([{ "name": "c" }])),
-            (json!({ "$setElementOrder/containers": [{ "name": "b" }, { "name": "a" }] }), "/containers/0/name", json!("b")),
-            (json!({ "$deleteFromPrimitiveList/finalizers": ["f1"], "finalizers": ["f3"] }), "/finalizers", json!(["f2", "f3"])),
+            (
+                json!({ "containers": [{ "name": "a", "image": "a:2" }] }),
+                "/containers/0",
+                json!({ "name": "a", "image": "a:2", "env": [{ "name": "X", "value": "1" }] }),
+            ),
+            (
+                json!({ "containers": [{ "name": "a", "$patch": "delete" }] }),
+                "/containers",
+                json!([{ "name": "b", "image": "b:1" }]),
+            ),
+            (
+                json!({ "containers": [{ "name": "a", "env": [{ "name": "Y", "value": "2" }] }] }),
+                "/containers/0/env",
+                json!([{ "name": "X", "value": "1" }, { "name": "Y", "value": "2" }]),
+            ),
+            (
+                json!({ "containers": [{ "$patch": "replace" }, { "name": "c" }] }),
+                "/containers",
+                json!([{ "name": "c" }]),
+            ),
+            (
+                json!({ "$setElementOrder/containers": [{ "name": "b" }, { "name": "a" }] }),
+                "/containers/0/name",
+                json!("b"),
+            ),
+            (
+                json!({ "$deleteFromPrimitiveList/finalizers": ["f1"], "finalizers": ["f3"] }),
+                "/finalizers",
+                json!(["f2", "f3"]),
+            ),
             (json!({ "args": ["3"] }), "/args", json!(["3"])),
             (json!({ "map": { "k": null } }), "/map", json!({ "l": "w" })),
             (json!({ "map": { "$retainKeys": ["l"] } }), "/map", json!({ "l": "w" })),

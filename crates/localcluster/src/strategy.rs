@@ -10,7 +10,9 @@ use crate::status::Cause;
 /// Brings other spellings of a value to the stored one: `stringData`, numbers where quantities are text.
 pub(crate) fn normalize(kind: &Kind, object: &mut Value) {
     if kind.plural == "secrets" {
-        let Some(texts) = object.as_object_mut().and_then(|map| map.shift_remove("stringData")) else { return };
+        let Some(texts) = object.as_object_mut().and_then(|map| map.shift_remove("stringData")) else {
+            return;
+        };
         for (key, text) in texts.as_object().into_iter().flatten() {
             use base64::Engine;
             let encoded = base64::engine::general_purpose::STANDARD.encode(text.as_str().unwrap_or_default());
@@ -26,14 +28,16 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
         "replicasets" | "jobs" => containers(object, "/spec/template/spec"),
         "deployments" => {
             containers(object, "/spec/template/spec");
-            if let Some(strategy) = object.pointer_mut("/spec/strategy") {
-                if strategy["type"] == "RollingUpdate" && strategy["rollingUpdate"].is_null() {
-                    strategy["rollingUpdate"] = json!({ "maxSurge": "25%", "maxUnavailable": "25%" });
-                }
+            if let Some(strategy) = object.pointer_mut("/spec/strategy")
+                && strategy["type"] == "RollingUpdate"
+                && strategy["rollingUpdate"].is_null()
+            {
+                strategy["rollingUpdate"] = json!({ "maxSurge": "25%", "maxUnavailable": "25%" });
             }
         }
         "services" => {
-            for port in object.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten() {
+            for port in object.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten()
+            {
                 if port["targetPort"].is_null() {
                     port["targetPort"] = port["port"].clone();
                 }
@@ -75,7 +79,8 @@ pub(crate) fn create(kind: &Kind, object: &mut Value, now: Timestamp) {
         "pods" => object["status"] = json!({ "phase": "Pending", "qosClass": "BestEffort" }),
         "jobs" if object.pointer("/spec/selector").is_none() => {
             let uid = meta(object, "uid").to_owned();
-            object["spec"]["selector"] = json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
+            object["spec"]["selector"] =
+                json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } });
             let labels = &mut object["spec"]["template"]["metadata"]["labels"];
             labels["batch.kubernetes.io/controller-uid"] = uid.into();
         }
@@ -122,11 +127,16 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cau
         "pods" => check_pod(object, old, &mut causes),
         "horizontalpodautoscalers" => {
             let bound = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
-            let (least, most) = (bound("/spec/minReplicas").unwrap_or(1), bound("/spec/maxReplicas").unwrap_or(0));
+            let (least, most) =
+                (bound("/spec/minReplicas").unwrap_or(1), bound("/spec/maxReplicas").unwrap_or(0));
             if most < 1 {
                 causes.push(Cause::invalid("spec.maxReplicas", &most.into(), "must be greater than 0"));
             } else if most < least {
-                causes.push(Cause::invalid("spec.maxReplicas", &most.into(), "must be greater than or equal to `minReplicas`"));
+                causes.push(Cause::invalid(
+                    "spec.maxReplicas",
+                    &most.into(),
+                    "must be greater than or equal to `minReplicas`",
+                ));
             }
         }
         "customresourcedefinitions" => {
@@ -165,7 +175,8 @@ fn check_selector(object: &Value, causes: &mut Vec<Cause>) {
         return;
     }
     let labels = object.pointer("/spec/template/metadata/labels");
-    let fits = selector.into_iter().flatten().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value));
+    let fits =
+        selector.into_iter().flatten().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value));
     if !fits {
         let labels = labels.cloned().unwrap_or_else(|| json!({}));
         causes.push(Cause::invalid(
@@ -185,7 +196,9 @@ fn check_pod(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let frozen = |pod: &Value| {
         let mut spec = pod["spec"].clone();
         if let Some(map) = spec.as_object_mut() {
-            for field in ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates"] {
+            for field in
+                ["activeDeadlineSeconds", "terminationGracePeriodSeconds", "tolerations", "schedulingGates"]
+            {
                 map.shift_remove(field);
             }
             // Binding to a node is a write of its own in Kubernetes; here the first value may be set once.

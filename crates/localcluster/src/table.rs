@@ -9,7 +9,13 @@ use crate::jsonpath;
 use crate::kind::{Column, Kind, Origin};
 
 /// A table of objects of one kind.
-pub(crate) fn table(kind: &Kind, objects: &[Value], metadata: &Value, include: Include, now: Timestamp) -> Value {
+pub(crate) fn table(
+    kind: &Kind,
+    objects: &[Value],
+    metadata: &Value,
+    include: Include,
+    now: Timestamp,
+) -> Value {
     let mut columns: Vec<Value> = Vec::new();
     if kind.origin == Origin::Custom {
         columns.push(json!({ "name": "Name", "type": "string", "format": "name", "priority": 0,
@@ -45,7 +51,9 @@ fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
     let found = jsonpath::find(&column.path, object);
     let Some(first) = found.first() else { return Value::Null };
     match column.kind.as_str() {
-        "integer" => first.as_i64().or_else(|| first.as_f64().map(|f| f as i64)).map_or(Value::Null, Value::from),
+        "integer" => {
+            first.as_i64().or_else(|| first.as_f64().map(|f| f as i64)).map_or(Value::Null, Value::from)
+        }
         "number" => first.as_f64().map_or(Value::Null, Value::from),
         "boolean" => first.as_bool().map_or(Value::Null, Value::from),
         "date" => age(first.as_str(), now).into(),
@@ -57,14 +65,18 @@ fn cell(column: &Column, object: &Value, now: Timestamp) -> Value {
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Array(list) => format!("[{}]", list.iter().map(Value::to_string).collect::<Vec<_>>().join(",")),
+        Value::Array(list) => {
+            format!("[{}]", list.iter().map(Value::to_string).collect::<Vec<_>>().join(","))
+        }
         other => other.to_string(),
     }
 }
 
 /// Time since `then` as kubectl writes it: `45s`, `5m10s`, `3h20m`, `2d3h`, `40d`, `2y10d`.
 pub(crate) fn age(then: Option<&str>, now: Timestamp) -> String {
-    let Some(then) = then.and_then(|text| text.parse::<Timestamp>().ok()) else { return "<unknown>".to_owned() };
+    let Some(then) = then.and_then(|text| text.parse::<Timestamp>().ok()) else {
+        return "<unknown>".to_owned();
+    };
     let seconds = now.as_second() - then.as_second();
     if seconds < -1 {
         return "<invalid>".to_owned();
@@ -95,9 +107,15 @@ mod tests {
     fn ages() {
         let now: Timestamp = "2026-05-10T12:00:00Z".parse().unwrap();
         let cases = [
-            ("2026-05-10T11:59:15Z", "45s"), ("2026-05-10T11:54:50Z", "5m10s"), ("2026-05-10T11:00:00Z", "60m"),
-            ("2026-05-10T08:40:00Z", "3h20m"), ("2026-05-08T09:00:00Z", "2d3h"), ("2026-05-10T12:00:05Z", "<invalid>"),
-            ("2026-04-10T12:00:00Z", "30d"), ("2024-05-05T12:00:00Z", "2y5d"), ("x", "<unknown>"),
+            ("2026-05-10T11:59:15Z", "45s"),
+            ("2026-05-10T11:54:50Z", "5m10s"),
+            ("2026-05-10T11:00:00Z", "60m"),
+            ("2026-05-10T08:40:00Z", "3h20m"),
+            ("2026-05-08T09:00:00Z", "2d3h"),
+            ("2026-05-10T12:00:05Z", "<invalid>"),
+            ("2026-04-10T12:00:00Z", "30d"),
+            ("2024-05-05T12:00:00Z", "2y5d"),
+            ("x", "<unknown>"),
         ];
         for (then, expected) in cases {
             assert_eq!(age(Some(then), now), expected, "{then}");

@@ -104,6 +104,22 @@ fn new_token() -> String {
     format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
 }
 
+/// Takes a token out of a path that begins with `/token/TOKEN`, and puts it where a token belongs.
+///
+/// Go clients (kubectl) never send a token over a connection without TLS, but they keep the path of the server's
+/// address; so the kubeconfig names this path.
+pub(crate) fn from_path<B>(request: &mut http::Request<B>) {
+    let uri = request.uri().clone();
+    let Some(rest) = uri.path_and_query().and_then(|p| p.as_str().strip_prefix("/token/")) else { return };
+    let (token, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let value = http::HeaderValue::from_str(&format!("Bearer {token}"));
+    let path = format!("/{rest}").parse::<http::Uri>();
+    if let (Ok(value), Ok(path)) = (value, path) {
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+        *request.uri_mut() = path;
+    }
+}
+
 /// Compares in a time that does not depend on where the texts differ.
 fn same(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
@@ -129,8 +145,8 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), TokenError> {
 pub(crate) fn kubeconfig(server: &str, user: &str, token: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: causeway\n\
-         clusters:\n- name: causeway\n  cluster:\n    server: {server}\n\
-         users:\n- name: {user:?}\n  user:\n    token: {token}\n\
+         clusters:\n- name: causeway\n  cluster:\n    server: {server}/token/{token}\n\
+         users:\n- name: {user:?}\n  user:\n    token: {token:?}\n\
          contexts:\n- name: causeway\n  context:\n    cluster: causeway\n    user: {user:?}\n    namespace: default\n"
     )
 }

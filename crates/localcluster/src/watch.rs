@@ -51,11 +51,17 @@ impl Core {
         }
         let asked = match call.query("resourceVersion") {
             None | Some("0") => None,
-            Some(text) => Some(text.parse::<u64>().map_err(|_| ApiError::bad_request(format!("invalid resource version {text:?}")))?),
+            Some(text) => Some(
+                text.parse::<u64>()
+                    .map_err(|_| ApiError::bad_request(format!("invalid resource version {text:?}")))?,
+            ),
         };
         let life = match call.query("timeoutSeconds") {
             None => DEFAULT_LIFE,
-            Some(text) => Duration::from_secs(text.parse().map_err(|_| ApiError::bad_request(format!("invalid timeoutSeconds {text:?}")))?),
+            Some(text) => Duration::from_secs(
+                text.parse()
+                    .map_err(|_| ApiError::bad_request(format!("invalid timeoutSeconds {text:?}")))?,
+            ),
         };
         let streams_list = call.query_flag("sendInitialEvents");
         let bookmarks = call.query_flag("allowWatchBookmarks");
@@ -75,7 +81,7 @@ impl Core {
             bookmarks,
             lines: VecDeque::new(),
             commits: self.store.subscribe(),
-            closing: self.closing.subscribe(),
+            closing: call.closing.clone(),
             next_bookmark: now + BOOKMARK_EVERY,
             end: now + life,
             ended: false,
@@ -95,7 +101,9 @@ impl Watch {
             }
             if !streams_list {
                 if self.core.store.since(&self.kind.store, version).is_none() {
-                    return Err(ApiError::expired(format!("too old resource version: {version} ({current})")));
+                    return Err(ApiError::expired(format!(
+                        "too old resource version: {version} ({current})"
+                    )));
                 }
                 self.cursor = version;
                 return Ok(());
@@ -168,7 +176,8 @@ impl Watch {
             self.commits.mark_unchanged();
             match self.core.store.since(&self.kind.store, self.cursor) {
                 None => {
-                    let status = ApiError::expired(format!("too old resource version: {}", self.cursor)).to_status();
+                    let status =
+                        ApiError::expired(format!("too old resource version: {}", self.cursor)).to_status();
                     self.push(&json!({ "type": "ERROR", "object": status }));
                     self.ended = true;
                     continue;

@@ -83,7 +83,9 @@ impl Core {
                     meta.insert("managedFields".into(), entries);
                 }
             }
-            None => managed::record_update(stored.schema.root(), None, &mut object, &self.author(call, target)),
+            None => {
+                managed::record_update(stored.schema.root(), None, &mut object, &self.author(call, target))
+            }
         }
         self.admit(call, target, Verb::Create, Some(&object), None)?;
         let body = if rehearsed(call)? {
@@ -105,8 +107,10 @@ impl Core {
         let Some(name) = &target.namespace else { return Ok(()) };
         let registry = self.registry();
         let Some(kind) = registry.get("", "v1", "namespaces") else { return Ok(()) };
-        let namespace =
-            self.store.get(&Key::new("namespaces", "", name)).ok_or_else(|| ApiError::not_found(kind, name))?;
+        let namespace = self
+            .store
+            .get(&Key::new("namespaces", "", name))
+            .ok_or_else(|| ApiError::not_found(kind, name))?;
         if meta(&namespace, "deletionTimestamp").is_empty() {
             return Ok(());
         }
@@ -116,7 +120,13 @@ impl Core {
             "{} {what:?} is forbidden: unable to create new content in namespace {name} because it is being terminated",
             target.kind.qualified()
         );
-        Err(ApiError::forbidden(text).with_cause(&target.kind, what, "NamespaceTerminating", &why, "metadata.namespace"))
+        Err(ApiError::forbidden(text).with_cause(
+            &target.kind,
+            what,
+            "NamespaceTerminating",
+            &why,
+            "metadata.namespace",
+        ))
     }
 
     pub(crate) fn replace(self: &Arc<Self>, call: &Call, target: &Target) -> ApiResult<Answer> {
@@ -127,7 +137,11 @@ impl Core {
         let (key, old) = self.find(target)?;
         let conditional = target.kind.origin == crate::kind::Origin::Custom || target.kind.plural == "leases";
         if conditional && meta(&object, "resourceVersion").is_empty() {
-            let cause = crate::status::Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
+            let cause = crate::status::Cause::invalid(
+                "metadata.resourceVersion",
+                &0.into(),
+                "must be specified for an update",
+            );
             return Err(ApiError::invalid(&target.kind, target.name()?, &[cause]));
         }
         self.change(&mut writer, call, target, key, &old, object, None)
@@ -138,7 +152,9 @@ impl Core {
         let mut writer = self.store.writer();
         let found = match self.find(target) {
             Ok(found) => Some(found),
-            Err(error) if error.code == 404 && matches!(patch, Patch::Apply(_)) && target.sub.is_none() => None,
+            Err(error) if error.code == 404 && matches!(patch, Patch::Apply(_)) && target.sub.is_none() => {
+                None
+            }
             Err(error) => return Err(error),
         };
         match (patch, found) {
@@ -171,13 +187,22 @@ impl Core {
         }
         target.kind.store_form(&mut applied);
         let stored = self.stored_kind(&target.kind);
-        crate::strategy::normalize(&stored, &mut applied);
+        if stored.origin == crate::kind::Origin::BuiltIn {
+            stored.schema.decode(&mut applied);
+            crate::strategy::normalize(&stored, &mut applied);
+        }
         let unknown = stored.schema.prune(&mut applied);
         if !unknown.is_empty() && field_validation(call)? == FieldValidation::Strict {
-            let list: Vec<String> = unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
-            return Err(ApiError::bad_request(format!("failed to create typed patch object: {}", list.join(", "))));
+            let list: Vec<String> =
+                unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
+            return Err(ApiError::bad_request(format!(
+                "failed to create typed patch object: {}",
+                list.join(", ")
+            )));
         }
-        let status = applied.as_object_mut().and_then(|map| if stored.status { map.shift_remove("status") } else { None });
+        let status = applied
+            .as_object_mut()
+            .and_then(|map| if stored.status { map.shift_remove("status") } else { None });
         if let (Some("status"), Some(map)) = (target.sub.as_deref(), applied.as_object_mut()) {
             map.retain(|key, _| matches!(key.as_str(), "apiVersion" | "kind" | "metadata"));
             map.extend(status.map(|status| ("status".to_owned(), status)));
@@ -216,9 +241,15 @@ impl Core {
                     meta.insert("managedFields".into(), entries);
                 }
             }
-            None => managed::record_update(stored.schema.root(), Some(old), &mut object, &self.author(call, target)),
+            None => managed::record_update(
+                stored.schema.root(),
+                Some(old),
+                &mut object,
+                &self.author(call, target),
+            ),
         }
-        let answer = |body: &Value| Answer::Json { code: 200, body: kind.present(body), warnings: warnings.clone() };
+        let answer =
+            |body: &Value| Answer::Json { code: 200, body: kind.present(body), warnings: warnings.clone() };
         self.admit(call, target, Verb::Update, Some(&object), Some(old))?;
         object["apiVersion"] = old["apiVersion"].clone();
         if object == **old {

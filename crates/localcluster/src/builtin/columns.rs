@@ -16,17 +16,79 @@ const AGE: ColumnRow = ("Age", "", 0);
 pub(super) fn of(plural: &str) -> &'static [ColumnRow] {
     match plural {
         "namespaces" => &[NAME, ("Status", "", 0), AGE],
-        "nodes" => &[NAME, ("Status", "", 0), ("Roles", "", 0), AGE, ("Version", "", 0), ("Internal-IP", "", 1)],
-        "pods" => &[NAME, ("Ready", "", 0), ("Status", "", 0), ("Restarts", "", 0), AGE, ("IP", "", 1), ("Node", "", 1)],
+        "nodes" => {
+            &[NAME, ("Status", "", 0), ("Roles", "", 0), AGE, ("Version", "", 0), ("Internal-IP", "", 1)]
+        }
+        "pods" => &[
+            NAME,
+            ("Ready", "", 0),
+            ("Status", "", 0),
+            ("Restarts", "", 0),
+            AGE,
+            ("IP", "", 1),
+            ("Node", "", 1),
+        ],
         "configmaps" => &[NAME, ("Data", "", 0), AGE],
         "secrets" => &[NAME, ("Type", "", 0), ("Data", "", 0), AGE],
-        "services" => &[NAME, ("Type", "", 0), ("Cluster-IP", "", 0), ("External-IP", "", 0), ("Port(s)", "", 0), AGE, ("Selector", "", 1)],
-        "events" => &[("Last Seen", "", 0), ("Type", "", 0), ("Reason", "", 0), ("Object", "", 0), ("Message", "", 0), ("Source", "", 1), ("Count", "", 1), ("Name", "name", 1)],
-        "deployments" => &[NAME, ("Ready", "", 0), ("Up-to-date", "", 0), ("Available", "", 0), AGE, ("Containers", "", 1), ("Images", "", 1), ("Selector", "", 1)],
-        "replicasets" => &[NAME, ("Desired", "", 0), ("Current", "", 0), ("Ready", "", 0), AGE, ("Containers", "", 1), ("Images", "", 1), ("Selector", "", 1)],
+        "services" => &[
+            NAME,
+            ("Type", "", 0),
+            ("Cluster-IP", "", 0),
+            ("External-IP", "", 0),
+            ("Port(s)", "", 0),
+            AGE,
+            ("Selector", "", 1),
+        ],
+        "events" => &[
+            ("Last Seen", "", 0),
+            ("Type", "", 0),
+            ("Reason", "", 0),
+            ("Object", "", 0),
+            ("Message", "", 0),
+            ("Source", "", 1),
+            ("Count", "", 1),
+            ("Name", "name", 1),
+        ],
+        "deployments" => &[
+            NAME,
+            ("Ready", "", 0),
+            ("Up-to-date", "", 0),
+            ("Available", "", 0),
+            AGE,
+            ("Containers", "", 1),
+            ("Images", "", 1),
+            ("Selector", "", 1),
+        ],
+        "replicasets" => &[
+            NAME,
+            ("Desired", "", 0),
+            ("Current", "", 0),
+            ("Ready", "", 0),
+            AGE,
+            ("Containers", "", 1),
+            ("Images", "", 1),
+            ("Selector", "", 1),
+        ],
         "controllerrevisions" => &[NAME, ("Controller", "", 0), ("Revision", "", 0), AGE],
-        "horizontalpodautoscalers" => &[NAME, ("Reference", "", 0), ("Targets", "", 0), ("MinPods", "", 0), ("MaxPods", "", 0), ("Replicas", "", 0), AGE],
-        "jobs" => &[NAME, ("Status", "", 0), ("Completions", "", 0), ("Duration", "", 0), AGE, ("Containers", "", 1), ("Images", "", 1), ("Selector", "", 1)],
+        "horizontalpodautoscalers" => &[
+            NAME,
+            ("Reference", "", 0),
+            ("Targets", "", 0),
+            ("MinPods", "", 0),
+            ("MaxPods", "", 0),
+            ("Replicas", "", 0),
+            AGE,
+        ],
+        "jobs" => &[
+            NAME,
+            ("Status", "", 0),
+            ("Completions", "", 0),
+            ("Duration", "", 0),
+            AGE,
+            ("Containers", "", 1),
+            ("Images", "", 1),
+            ("Selector", "", 1),
+        ],
         "leases" => &[NAME, ("Holder", "", 0), AGE],
         "customresourcedefinitions" => &[NAME, ("Created At", "", 0)],
         _ => &[NAME, AGE],
@@ -101,7 +163,9 @@ impl Row<'_> {
     }
 
     fn selector(&self, pointer: &str) -> Value {
-        let Some(map) = self.at(pointer).as_object().filter(|map| !map.is_empty()) else { return "<none>".into() };
+        let Some(map) = self.at(pointer).as_object().filter(|map| !map.is_empty()) else {
+            return "<none>".into();
+        };
         let parts: Vec<String> =
             map.iter().map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
         parts.join(",").into()
@@ -134,14 +198,26 @@ impl Row<'_> {
         let roles = if roles.is_empty() { "<none>".to_owned() } else { roles.join(",") };
         let address = self.list("/status/addresses").iter().find(|a| a["type"] == "InternalIP");
         let address = address.and_then(|a| a["address"].as_str()).unwrap_or("<none>");
-        vec![self.name(), status.into(), roles.into(), self.age(), self.text("/status/nodeInfo/kubeletVersion", ""), address.into()]
+        vec![
+            self.name(),
+            status.into(),
+            roles.into(),
+            self.age(),
+            self.text("/status/nodeInfo/kubeletVersion", ""),
+            address.into(),
+        ]
     }
 
     fn pod(&self) -> Vec<Value> {
         let statuses = self.list("/status/containerStatuses");
         let ready = statuses.iter().filter(|s| s["ready"] == true).count();
         let restarts: i64 = statuses.iter().filter_map(|s| s["restartCount"].as_i64()).sum();
-        let mut status = self.at("/status/reason").as_str().or(self.at("/status/phase").as_str()).unwrap_or("Unknown").to_owned();
+        let mut status = self
+            .at("/status/reason")
+            .as_str()
+            .or(self.at("/status/phase").as_str())
+            .unwrap_or("Unknown")
+            .to_owned();
         for container in statuses {
             for pointer in ["/state/waiting/reason", "/state/terminated/reason"] {
                 if let Some(reason) = container.pointer(pointer).and_then(Value::as_str) {
@@ -195,9 +271,15 @@ impl Row<'_> {
         } else {
             ("/regarding", "/note", "/deprecatedCount")
         };
-        let seen = ["/series/lastObservedTime", "/lastTimestamp", "/deprecatedLastTimestamp", "/eventTime", "/metadata/creationTimestamp"]
-            .iter()
-            .find_map(|pointer| self.at(pointer).as_str());
+        let seen = [
+            "/series/lastObservedTime",
+            "/lastTimestamp",
+            "/deprecatedLastTimestamp",
+            "/eventTime",
+            "/metadata/creationTimestamp",
+        ]
+        .iter()
+        .find_map(|pointer| self.at(pointer).as_str());
         let kind = self.at(object)["kind"].as_str().unwrap_or_default().to_lowercase();
         let name = self.at(object)["name"].as_str().unwrap_or_default();
         let source = self
@@ -247,18 +329,26 @@ impl Row<'_> {
 
     fn autoscaler(&self) -> Vec<Value> {
         let target = self.at("/spec/scaleTargetRef");
-        let reference = format!("{}/{}", target["kind"].as_str().unwrap_or_default(), target["name"].as_str().unwrap_or_default());
+        let reference = format!(
+            "{}/{}",
+            target["kind"].as_str().unwrap_or_default(),
+            target["name"].as_str().unwrap_or_default()
+        );
         let current = self.list("/status/currentMetrics");
         let targets: Vec<String> = self
             .list("/spec/metrics")
             .iter()
             .map(|metric| {
                 let name = metric.pointer("/resource/name").and_then(Value::as_str).unwrap_or_default();
-                let Some(wanted) = metric.pointer("/resource/target/averageUtilization").and_then(Value::as_i64) else {
+                let Some(wanted) =
+                    metric.pointer("/resource/target/averageUtilization").and_then(Value::as_i64)
+                else {
                     return metric["type"].as_str().unwrap_or("<unknown>").to_owned();
                 };
                 let now = current.iter().find(|c| c.pointer("/resource/name") == Some(&json!(name)));
-                let now = now.and_then(|c| c.pointer("/resource/current/averageUtilization")).and_then(Value::as_i64);
+                let now = now
+                    .and_then(|c| c.pointer("/resource/current/averageUtilization"))
+                    .and_then(Value::as_i64);
                 format!("{name}: {}/{wanted}%", now.map_or("<unknown>".to_owned(), |n| format!("{n}%")))
             })
             .collect();
@@ -275,7 +365,9 @@ impl Row<'_> {
     }
 
     fn job(&self) -> Vec<Value> {
-        let holds = |kind: &str| self.list("/status/conditions").iter().any(|c| c["type"] == kind && c["status"] == "True");
+        let holds = |kind: &str| {
+            self.list("/status/conditions").iter().any(|c| c["type"] == kind && c["status"] == "True")
+        };
         let status = if holds("Complete") {
             "Complete"
         } else if holds("Failed") {
@@ -286,12 +378,14 @@ impl Row<'_> {
             "Running"
         };
         let started = self.at("/status/startTime").as_str();
-        let ended: Option<Timestamp> = self.at("/status/completionTime").as_str().and_then(|t| t.parse().ok());
+        let ended: Option<Timestamp> =
+            self.at("/status/completionTime").as_str().and_then(|t| t.parse().ok());
         let duration = started.map_or(String::new(), |s| age(Some(s), ended.unwrap_or(self.now)));
         vec![
             self.name(),
             status.into(),
-            format!("{}/{}", self.number("/status/succeeded"), self.number("/spec/completions").max(1)).into(),
+            format!("{}/{}", self.number("/status/succeeded"), self.number("/spec/completions").max(1))
+                .into(),
             duration.into(),
             self.age(),
             self.joined("/spec/template/spec/containers", "name"),

@@ -69,28 +69,107 @@ const NEW_EVENT_FIELDS: &[&str] = &[
 ];
 
 const ROWS: &[Row] = &[
-    Row { kind: "Namespace", plural: "namespaces", short: &["ns"], scope: Scope::Cluster, status: true, selectable: &["status.phase"], ..CORE },
-    Row { kind: "Node", plural: "nodes", short: &["no"], scope: Scope::Cluster, status: true, selectable: &["spec.unschedulable"], ..CORE },
+    Row {
+        kind: "Namespace",
+        plural: "namespaces",
+        short: &["ns"],
+        scope: Scope::Cluster,
+        status: true,
+        selectable: &["status.phase"],
+        ..CORE
+    },
+    Row {
+        kind: "Node",
+        plural: "nodes",
+        short: &["no"],
+        scope: Scope::Cluster,
+        status: true,
+        selectable: &["spec.unschedulable"],
+        ..CORE
+    },
     Row {
         kind: "Pod",
         plural: "pods",
         short: &["po"],
         status: true,
         in_all: true,
-        selectable: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork", "status.phase", "status.podIP", "status.nominatedNodeName"],
+        selectable: &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "spec.hostNetwork",
+            "status.phase",
+            "status.podIP",
+            "status.nominatedNodeName",
+        ],
         ..CORE
     },
     Row { kind: "ConfigMap", plural: "configmaps", short: &["cm"], ..CORE },
     Row { kind: "Secret", plural: "secrets", selectable: &["type"], ..CORE },
-    Row { kind: "Service", plural: "services", short: &["svc"], status: true, in_all: true, selectable: &["spec.type", "spec.clusterIP"], ..CORE },
+    Row {
+        kind: "Service",
+        plural: "services",
+        short: &["svc"],
+        status: true,
+        in_all: true,
+        selectable: &["spec.type", "spec.clusterIP"],
+        ..CORE
+    },
     Row { kind: "ServiceAccount", plural: "serviceaccounts", short: &["sa"], ..CORE },
     Row { kind: "Event", plural: "events", short: &["ev"], selectable: EVENT_FIELDS, ..CORE },
-    Row { group: "events.k8s.io", kind: "Event", plural: "events", short: &["ev"], selectable: NEW_EVENT_FIELDS, ..CORE },
-    Row { group: "apps", kind: "Deployment", plural: "deployments", short: &["deploy"], status: true, scale: true, in_all: true, generations: true, ..CORE },
-    Row { group: "apps", kind: "ReplicaSet", plural: "replicasets", short: &["rs"], status: true, scale: true, in_all: true, generations: true, selectable: &["status.replicas"], ..CORE },
+    Row {
+        group: "events.k8s.io",
+        kind: "Event",
+        plural: "events",
+        short: &["ev"],
+        selectable: NEW_EVENT_FIELDS,
+        ..CORE
+    },
+    Row {
+        group: "apps",
+        kind: "Deployment",
+        plural: "deployments",
+        short: &["deploy"],
+        status: true,
+        scale: true,
+        in_all: true,
+        generations: true,
+        ..CORE
+    },
+    Row {
+        group: "apps",
+        kind: "ReplicaSet",
+        plural: "replicasets",
+        short: &["rs"],
+        status: true,
+        scale: true,
+        in_all: true,
+        generations: true,
+        selectable: &["status.replicas"],
+        ..CORE
+    },
     Row { group: "apps", kind: "ControllerRevision", plural: "controllerrevisions", ..CORE },
-    Row { group: "autoscaling", version: "v2", kind: "HorizontalPodAutoscaler", plural: "horizontalpodautoscalers", short: &["hpa"], status: true, in_all: true, ..CORE },
-    Row { group: "batch", kind: "Job", plural: "jobs", status: true, in_all: true, generations: true, selectable: &["status.successful"], ..CORE },
+    Row {
+        group: "autoscaling",
+        version: "v2",
+        kind: "HorizontalPodAutoscaler",
+        plural: "horizontalpodautoscalers",
+        short: &["hpa"],
+        status: true,
+        in_all: true,
+        ..CORE
+    },
+    Row {
+        group: "batch",
+        kind: "Job",
+        plural: "jobs",
+        status: true,
+        in_all: true,
+        generations: true,
+        selectable: &["status.successful"],
+        ..CORE
+    },
     Row { group: "coordination.k8s.io", kind: "Lease", plural: "leases", ..CORE },
     Row {
         group: "apiextensions.k8s.io",

@@ -126,6 +126,9 @@ pub(super) fn complete(definitions: &mut Map<String, Value>) {
         if FREE_FORM.iter().any(|free| name.ends_with(&format!(".{free}"))) {
             schema["x-kubernetes-preserve-unknown-fields"] = true.into();
         }
+        if name.ends_with(".resource.Quantity") {
+            schema["format"] = "quantity".into();
+        }
         if ATOMIC.iter().any(|atomic| name.ends_with(&format!(".{atomic}"))) {
             schema["x-kubernetes-map-type"] = "atomic".into();
         }

@@ -63,7 +63,9 @@ fn generate() -> Map<String, Value> {
 fn resolve(schema: &Value, open: &mut Vec<String>) -> Value {
     match schema {
         Value::Object(map) => {
-            if let Some(name) = map.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix(REFERENCE)) {
+            if let Some(name) =
+                map.get("$ref").and_then(Value::as_str).and_then(|r| r.strip_prefix(REFERENCE))
+            {
                 if open.iter().any(|seen| seen == name) {
                     return json!({ "x-kubernetes-preserve-unknown-fields": true });
                 }
@@ -71,7 +73,8 @@ fn resolve(schema: &Value, open: &mut Vec<String>) -> Value {
                 let mut target = resolve(definitions().get(name).unwrap_or(&Value::Null), open);
                 open.pop();
                 if let Some(target) = target.as_object_mut() {
-                    let beside = map.iter().filter(|(key, _)| !matches!(key.as_str(), "$ref" | "description"));
+                    let beside =
+                        map.iter().filter(|(key, _)| !matches!(key.as_str(), "$ref" | "description"));
                     target.extend(beside.map(|(key, value)| (key.clone(), value.clone())));
                 }
                 return target;
@@ -80,7 +83,8 @@ fn resolve(schema: &Value, open: &mut Vec<String>) -> Value {
             if let Some([only]) = map.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
                 let mut target = resolve(only, open);
                 if let Some(target) = target.as_object_mut() {
-                    let beside = map.iter().filter(|(key, _)| !matches!(key.as_str(), "allOf" | "description"));
+                    let beside =
+                        map.iter().filter(|(key, _)| !matches!(key.as_str(), "allOf" | "description"));
                     target.extend(beside.map(|(key, value)| (key.clone(), resolve(value, open))));
                 }
                 return target;

@@ -8,9 +8,7 @@ use crate::status::Cause;
 /// Whether any node of the schema has rules; a schema without any skips the evaluator.
 pub(super) fn has_rules(schema: &Value) -> bool {
     match schema {
-        Value::Object(map) => {
-            map.contains_key("x-kubernetes-validations") || map.values().any(has_rules)
-        }
+        Value::Object(map) => map.contains_key("x-kubernetes-validations") || map.values().any(has_rules),
         Value::Array(items) => items.iter().any(has_rules),
         _ => false,
     }

@@ -18,10 +18,10 @@ pub(super) fn check(schema: &Value, value: &Value, path: &str, causes: &mut Vec<
     if !check_type(schema, value, path, causes) {
         return;
     }
-    if let Some(allowed) = schema.get("enum").and_then(Value::as_array) {
-        if !allowed.contains(value) {
-            causes.push(Cause::unsupported(path, value, allowed));
-        }
+    if let Some(allowed) = schema.get("enum").and_then(Value::as_array)
+        && !allowed.contains(value)
+    {
+        causes.push(Cause::unsupported(path, value, allowed));
     }
     match value {
         Value::Object(map) => check_object(schema, value, map, path, causes),
@@ -49,9 +49,7 @@ fn check_type(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>
         "string" => value.is_string(),
         "boolean" => value.is_boolean(),
         "number" => value.is_number(),
-        "integer" => {
-            value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|f| f.fract() == 0.0)
-        }
+        "integer" => value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|f| f.fract() == 0.0),
         _ => true,
     };
     if !fits {
@@ -93,7 +91,16 @@ fn check_object(
         }
     }
     bound(schema, "maxProperties", map.len(), |most, n| n > most, value, path, "properties at most", causes);
-    bound(schema, "minProperties", map.len(), |least, n| n < least, value, path, "properties at least", causes);
+    bound(
+        schema,
+        "minProperties",
+        map.len(),
+        |least, n| n < least,
+        value,
+        path,
+        "properties at least",
+        causes,
+    );
 }
 
 fn check_array(schema: &Value, value: &Value, items: &[Value], path: &str, causes: &mut Vec<Cause>) {
@@ -111,7 +118,9 @@ fn check_array(schema: &Value, value: &Value, items: &[Value], path: &str, cause
         .unwrap_or_default();
     let identity: Option<Vec<Value>> = match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
         Some("set") => Some(items.to_vec()),
-        Some("map") => Some(items.iter().map(|item| keys.iter().map(|k| item.get(*k).cloned()).collect()).collect()),
+        Some("map") => {
+            Some(items.iter().map(|item| keys.iter().map(|k| item.get(*k).cloned()).collect()).collect())
+        }
         _ => flag(schema, "uniqueItems").then(|| items.to_vec()),
     };
     for (index, id) in identity.iter().flatten().enumerate() {
@@ -119,7 +128,9 @@ fn check_array(schema: &Value, value: &Value, items: &[Value], path: &str, cause
             let shown = if keys.is_empty() {
                 id.clone()
             } else {
-                keys.iter().map(|k| ((*k).to_owned(), items[index].get(*k).cloned().unwrap_or_default())).collect()
+                keys.iter()
+                    .map(|k| ((*k).to_owned(), items[index].get(*k).cloned().unwrap_or_default()))
+                    .collect()
             };
             causes.push(Cause::duplicate(format!("{path}[{index}]"), &shown));
         }
@@ -137,21 +148,29 @@ fn bound(
     noun: &str,
     causes: &mut Vec<Cause>,
 ) {
-    if let Some(limit) = schema.get(name).and_then(Value::as_u64) {
-        if broken(limit, count as u64) {
-            let (what, how) = noun.split_once(' ').unwrap_or((noun, ""));
-            causes.push(Cause::invalid(path, value, format!("{path} in body should have {how} {limit} {what}")));
-        }
+    if let Some(limit) = schema.get(name).and_then(Value::as_u64)
+        && broken(limit, count as u64)
+    {
+        let (what, how) = noun.split_once(' ').unwrap_or((noun, ""));
+        causes.push(Cause::invalid(path, value, format!("{path} in body should have {how} {limit} {what}")));
     }
 }
 
 fn check_string(schema: &Value, value: &Value, text: &str, path: &str, causes: &mut Vec<Cause>) {
     let length = text.chars().count() as u64;
     if let Some(most) = schema.get("maxLength").and_then(Value::as_u64).filter(|most| length > *most) {
-        causes.push(Cause { reason: "FieldValueTooLong", message: format!("Too long: may not be more than {most} bytes"), field: path.to_owned() });
+        causes.push(Cause {
+            reason: "FieldValueTooLong",
+            message: format!("Too long: may not be more than {most} bytes"),
+            field: path.to_owned(),
+        });
     }
     if let Some(least) = schema.get("minLength").and_then(Value::as_u64).filter(|least| length < *least) {
-        causes.push(Cause::invalid(path, value, format!("{path} in body should be at least {least} chars long")));
+        causes.push(Cause::invalid(
+            path,
+            value,
+            format!("{path} in body should be at least {least} chars long"),
+        ));
     }
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
         match compiled(pattern) {
@@ -159,7 +178,11 @@ fn check_string(schema: &Value, value: &Value, text: &str, path: &str, causes: &
             Some(_) => {
                 causes.push(Cause::invalid(path, value, format!("{path} in body should match '{pattern}'")));
             }
-            None => causes.push(Cause::invalid(path, value, format!("the schema's pattern '{pattern}' is not a regular expression"))),
+            None => causes.push(Cause::invalid(
+                path,
+                value,
+                format!("the schema's pattern '{pattern}' is not a regular expression"),
+            )),
         }
     }
     let well_formed = match schema.get("format").and_then(Value::as_str) {
@@ -180,32 +203,28 @@ fn check_string(schema: &Value, value: &Value, text: &str, path: &str, causes: &
 
 fn compiled(pattern: &str) -> Option<Arc<Regex>> {
     static CACHE: LazyLock<Mutex<HashMap<String, Option<Arc<Regex>>>>> = LazyLock::new(Mutex::default);
-    CACHE
-        .lock()
-        .entry(pattern.to_owned())
-        .or_insert_with(|| Regex::new(pattern).ok().map(Arc::new))
-        .clone()
+    CACHE.lock().entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok().map(Arc::new)).clone()
 }
 
 fn check_number(schema: &Value, value: &Value, number: Option<f64>, path: &str, causes: &mut Vec<Cause>) {
     let Some(number) = number else { return };
     let exclusive = |name| flag(schema, name);
-    if let Some(most) = schema.get("maximum").and_then(Value::as_f64) {
-        if number > most || (exclusive("exclusiveMaximum") && number >= most) {
-            let how = if exclusive("exclusiveMaximum") { "less than" } else { "less than or equal to" };
-            causes.push(Cause::invalid(path, value, format!("{path} in body should be {how} {most}")));
-        }
+    if let Some(most) = schema.get("maximum").and_then(Value::as_f64)
+        && (number > most || (exclusive("exclusiveMaximum") && number >= most))
+    {
+        let how = if exclusive("exclusiveMaximum") { "less than" } else { "less than or equal to" };
+        causes.push(Cause::invalid(path, value, format!("{path} in body should be {how} {most}")));
     }
-    if let Some(least) = schema.get("minimum").and_then(Value::as_f64) {
-        if number < least || (exclusive("exclusiveMinimum") && number <= least) {
-            let how = if exclusive("exclusiveMinimum") { "greater than" } else { "greater than or equal to" };
-            causes.push(Cause::invalid(path, value, format!("{path} in body should be {how} {least}")));
-        }
+    if let Some(least) = schema.get("minimum").and_then(Value::as_f64)
+        && (number < least || (exclusive("exclusiveMinimum") && number <= least))
+    {
+        let how = if exclusive("exclusiveMinimum") { "greater than" } else { "greater than or equal to" };
+        causes.push(Cause::invalid(path, value, format!("{path} in body should be {how} {least}")));
     }
-    if let Some(step) = schema.get("multipleOf").and_then(Value::as_f64).filter(|step| *step > 0.0) {
-        if (number / step).fract().abs() > 1e-9 {
-            causes.push(Cause::invalid(path, value, format!("{path} in body should be a multiple of {step}")));
-        }
+    if let Some(step) = schema.get("multipleOf").and_then(Value::as_f64).filter(|step| *step > 0.0)
+        && (number / step).fract().abs() > 1e-9
+    {
+        causes.push(Cause::invalid(path, value, format!("{path} in body should be a multiple of {step}")));
     }
     let range = match schema.get("format").and_then(Value::as_str) {
         Some("int32") => (f64::from(i32::MIN), f64::from(i32::MAX)),
@@ -222,7 +241,8 @@ fn check_number(schema: &Value, value: &Value, number: Option<f64>, path: &str, 
 }
 
 fn check_combinations(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let branches = |name: &str| schema.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let branches =
+        |name: &str| schema.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let fits = |branch: &Value| {
         let mut found = Vec::new();
         check(branch, value, path, &mut found);
@@ -233,7 +253,11 @@ fn check_combinations(schema: &Value, value: &Value, path: &str, causes: &mut Ve
     }
     let any = branches("anyOf");
     if !any.is_empty() && !any.iter().any(fits) {
-        causes.push(Cause::invalid(path, value, format!("{path} in body must validate at least one schema (anyOf)")));
+        causes.push(Cause::invalid(
+            path,
+            value,
+            format!("{path} in body must validate at least one schema (anyOf)"),
+        ));
     }
     let one = branches("oneOf");
     if !one.is_empty() {
@@ -249,6 +273,10 @@ fn check_combinations(schema: &Value, value: &Value, path: &str, causes: &mut Ve
     }
     if let Some(forbidden) = schema.get("not").filter(|branch| fits(branch)) {
         let _ = forbidden;
-        causes.push(Cause::invalid(path, value, format!("{path} in body must not validate the schema (not)")));
+        causes.push(Cause::invalid(
+            path,
+            value,
+            format!("{path} in body must not validate the schema (not)"),
+        ));
     }
 }

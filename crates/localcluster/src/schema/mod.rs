@@ -43,9 +43,9 @@ impl Schema {
         dropped
     }
 
-    /// Drops `null` members where the schema does not allow them, as decoding into a typed object does.
-    pub(crate) fn drop_nulls(&self, object: &mut Value) {
-        shape::drop_nulls(&self.root, object);
+    /// Does what decoding into a typed object does: drops `null` members and writes quantities as text.
+    pub(crate) fn decode(&self, object: &mut Value) {
+        shape::decode(&self.root, object);
     }
 
     /// Fills in the schema's defaults.
@@ -57,13 +57,18 @@ impl Schema {
     pub(crate) fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
         let mut causes = Vec::new();
         check::check(&self.root, object, "", &mut causes);
-        if causes.is_empty() {
-            if let Some(rules) = &self.rules {
-                cel::evaluate(rules, object, old, &mut causes);
-            }
+        if causes.is_empty()
+            && let Some(rules) = &self.rules
+        {
+            cel::evaluate(rules, object, old, &mut causes);
         }
         causes
     }
+}
+
+/// [`Schema::decode`] for a part of an object that has a schema of its own.
+pub(crate) fn decode(schema: &Value, part: &mut Value) {
+    shape::decode(schema, part);
 }
 
 /// `parent.child`, or the child alone at the root.

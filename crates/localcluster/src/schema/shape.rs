@@ -43,13 +43,15 @@ fn prune_map(schema: &Value, map: &mut Map<String, Value>, path: &str, dropped: 
     });
 }
 
-pub(super) fn drop_nulls(schema: &Value, value: &mut Value) {
-    each_child(schema, value, &mut |schema, child| drop_nulls(schema, child));
+pub(super) fn decode(schema: &Value, value: &mut Value) {
+    if value.is_number() && schema.get("format").and_then(Value::as_str) == Some("quantity") {
+        *value = value.to_string().into();
+    }
+    each_child(schema, value, &mut |schema, child| decode(schema, child));
     if let Value::Object(map) = value {
         let properties = schema.get("properties").and_then(Value::as_object);
         map.retain(|key, child| {
-            !child.is_null()
-                || properties.is_none_or(|p| p.get(key).is_none_or(|s| flag(s, "nullable")))
+            !child.is_null() || properties.is_none_or(|p| p.get(key).is_none_or(|s| flag(s, "nullable")))
         });
     }
 }
@@ -113,7 +115,10 @@ mod tests {
             "list": [{ "n": 1, "m": 2 }], "gone": true });
         let mut dropped = Vec::new();
         prune(&schema, &mut value, "", &mut dropped);
-        assert_eq!(value, json!({ "a": { "b": "x" }, "free": { "any": 1 }, "map": { "k": {} }, "list": [{ "n": 1 }] }));
+        assert_eq!(
+            value,
+            json!({ "a": { "b": "x" }, "free": { "any": 1 }, "map": { "k": {} }, "list": [{ "n": 1 }] })
+        );
         assert_eq!(dropped, ["a.c", "map.k.z", "list[0].m", "gone"]);
     }
 

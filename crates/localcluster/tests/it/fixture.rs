@@ -80,6 +80,7 @@ pub(crate) fn boats(client: &kube::Client, namespace: &str) -> Api<DynamicObject
 }
 
 pub(crate) fn boat(name: &str, spec: Value) -> DynamicObject {
-    let object = json!({ "apiVersion": "test.dev/v1", "kind": "Boat", "metadata": { "name": name }, "spec": spec });
+    let object =
+        json!({ "apiVersion": "test.dev/v1", "kind": "Boat", "metadata": { "name": name }, "spec": spec });
     serde_json::from_value(object).unwrap()
 }

@@ -1,5 +1,7 @@
 //! The server from the outside: behaviours of the Kubernetes API, durability, HTTP, and the real `kubectl`.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 mod conformance;
 mod durability;
 mod fixture;
