@@ -3,14 +3,14 @@
 use crate::case::Case;
 use crate::evidence::{class, evidence, symptom};
 use crate::features::{CHANGE, NAMES, TERMS, View};
-use crate::fuse::{needed, points, probabilities};
+use crate::fuse::{NONE, WEIGHTS, needed, points, probabilities};
 use crate::ranking::{Ranking, Suspect, Term};
 
 /// Evidence is gathered for the first few.
 const EVIDENCE_FOR: usize = 5;
 
 /// Ranks every entity of the case. The same case gives the same bytes: ties break by distance from the symptom, then by name.
-/// Cost: linear in metric points times at most 100 windows, spans and log lines.
+/// Cost: linear in metric points times at most 160 windows, spans and log lines.
 pub fn rank(case: &Case) -> Ranking {
     let view = View::of(case);
     let n = view.graph.nodes.len();
@@ -58,4 +58,14 @@ fn suspect(view: &View<'_>, node: usize, position: usize, parts: &[f64; TERMS], 
         path: view.graph.path_to_target(node).into_iter().map(name).collect(),
         change: view.change(node).filter(|c| c.0 > 0.05 && parts[CHANGE] > 0.0).map(|c| c.1),
     }
+}
+
+/// Names and coefficients (log-odds at strength 1) of the terms, in a fixed order. `examples/fit.rs` fits them.
+pub fn coefficients() -> Vec<(&'static str, f64)> {
+    NAMES.iter().copied().zip(WEIGHTS).collect()
+}
+
+/// Log-odds of "none of these".
+pub fn none_of_these() -> f64 {
+    NONE
 }

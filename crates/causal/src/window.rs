@@ -9,7 +9,7 @@ use crate::signal::{Bad, Class, Signal};
 use crate::stats::{mad, mean, median, quantile, sorted, worst_two};
 
 /// At most this many windows of normal operation are looked at for each series.
-const NULL_WINDOWS: usize = 100;
+const NULL_WINDOWS: usize = 160;
 /// How many points an alarm may be late.
 pub(crate) const LATE_POINTS: usize = 3;
 
