@@ -30,7 +30,11 @@ fn bench(text: &str) -> Result<f64, Box<dyn Error>> {
 #[expect(clippy::print_stdout, reason = "a command-line example")]
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().collect();
-    let path = args.iter().position(|a| a == "--input").and_then(|i| args.get(i + 1)).ok_or("--input FILE is missing")?;
+    let path = args
+        .iter()
+        .position(|a| a == "--input")
+        .and_then(|i| args.get(i + 1))
+        .ok_or("--input FILE is missing")?;
     let input = std::fs::read(path)?;
     if args.iter().any(|a| a == "--bench") {
         println!("{:.0} lines per CPU second", bench(&String::from_utf8_lossy(&input))?);

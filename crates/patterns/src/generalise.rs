@@ -25,9 +25,41 @@ const fn for_pair(need: u32) -> u32 {
 
 /// Nouns that announce a name.
 const ANNOUNCES_NAME: [&str; 36] = [
-    "user", "users", "host", "node", "server", "client", "service", "device", "interface", "container", "pod", "image",
-    "instance", "job", "queue", "topic", "table", "database", "index", "account", "group", "file", "module", "plugin",
-    "package", "component", "class", "application", "app", "thread", "process", "program", "command", "domain", "key",
+    "user",
+    "users",
+    "host",
+    "node",
+    "server",
+    "client",
+    "service",
+    "device",
+    "interface",
+    "container",
+    "pod",
+    "image",
+    "instance",
+    "job",
+    "queue",
+    "topic",
+    "table",
+    "database",
+    "index",
+    "account",
+    "group",
+    "file",
+    "module",
+    "plugin",
+    "package",
+    "component",
+    "class",
+    "application",
+    "app",
+    "thread",
+    "process",
+    "program",
+    "command",
+    "domain",
+    "key",
     "name",
 ];
 
@@ -50,10 +82,9 @@ pub(crate) fn consequences(all: &[&Skeleton], new: &Skeleton) -> Vec<Skeleton> {
 /// as some message could otherwise have both.
 fn renumbered(a: &Skeleton, b: &Skeleton) -> Option<Skeleton> {
     let mut at = Vec::new();
-    let mut joined = a.clone();
     for (i, (x, y)) in a.parts.iter().zip(&b.parts).enumerate() {
         match (x, y) {
-            _ if let Some(both) = x.join(y) => joined.parts[i] = both,
+            _ if x.meets(y) => {}
             (Part::Word(v), Part::Word(w)) if same_stem(v, w) || same_dimension(v, w) => at.push(i),
             (Part::Value, Part::Word(w)) | (Part::Word(w), Part::Value) if has_digit(w) => at.push(i),
             _ => return None,
@@ -61,6 +92,12 @@ fn renumbered(a: &Skeleton, b: &Skeleton) -> Option<Skeleton> {
     }
     if at.is_empty() {
         return None;
+    }
+    let mut joined = a.clone();
+    for (x, y) in joined.parts.iter_mut().zip(&b.parts) {
+        if let Some(both) = x.join(y) {
+            *x = both;
+        }
     }
     threshold(&joined, &at).map(|_| widened(&joined, &at))
 }
@@ -76,7 +113,8 @@ fn same_stem(a: &str, b: &str) -> bool {
 
 /// Both are units of information, or both of time: a quantity is written in the unit that fits it.
 fn same_dimension(a: &str, b: &str) -> bool {
-    let size = |w: &str| matches!(w, "B" | "KB" | "MB" | "GB" | "TB" | "KiB" | "MiB" | "GiB" | "TiB" | "bytes");
+    let size =
+        |w: &str| matches!(w, "B" | "KB" | "MB" | "GB" | "TB" | "KiB" | "MiB" | "GiB" | "TiB" | "bytes");
     let time = |w: &str| w != "m" && w != "d" && w != "h" && is_time_unit(w.as_bytes());
     (size(a) && size(b)) || (time(a) && time(b))
 }
@@ -138,7 +176,8 @@ fn widened(base: &Skeleton, at: &[usize]) -> Skeleton {
 /// Evidence needed to make these positions variable; none is enough where no constant word would be left.
 fn threshold(base: &Skeleton, at: &[usize]) -> Option<u32> {
     let constant = |(i, p): (usize, &Part)| {
-        !at.contains(&i) && matches!(p, Part::Word(w) if w.bytes().filter(u8::is_ascii_alphabetic).count() >= 2)
+        !at.contains(&i)
+            && matches!(p, Part::Word(w) if w.bytes().filter(u8::is_ascii_alphabetic).count() >= 2)
     };
     let left = base.parts.iter().enumerate().filter(|(i, p)| constant((*i, *p))).count();
     let mut need = ENOUGH;
@@ -210,7 +249,9 @@ fn context(base: &Skeleton, at: usize) -> Context {
     let noun = at.checked_sub(1).and_then(|i| base.parts.get(i));
     let plain = matches!(before, " " | ": " | ":" | " : ");
     match noun {
-        Some(Part::Word(w)) if plain && ANNOUNCES_NAME.iter().any(|n| w.eq_ignore_ascii_case(n)) => Context::Name,
+        Some(Part::Word(w)) if plain && ANNOUNCES_NAME.iter().any(|n| w.eq_ignore_ascii_case(n)) => {
+            Context::Name
+        }
         _ => Context::Free,
     }
 }

@@ -170,7 +170,8 @@ struct Fit<'a> {
 impl Fit<'_> {
     /// Share of lines for which the column at `at` satisfies `f`.
     fn share(&self, at: usize, f: impl Fn(&str, Unit) -> bool) -> f64 {
-        let hits = self.rows.iter().zip(self.lines).filter(|(r, l)| r.get(at).is_some_and(|u| f(l, *u))).count();
+        let hits =
+            self.rows.iter().zip(self.lines).filter(|(r, l)| r.get(at).is_some_and(|u| f(l, *u))).count();
         hits as f64 / self.lines.len() as f64
     }
 
@@ -210,7 +211,9 @@ impl Fit<'_> {
             };
             match found {
                 // Without times or numbers before it, a level opens the line or is a word of the message.
-                Some(Column::Level) if columns.is_empty() && !(0..at).all(|i| self.kind(i, Kind::Number) >= AGREE) => {
+                Some(Column::Level)
+                    if columns.is_empty() && !(0..at).all(|i| self.kind(i, Kind::Number) >= AGREE) =>
+                {
                     gap += 1;
                 }
                 Some(c) => {
@@ -253,7 +256,11 @@ impl Fit<'_> {
         {
             return vec![Column::Any];
         }
-        let dashed = self.rows.iter().filter(|r| r.iter().skip(at).take(MAX_GAP + 1).any(|u| u.kind == Kind::Dash)).count();
+        let dashed = self
+            .rows
+            .iter()
+            .filter(|r| r.iter().skip(at).take(MAX_GAP + 1).any(|u| u.kind == Kind::Dash))
+            .count();
         if dashed as f64 >= SURE * self.lines.len() as f64 {
             return vec![Column::UntilDash];
         }
@@ -270,13 +277,9 @@ mod tests {
         (10..20).map(|i| line.replace("{}", &i.to_string())).collect()
     }
 
-    fn line_of(lines: &[String]) -> &str {
-        lines.first().map_or("", String::as_str)
-    }
-
     fn body(line: &str) -> String {
         let lines = many(line);
-        let layout = Layout::fit(lines.iter().map(String::as_str)).expect(line_of(&lines));
+        let layout = Layout::fit(lines.iter().map(String::as_str)).unwrap();
         layout.strip(&lines[0]).body.to_owned()
     }
 
@@ -285,10 +288,19 @@ mod tests {
         for (line, want) in [
             ("2015-10-18 18:01:{},978 INFO [main {}] a.b.C: Created {}", "Created 10"),
             ("[Sun Dec 04 04:47:{} 2005] [notice] child init {}", "child init 10"),
-            ("Jun 14 15:16:{} combo sshd(pam_unix)[199{}]: check pass; user unknown", "check pass; user unknown"),
+            (
+                "Jun 14 15:16:{} combo sshd(pam_unix)[199{}]: check pass; user unknown",
+                "check pass; user unknown",
+            ),
             ("20171223-22:15:29:6{}|Step|300|onStep {}", "onStep 10"),
-            ("1117838570 2005.06.03 R02-M{} 2005-06-03-15.42.50.6758{} R02-M{} RAS KERNEL INFO cache error", "cache error"),
-            ("2015-07-29 17:41:{},747 - INFO  [Main[myid=1]/0:0:0:0:2181:Leader@774] - timed out: {}", "timed out: 10"),
+            (
+                "1117838570 2005.06.03 R02-M{} 2005-06-03-15.42.50.6758{} R02-M{} RAS KERNEL INFO cache error",
+                "cache error",
+            ),
+            (
+                "2015-07-29 17:41:{},747 - INFO  [Main[myid=1]/0:0:0:0:2181:Leader@774] - timed out: {}",
+                "timed out: 10",
+            ),
             ("03-17 16:13:{}.811  17{}  2395 D WindowManager: opening app {}", "opening app 10"),
             ("2016-09-28 04:30:{}, Info                  CBS    Loaded stack v6.{}", "Loaded stack v6.10"),
             ("[10.30 16:49:{}] chrome.exe - proxy.example.com:50{} close", "proxy.example.com:5010 close"),
@@ -304,7 +316,9 @@ mod tests {
 
     #[test]
     fn messages_alone_have_no_header() {
-        for line in ["Found child {} in slot {}", "[client 10.0.0.{}] denied", "{} failures on node x", "a: b {}"] {
+        for line in
+            ["Found child {} in slot {}", "[client 10.0.0.{}] denied", "{} failures on node x", "a: b {}"]
+        {
             let lines = many(line);
             assert_eq!(Layout::fit(lines.iter().map(String::as_str)), None, "{line}");
         }
@@ -313,7 +327,7 @@ mod tests {
     #[test]
     fn another_form_is_all_message() {
         let lines = many("2015-10-18 18:01:{},978 INFO x");
-        let layout = Layout::fit(lines.iter().map(String::as_str)).expect(line_of(&lines));
+        let layout = Layout::fit(lines.iter().map(String::as_str)).unwrap();
         assert_eq!(layout.strip("no time here").body, "no time here");
         assert_eq!(layout.strip("").body, "");
         assert_eq!(layout.strip("2015-10-18").body, "");

@@ -22,6 +22,7 @@ mod header;
 mod mask;
 mod miner;
 pub mod offline;
+mod shape;
 mod skeleton;
 mod store;
 mod stream;

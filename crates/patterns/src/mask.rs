@@ -4,11 +4,10 @@
 //! what it sees to a [`Sink`]; the hot path only copies constant runs, the slow path collects tokens.
 //! Cost: one scan of the bytes, O(length).
 
-use crate::value::{
-    date, digits, english_time, has_file_extension, is_domain, is_hex, is_month, is_time_unit, is_uuid,
-    is_weekday, time_of_day,
-};
+use crate::value::{digits, english_time, is_month, is_time_unit, is_weekday};
 
+/// Longer words are values, whatever they hold.
+const MAX_WORD: usize = 256;
 /// Words after which the rest of a message is one value: keeps work and templates bounded.
 pub(crate) const MAX_WORDS: usize = 192;
 
@@ -33,13 +32,13 @@ pub(crate) trait Sink {
     fn value(&mut self, certainty: Certainty, start: usize, end: usize);
 }
 
-const WORD: u8 = 1;
-const DIGIT: u8 = 2;
-const DOT: u8 = 4;
-const SLASH: u8 = 8;
-const COLON: u8 = 16;
-const AT: u8 = 32;
-const BACKSLASH: u8 = 64;
+pub(crate) const WORD: u8 = 1;
+pub(crate) const DIGIT: u8 = 2;
+pub(crate) const DOT: u8 = 4;
+pub(crate) const SLASH: u8 = 8;
+pub(crate) const COLON: u8 = 16;
+pub(crate) const AT: u8 = 32;
+pub(crate) const BACKSLASH: u8 = 64;
 const SPACE: u8 = 128;
 
 static CLASS: [u8; 256] = classes();
@@ -71,12 +70,12 @@ pub(crate) fn mask(line: &[u8], sink: &mut impl Sink) {
     m.run();
 }
 
-struct Masker<'a, S> {
-    line: &'a [u8],
-    sink: &'a mut S,
+pub(crate) struct Masker<'a, S> {
+    pub(crate) line: &'a [u8],
+    pub(crate) sink: &'a mut S,
 }
 
-fn class(b: u8) -> u8 {
+pub(crate) fn class(b: u8) -> u8 {
     CLASS[b as usize]
 }
 
@@ -183,6 +182,9 @@ impl<S: Sink> Masker<'_, S> {
         while e > s + 1 && matches!(b[e - 1], b'.' | b':') && seen & (DOT | COLON) != 0 {
             e -= 1;
         }
+        if e - s > MAX_WORD {
+            return self.value(s, e);
+        }
         if seen & !WORD == 0 || (e < run_end && b[s..e].iter().all(u8::is_ascii_alphabetic)) {
             return self.plain(s, e, n);
         }
@@ -211,13 +213,13 @@ impl<S: Sink> Masker<'_, S> {
         e
     }
 
-    fn value(&mut self, s: usize, e: usize) -> usize {
+    pub(crate) fn value(&mut self, s: usize, e: usize) -> usize {
         self.sink.value(Certainty::Form, s, e);
         e
     }
 
     /// Splits `s..at` off as a constant word, `at..next` as punctuation, and goes on with the rest.
-    fn split(&mut self, s: usize, at: usize, next: usize, e: usize, n: usize) -> usize {
+    pub(crate) fn split(&mut self, s: usize, at: usize, next: usize, e: usize, n: usize) -> usize {
         if at > s {
             self.plain_or_shaped(s, at, n);
         }
@@ -225,189 +227,10 @@ impl<S: Sink> Masker<'_, S> {
         if next < e { self.plain_or_shaped(next, e, n) } else { next }
     }
 
-    fn plain_or_shaped(&mut self, s: usize, e: usize, n: usize) -> usize {
+    pub(crate) fn plain_or_shaped(&mut self, s: usize, e: usize, n: usize) -> usize {
         let seen = self.line[s..e].iter().fold(0, |a, c| a | class(*c));
         if seen & !WORD == 0 { self.plain(s, e, n) } else { self.shaped(s, e, n) }
     }
-
-    /// A word with digits or inner punctuation: decides by its form.
-    fn shaped(&mut self, s: usize, e: usize, n: usize) -> usize {
-        let b = self.line;
-        let w = &b[s..e];
-        if w[0].is_ascii_digit() || (w.len() > 1 && matches!(w[0], b'-' | b'+') && w[1].is_ascii_digit()) {
-            return self.numeric(s, e, n);
-        }
-        let seen = w.iter().fold(0, |a, c| a | class(*c));
-        if seen & (SLASH | BACKSLASH) != 0
-            && let Some(end) = self.path(s, e, n)
-        {
-            return self.value(s, end);
-        }
-        if seen & DOT != 0
-            && let Some(p) = w.windows(2).position(|d| d == b"..")
-        {
-            let dots = w[p..].iter().take_while(|c| **c == b'.').count();
-            return self.split(s, s + p, s + p + dots, e, n);
-        }
-        if seen & DIGIT != 0 && (is_uuid(w) || is_hex(w, 6)) {
-            return self.value(s, e);
-        }
-        if seen & AT != 0
-            && let Some(end) = self.at_sign(s, e)
-        {
-            return end;
-        }
-        if seen & COLON != 0
-            && let Some(c) = memchr::memchr(b':', w)
-        {
-            return self.colon(s, s + c, e, n);
-        }
-        if seen & DIGIT != 0 { self.mixed(s, e) } else { self.name(s, e) }
-    }
-
-    /// A word that begins with a digit is a value; dates take their time along, lists their members.
-    fn numeric(&mut self, s: usize, mut e: usize, n: usize) -> usize {
-        let b = self.line;
-        if let Some(at) = text_after_colon(&b[s..e]) {
-            self.sink.value(Certainty::Form, s, s + at);
-            self.sink.separator(s + at, s + at + 1);
-            return self.plain_or_shaped(s + at + 1, e, n);
-        }
-        let w = &b[s..n];
-        let d = date(w);
-        if d > 0 && s + d == e && b.get(e) == Some(&b' ') {
-            let t = time_of_day(&b[e + 1..n]);
-            if t > 0 {
-                e += 1 + t;
-            }
-        } else if let t @ 1.. = time_of_day(w)
-            && s + t > e
-        {
-            e = s + t;
-        }
-        if b.len() >= e + 6 && b[e] == b' ' && matches!(b[e + 1], b'+' | b'-') && digits(&b[e + 2..n]) == 4 && b[s..e].contains(&b':') {
-            e += 6;
-        }
-        // 25233975,0,93: a list without blanks is one value.
-        while e + 1 < n && b[e] == b',' && (b[e + 1].is_ascii_digit() || (b[e + 1] == b'-' && b.get(e + 2).is_some_and(u8::is_ascii_digit))) {
-            e += 2;
-            while e < n && class(b[e]) & WORD != 0 {
-                e += 1;
-            }
-            while matches!(b[e - 1], b'.' | b':') {
-                e -= 1;
-            }
-        }
-        self.value(s, e)
-    }
-
-    /// End of a path or URL that begins at `s`, if there is one.
-    fn path(&self, s: usize, e: usize, n: usize) -> Option<usize> {
-        let b = self.line;
-        let w = &b[s..e];
-        let slashes = w.iter().filter(|c| **c == b'/').count();
-        let drive = w.len() > 2 && w[0].is_ascii_alphabetic() && w[1] == b':' && matches!(w[2], b'\\' | b'/');
-        let url = w.windows(3).position(|d| d == b"://").is_some_and(|p| w[..p].iter().all(|c| c.is_ascii_alphanumeric() || *c == b'+'));
-        let rooted = w.starts_with(b"/") || w.starts_with(b"./") || w.starts_with(b"../") || w.starts_with(b"~/");
-        let dotted = memchr::memchr(b'.', &w[1..w.len().max(2) - 1]).is_some();
-        let relative = (slashes >= 2 || dotted) && memchr::memchr(b':', w).is_none();
-        if !(url || rooted || drive || relative || (w.contains(&b'\\') && w.len() > 2)) {
-            return None;
-        }
-        let mut end = e;
-        if url || rooted {
-            let more = |c: u8| class(c) & WORD != 0 || matches!(c, b'?' | b'=' | b'&' | b'#' | b'*' | b'!' | b';');
-            while end < n && (more(b[end]) || (url && b[end] == b',')) {
-                end += 1;
-            }
-            while end > s + 1 && matches!(b[end - 1], b'.' | b':' | b',' | b';' | b'!' | b'?' | b'=') {
-                end -= 1;
-            }
-        }
-        // "GET /path HTTP/1.1": the protocol belongs to the request target.
-        if b[end..n].starts_with(b" HTTP/") {
-            end += 6;
-            end += b[end..n].iter().take_while(|c| c.is_ascii_digit() || **c == b'.').count();
-        }
-        Some(end)
-    }
-
-    /// `Name@7317849d` keeps the name; `user@host.example` is one value.
-    fn at_sign(&mut self, s: usize, e: usize) -> Option<usize> {
-        let w = &self.line[s..e];
-        let at = memchr::memchr(b'@', w)?;
-        if at == 0 && w.get(1).is_some_and(u8::is_ascii_digit) {
-            self.sink.separator(s, s + 1);
-            return Some(self.value(s + 1, e));
-        }
-        let (name, rest) = (&w[..at], &w[at + 1..]);
-        let hash = rest.first().is_some_and(u8::is_ascii_digit) || is_hex(rest, 6);
-        let identifier = !name.is_empty() && name.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'$' | b'_'));
-        if hash && identifier {
-            self.sink.word(s, s + at);
-            self.sink.separator(s + at, s + at + 1);
-            return Some(self.value(s + at + 1, e));
-        }
-        (!name.is_empty() && rest.contains(&b'.')).then(|| self.value(s, e))
-    }
-
-    /// `key:value`, `host:port`, `Class:line`, addresses.
-    fn colon(&mut self, s: usize, at: usize, e: usize, n: usize) -> usize {
-        let b = self.line;
-        let (key, rest) = (&b[s..at], &b[at + 1..e]);
-        let key_digit = key.iter().any(u8::is_ascii_digit);
-        let key_dot = key.contains(&b'.') || key.contains(&b'/');
-        let port = !rest.is_empty() && rest.iter().all(u8::is_ascii_digit);
-        let hexes = b[s..e].iter().all(|c| c.is_ascii_hexdigit() || *c == b':');
-        let colons = b[s..e].iter().filter(|c| **c == b':').count();
-        if (hexes && colons >= 2 && b[s..e].iter().any(u8::is_ascii_digit)) || (key_digit && rest.iter().any(u8::is_ascii_digit)) || (key_dot && port) {
-            return self.value(s, e);
-        }
-        let next = at + b[at..e].iter().take_while(|c| **c == b':').count();
-        self.split(s, at, next, e, n)
-    }
-
-    /// Letters and digits: identifiers are values, names with one or two digits stay words for now.
-    fn mixed(&mut self, s: usize, e: usize) -> usize {
-        let w = &self.line[s..e];
-        let letters = w.iter().take_while(|c| c.is_ascii_alphabetic()).count();
-        if letters >= 2 && letters < w.len() && matches!(w[letters], b'-' | b'.' | b'/') {
-            let rest = &w[letters + 1..];
-            let numeric = rest.first().is_some_and(u8::is_ascii_digit) && rest.iter().all(|c| c.is_ascii_digit() || *c == b'.');
-            if numeric {
-                self.sink.word(s, s + letters);
-                self.sink.separator(s + letters, s + letters + 1);
-                return self.value(s + letters + 1, e);
-            }
-        }
-        let count = w.iter().filter(|c| c.is_ascii_digit()).count();
-        let version = w[0] == b'v' && letters == 1;
-        let member = w.windows(2).any(|p| p[0] == b'_' && (p[1].is_ascii_digit() || p[1] == b'-'));
-        if count >= 3 || version || member || has_file_extension(w) || is_domain(w) {
-            return self.value(s, e);
-        }
-        self.sink.word(s, e);
-        e
-    }
-
-    /// Dotted or slashed names without digits.
-    fn name(&mut self, s: usize, e: usize) -> usize {
-        let w = &self.line[s..e];
-        if w.contains(&b'.') && (has_file_extension(w) || is_domain(w)) {
-            return self.value(s, e);
-        }
-        self.sink.word(s, e);
-        e
-    }
-}
-
-/// Where a value ends and text follows: `10.0.0.1:50010:Got`.
-fn text_after_colon(w: &[u8]) -> Option<usize> {
-    memchr::memchr_iter(b':', w).find(|p| {
-        let rest = &w[p + 1..];
-        let word = rest.iter().take_while(|c| c.is_ascii_alphanumeric()).count();
-        rest.first().is_some_and(u8::is_ascii_alphabetic) && !is_hex(&rest[..word], 1)
-    })
 }
 
 fn is_one_of(w: &[u8], list: &[&str]) -> bool {

@@ -112,7 +112,13 @@ impl Miner {
     #[must_use]
     pub fn new(config: MinerConfig) -> Self {
         let store = Store::new(config.max_templates);
-        Self { config, store, streams: HashMap::with_hasher(hasher()), key: KeyBuilder::default(), observed: 0 }
+        Self {
+            config,
+            store,
+            streams: HashMap::with_hasher(hasher()),
+            key: KeyBuilder::default(),
+            observed: 0,
+        }
     }
 
     /// Assigns a line of the stream `service` to a template. Cost: O(length), one hash lookup; a masked

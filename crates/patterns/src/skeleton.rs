@@ -11,6 +11,9 @@ use crate::value::{VariableClass, classify};
 /// What a variable looks like in the text of a template.
 pub const PLACEHOLDER: &str = "<*>";
 
+/// Punctuation beyond it says no more (rulers, ASCII art).
+const MAX_SEPARATOR: usize = 64;
+
 /// Identity of a template: xxh3-64 of its text, so processes that never talk agree on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -48,10 +51,17 @@ impl Part {
     /// Whether every text that `other` stands for is also one of this part's.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Any, _) | (Self::Value, Self::Value | Self::Enumerated) | (Self::Enumerated, Self::Enumerated) => true,
+            (Self::Any, _)
+            | (Self::Value, Self::Value | Self::Enumerated)
+            | (Self::Enumerated, Self::Enumerated) => true,
             (Self::Word(a), Self::Word(b)) => a == b,
             _ => false,
         }
+    }
+
+    /// Whether they have texts in common.
+    pub(crate) fn meets(&self, other: &Self) -> bool {
+        self.covers(other) || other.covers(self)
     }
 
     /// The narrowest part that covers both, where they have texts in common.
@@ -91,7 +101,11 @@ impl Skeleton {
 
     /// The narrowest skeleton that covers both, where some message has both.
     pub(crate) fn join(&self, other: &Self) -> Option<Self> {
-        let parts = self.parts.iter().zip(&other.parts).map(|(a, b)| a.join(b)).collect::<Option<Vec<_>>>()?;
+        let pairs = || self.parts.iter().zip(&other.parts);
+        if !pairs().all(|(a, b)| a.meets(b)) {
+            return None;
+        }
+        let parts = pairs().map(|(a, b)| a.join(b)).collect::<Option<Vec<_>>>()?;
         Some(Self { separators: self.separators.clone(), parts })
     }
 
@@ -189,7 +203,11 @@ impl PartSink<'_> {
         let n = self.out.skeleton.parts.len();
         let value = |p: &Part| !matches!(p, Part::Word(_));
         let s = &self.out.skeleton;
-        if n < 3 || !s.parts[n - 3..].iter().all(value) || &*s.separators[n - 1] != ", " || &*s.separators[n - 2] != ", " {
+        if n < 3
+            || !s.parts[n - 3..].iter().all(value)
+            || &*s.separators[n - 1] != ", "
+            || &*s.separators[n - 2] != ", "
+        {
             return;
         }
         let end = self.out.spans[n - 1].end;
@@ -205,7 +223,8 @@ impl PartSink<'_> {
     /// Takes a further member of a list that was folded, or of identifiers in a row (`blk_1 blk_2`).
     fn extend_list(&mut self, start: usize, end: usize) -> bool {
         let line = self.line;
-        let (Some(Part::Value), Some(span)) = (self.out.skeleton.parts.last(), self.out.spans.last_mut()) else {
+        let (Some(Part::Value), Some(span)) = (self.out.skeleton.parts.last(), self.out.spans.last_mut())
+        else {
             return false;
         };
         let before = line.get(span.clone()).unwrap_or_default();
@@ -245,8 +264,9 @@ impl Sink for PartSink<'_> {
     }
 
     fn separator(&mut self, start: usize, end: usize) {
-        let s = self.line.get(start..end).unwrap_or_default();
-        self.separator.push_str(s);
+        if self.separator.len() < MAX_SEPARATOR {
+            self.separator.push_str(self.line.get(start..end).unwrap_or_default());
+        }
     }
 
     fn space(&mut self, _: usize, _: usize) {
@@ -283,7 +303,10 @@ mod tests {
     #[test]
     fn values_by_form() {
         for (line, want) in [
-            ("jk2_init() Found child 6725 in scoreboard slot 10", "jk2_init() Found child <*> in scoreboard slot <*>"),
+            (
+                "jk2_init() Found child 6725 in scoreboard slot 10",
+                "jk2_init() Found child <*> in scoreboard slot <*>",
+            ),
             ("mod_jk child init 1 -2", "mod_jk child init <*> <*>"),
             ("a  b\tc ", "a b c"),
             ("Took 19.05 seconds.", "Took <*> seconds."),
@@ -299,7 +322,10 @@ mod tests {
             ("jar:file:/D:/x/y.jar!/webapps to C:\\Users\\a", "jar:file:<*> to <*>"),
             ("x \"GET /v2/54f/servers HTTP/1.1\" status: 200", "x \"GET <*>\" status: <*>"),
             ("at Fri Jun 17 07:07:00 2005", "at <*>"),
-            ("from 2017-05-16 05:00:00 to 2017-05-16 06:00:00. 87 instances", "from <*> to <*>. <*> instances"),
+            (
+                "from 2017-05-16 05:00:00 to 2017-05-16 06:00:00. 87 instances",
+                "from <*> to <*>. <*> instances",
+            ),
             ("time=25233975,0,93,0,20002 ok", "time=<*> ok"),
             ("ids [1, 2, 3, 4] and [5, 6]", "ids [<*>] and [<*>, <*>]"),
             ("alive true by root", "alive <*> by <*>"),

@@ -217,7 +217,16 @@ impl Store {
     fn add(&mut self, id: TemplateId, text: String, skeleton: Option<Skeleton>, now: u64) -> u32 {
         let at = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         let text = text.into();
-        self.slots.push(Slot { id, text, skeleton, count: 0, seen: now, reported: false, forward: None, gone: false });
+        self.slots.push(Slot {
+            id,
+            text,
+            skeleton,
+            count: 0,
+            seen: now,
+            reported: false,
+            forward: None,
+            gone: false,
+        });
         self.by_id.insert(id.0, at);
         if self.aliases.remove(&id.0).is_some() {
             self.alias_order.retain(|o| *o != id);
@@ -303,11 +312,8 @@ impl Store {
     /// Forgets the eighth of the templates that was not seen for longest, when the store is full.
     fn make_room(&mut self) {
         if self.alive >= self.max {
-            let mut seen: Vec<(u64, u32)> = (0u32..)
-                .zip(&self.slots)
-                .filter(|(_, s)| !s.gone)
-                .map(|(i, s)| (s.seen, i))
-                .collect();
+            let mut seen: Vec<(u64, u32)> =
+                (0u32..).zip(&self.slots).filter(|(_, s)| !s.gone).map(|(i, s)| (s.seen, i)).collect();
             seen.sort_unstable();
             for (_, at) in seen.into_iter().take(self.max / 8 + 1) {
                 self.drop_slot(at);
@@ -339,7 +345,8 @@ impl Store {
     }
 
     pub(crate) fn export(&self) -> (Vec<Slot>, Vec<Alias>) {
-        let aliases = self.alias_order.iter().filter_map(|o| self.aliases.get(&o.0).map(|n| (*o, *n))).collect();
+        let aliases =
+            self.alias_order.iter().filter_map(|o| self.aliases.get(&o.0).map(|n| (*o, *n))).collect();
         (self.alive().cloned().collect(), aliases)
     }
 

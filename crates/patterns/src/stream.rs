@@ -7,6 +7,8 @@ use crate::skeleton::TemplateId;
 
 /// Lines from which a layout is learned.
 const SAMPLE: usize = 64;
+/// Bytes of a line that are kept while learning.
+const MAX_LINE: usize = 4_096;
 /// Lines (net of those that fit) that do not fit the layout before it is learned anew.
 const MISFITS: u32 = 128;
 
@@ -58,7 +60,8 @@ impl Stream {
     /// Takes a line into account. Returns lines whose message may have changed with the layout.
     pub(crate) fn learn(&mut self, line: &str, template: TemplateId) -> Vec<(String, TemplateId)> {
         let Some(sample) = &mut self.sample else { return Vec::new() };
-        sample.push((line.lines().next().unwrap_or_default().to_owned(), template));
+        let first = line.lines().next().unwrap_or_default();
+        sample.push((first[..first.floor_char_boundary(MAX_LINE)].to_owned(), template));
         let n = sample.len();
         if !n.is_power_of_two() && n < SAMPLE {
             return Vec::new();

@@ -7,6 +7,9 @@ use crate::skeleton::{PLACEHOLDER, parse};
 /// Frames that the text of a template shows; all of them count for its id.
 const SHOWN_FRAMES: usize = 64;
 
+/// Characters of a frame's name that count.
+const MAX_NAME: usize = 256;
+
 /// The template text of a message that holds a stack trace, or `None` if it holds none.
 ///
 /// Understood: frames of Java, .NET and JavaScript (`at name(…)`), Python (`File "…", line N, in name`),
@@ -93,7 +96,8 @@ fn classify(lines: &[&str], i: usize) -> Line {
         None => ("", t),
     };
     let name = rest.split(':').next().unwrap_or_default().trim_start_matches("Exception in thread ");
-    let typed = ["Exception", "Error", "Throwable", "Failure", "Interrupt", "Exit"].iter().any(|e| name.ends_with(e));
+    let typed =
+        ["Exception", "Error", "Throwable", "Failure", "Interrupt", "Exit"].iter().any(|e| name.ends_with(e));
     let identifier = name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'$'));
     if identifier && (typed || (!prefix.is_empty() && !name.is_empty())) {
         return Line::Exception(prefix, normalise(name));
@@ -105,7 +109,7 @@ fn classify(lines: &[&str], i: usize) -> Line {
 fn normalise(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
     let mut hex = false;
-    for c in name.chars() {
+    for c in name.chars().take(MAX_NAME) {
         if c.is_ascii_digit() || (hex && c.is_ascii_hexdigit()) {
             if !out.ends_with('#') {
                 out.push('#');
@@ -127,7 +131,8 @@ mod tests {
 
     #[test]
     fn java_ignores_numbers_and_messages() {
-        let other = JAVA.replace("17", "99").replace("no 5", "other").replace(":12)", ":13)").replace("$14", "$77");
+        let other =
+            JAVA.replace("17", "99").replace("no 5", "other").replace(":12)", ":13)").replace("$14", "$77");
         assert_eq!(template(JAVA), template(&other));
         assert_eq!(
             template(JAVA).unwrap(),
@@ -150,7 +155,9 @@ mod tests {
 
     #[test]
     fn deep_traces_differ_below_what_is_shown() {
-        let deep = |last: &str| (0..100).fold("x".to_owned(), |t, _| t + "\n\tat a.b(C:1)") + "\n\tat " + last + "(C:1)";
+        let deep = |last: &str| {
+            (0..100).fold("x".to_owned(), |t, _| t + "\n\tat a.b(C:1)") + "\n\tat " + last + "(C:1)"
+        };
         assert_ne!(template(&deep("p")), template(&deep("q")));
         assert!(template(&deep("p")).unwrap().lines().count() < 70);
     }

@@ -130,7 +130,11 @@ fn kind(w: &[u8]) -> Kind {
         Kind::Tag
     } else if w.iter().all(|c| c.is_ascii_alphabetic() || *c == b'_') {
         Kind::Name
-    } else if w.contains(&b'.') && w.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'$' | b'-')) && w[0].is_ascii_alphabetic() && w[w.len() - 1] != b'.' {
+    } else if w.contains(&b'.')
+        && w.iter().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'$' | b'-'))
+        && w[0].is_ascii_alphabetic()
+        && w[w.len() - 1] != b'.'
+    {
         Kind::Dotted
     } else {
         Kind::Other
@@ -148,9 +152,33 @@ fn is_level(w: &[u8]) -> bool {
     up.make_ascii_uppercase();
     matches!(
         &*up,
-        b"TRACE" | b"DEBUG" | b"INFO" | b"INFORMATION" | b"NOTICE" | b"WARN" | b"WARNING" | b"ERROR" | b"ERR" | b"CRIT"
-            | b"CRITICAL" | b"ALERT" | b"EMERG" | b"EMERGENCY" | b"FATAL" | b"SEVERE" | b"FAILURE" | b"PANIC" | b"FINE"
-            | b"FINER" | b"FINEST" | b"CONFIG" | b"VERBOSE" | b"DBG" | b"INF" | b"WRN" | b"FTL"
+        b"TRACE"
+            | b"DEBUG"
+            | b"INFO"
+            | b"INFORMATION"
+            | b"NOTICE"
+            | b"WARN"
+            | b"WARNING"
+            | b"ERROR"
+            | b"ERR"
+            | b"CRIT"
+            | b"CRITICAL"
+            | b"ALERT"
+            | b"EMERG"
+            | b"EMERGENCY"
+            | b"FATAL"
+            | b"SEVERE"
+            | b"FAILURE"
+            | b"PANIC"
+            | b"FINE"
+            | b"FINER"
+            | b"FINEST"
+            | b"CONFIG"
+            | b"VERBOSE"
+            | b"DBG"
+            | b"INF"
+            | b"WRN"
+            | b"FTL"
     )
 }
 
@@ -185,7 +213,10 @@ fn has_time(w: &[u8]) -> bool {
 /// `name:` where the name may carry a process id, a path, a class or a facility.
 fn is_tag(w: &[u8]) -> bool {
     let Some(name) = w.strip_suffix(b":") else { return false };
-    let allowed = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'.' | b'_' | b'-' | b'$' | b'/' | b'(' | b')' | b'[' | b']' | b'#' | b'@');
+    let allowed = |c: &u8| {
+        c.is_ascii_alphanumeric()
+            || matches!(c, b'.' | b'_' | b'-' | b'$' | b'/' | b'(' | b')' | b'[' | b']' | b'#' | b'@')
+    };
     name.len() <= 96 && name.iter().all(allowed) && name.iter().any(u8::is_ascii_alphabetic)
 }
 
@@ -196,11 +227,17 @@ mod tests {
     #[test]
     fn kinds() {
         for (line, want) in [
-            ("2015-10-18 18:01:47,978 INFO [main] a.b.C: x", vec![Kind::Time, Kind::Time, Kind::Level, Kind::Bracket, Kind::Tag, Kind::Name]),
+            (
+                "2015-10-18 18:01:47,978 INFO [main] a.b.C: x",
+                vec![Kind::Time, Kind::Time, Kind::Level, Kind::Bracket, Kind::Tag, Kind::Name],
+            ),
             ("[Sun Dec 04 04:47:44 2005] [notice] x", vec![Kind::Time, Kind::Level, Kind::Name]),
             ("- 1117838570 2005.06.03 R02-M1", vec![Kind::Dash, Kind::Time, Kind::Time, Kind::Other]),
             ("2005-06-03-15.42.50.675872 nova.api.x", vec![Kind::Time, Kind::Dotted]),
-            ("03-17 16:13:38.811 1702 D Tag:", vec![Kind::Time, Kind::Time, Kind::Number, Kind::Level, Kind::Tag]),
+            (
+                "03-17 16:13:38.811 1702 D Tag:",
+                vec![Kind::Time, Kind::Time, Kind::Number, Kind::Level, Kind::Tag],
+            ),
             ("sshd(pam_unix)[19939]: x 10.0.0.1", vec![Kind::Tag, Kind::Name, Kind::Other]),
             ("20171223-22:15:29:606", vec![Kind::Time]),
             ("[a[b=1]/0:0:C@7] - ok", vec![Kind::Bracket, Kind::Dash, Kind::Name]),

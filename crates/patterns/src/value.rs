@@ -98,7 +98,18 @@ pub(crate) fn date(b: &[u8]) -> usize {
 pub(crate) fn is_month(w: &[u8]) -> bool {
     matches!(
         w,
-        b"Jan" | b"Feb" | b"Mar" | b"Apr" | b"May" | b"Jun" | b"Jul" | b"Aug" | b"Sep" | b"Oct" | b"Nov" | b"Dec"
+        b"Jan"
+            | b"Feb"
+            | b"Mar"
+            | b"Apr"
+            | b"May"
+            | b"Jun"
+            | b"Jul"
+            | b"Aug"
+            | b"Sep"
+            | b"Oct"
+            | b"Nov"
+            | b"Dec"
     )
 }
 
@@ -140,10 +151,17 @@ pub(crate) fn english_time(b: &[u8]) -> usize {
         return 0;
     }
     i += s + t;
-    if b.len() > i + 4 && b[i] == b' ' && b[i + 1..i + 4].iter().all(u8::is_ascii_uppercase) && b[i + 4] == b' ' {
+    if b.len() > i + 4
+        && b[i] == b' '
+        && b[i + 1..i + 4].iter().all(u8::is_ascii_uppercase)
+        && b[i + 4] == b' '
+    {
         i += 4;
     }
-    if b.get(i) == Some(&b' ') && digits(&b[i + 1..]) == 4 && !b.get(i + 5).is_some_and(u8::is_ascii_alphanumeric) {
+    if b.get(i) == Some(&b' ')
+        && digits(&b[i + 1..]) == 4
+        && !b.get(i + 5).is_some_and(u8::is_ascii_alphanumeric)
+    {
         i += 5;
     }
     i
@@ -174,12 +192,13 @@ fn is_ipv4(w: &[u8]) -> bool {
 
 fn is_colon_hex(w: &[u8]) -> bool {
     let host = w.split(|c| *c == b'/' || *c == b'%').next().unwrap_or_default();
-    host.iter().filter(|c| **c == b':').count() >= 2 && host.iter().all(|c| c.is_ascii_hexdigit() || *c == b':')
+    host.iter().filter(|c| **c == b':').count() >= 2
+        && host.iter().all(|c| c.is_ascii_hexdigit() || *c == b':')
 }
 
 const TIME_UNITS: [&[u8]; 17] = [
-    b"ns", b"us", b"ms", b"s", b"m", b"h", b"d", b"sec", b"secs", b"second", b"seconds", b"min", b"mins", b"minute",
-    b"minutes", b"hour", b"hours",
+    b"ns", b"us", b"ms", b"s", b"m", b"h", b"d", b"sec", b"secs", b"second", b"seconds", b"min", b"mins",
+    b"minute", b"minutes", b"hour", b"hours",
 ];
 
 /// Whether the whole text is a unit of time.
@@ -189,8 +208,10 @@ pub(crate) fn is_time_unit(w: &[u8]) -> bool {
 
 fn is_size_unit(w: &[u8]) -> bool {
     let u = w.to_ascii_lowercase();
-    matches!(u.as_slice(), b"b" | b"k" | b"kb" | b"kib" | b"mb" | b"mib" | b"g" | b"gb" | b"gib" | b"tb" | b"tib" | b"bytes")
-        || w == b"M"
+    matches!(
+        u.as_slice(),
+        b"b" | b"k" | b"kb" | b"kib" | b"mb" | b"mib" | b"g" | b"gb" | b"gib" | b"tb" | b"tib" | b"bytes"
+    ) || w == b"M"
         || w == b"T"
 }
 
@@ -245,10 +266,52 @@ pub(crate) fn has_file_extension(w: &[u8]) -> bool {
     let ext = w[dot + 1..].to_ascii_lowercase();
     matches!(
         ext.as_slice(),
-        b"exe" | b"dll" | b"sys" | b"so" | b"jar" | b"war" | b"log" | b"txt" | b"xml" | b"json" | b"yaml" | b"yml"
-            | b"conf" | b"cfg" | b"ini" | b"properties" | b"html" | b"htm" | b"php" | b"jsp" | b"js" | b"css" | b"png"
-            | b"jpg" | b"gif" | b"gz" | b"tgz" | b"tar" | b"zip" | b"tmp" | b"bak" | b"pid" | b"lock" | b"db" | b"sql"
-            | b"csv" | b"parquet" | b"sh" | b"py" | b"rb" | b"pem" | b"crt" | b"key" | b"cab" | b"msi" | b"manifest"
+        b"exe"
+            | b"dll"
+            | b"sys"
+            | b"so"
+            | b"jar"
+            | b"war"
+            | b"log"
+            | b"txt"
+            | b"xml"
+            | b"json"
+            | b"yaml"
+            | b"yml"
+            | b"conf"
+            | b"cfg"
+            | b"ini"
+            | b"properties"
+            | b"html"
+            | b"htm"
+            | b"php"
+            | b"jsp"
+            | b"js"
+            | b"css"
+            | b"png"
+            | b"jpg"
+            | b"gif"
+            | b"gz"
+            | b"tgz"
+            | b"tar"
+            | b"zip"
+            | b"tmp"
+            | b"bak"
+            | b"pid"
+            | b"lock"
+            | b"db"
+            | b"sql"
+            | b"csv"
+            | b"parquet"
+            | b"sh"
+            | b"py"
+            | b"rb"
+            | b"pem"
+            | b"crt"
+            | b"key"
+            | b"cab"
+            | b"msi"
+            | b"manifest"
     )
 }
 
@@ -266,14 +329,52 @@ pub(crate) fn is_domain(w: &[u8]) -> bool {
     }
     let generic = matches!(
         last,
-        b"com" | b"net" | b"org" | b"edu" | b"gov" | b"mil" | b"info" | b"biz" | b"local" | b"lan" | b"internal"
+        b"com"
+            | b"net"
+            | b"org"
+            | b"edu"
+            | b"gov"
+            | b"mil"
+            | b"info"
+            | b"biz"
+            | b"local"
+            | b"lan"
+            | b"internal"
             | b"localdomain"
     );
     let country = matches!(
         last,
-        b"au" | b"br" | b"ca" | b"ch" | b"cn" | b"cz" | b"de" | b"dk" | b"es" | b"eu" | b"fi" | b"fr" | b"hk" | b"il"
-            | b"jp" | b"kr" | b"mx" | b"nl" | b"nz" | b"ro" | b"ru" | b"se" | b"sg" | b"th" | b"tr" | b"tw" | b"ua"
-            | b"uk" | b"us" | b"vn" | b"za"
+        b"au"
+            | b"br"
+            | b"ca"
+            | b"ch"
+            | b"cn"
+            | b"cz"
+            | b"de"
+            | b"dk"
+            | b"es"
+            | b"eu"
+            | b"fi"
+            | b"fr"
+            | b"hk"
+            | b"il"
+            | b"jp"
+            | b"kr"
+            | b"mx"
+            | b"nl"
+            | b"nz"
+            | b"ro"
+            | b"ru"
+            | b"se"
+            | b"sg"
+            | b"th"
+            | b"tr"
+            | b"tw"
+            | b"ua"
+            | b"uk"
+            | b"us"
+            | b"vn"
+            | b"za"
     );
     (generic && labels >= 2) || (country && labels >= 3)
 }
@@ -322,6 +423,8 @@ mod tests {
         assert_eq!(date(b"10.190.173.170"), 0);
         assert_eq!(date(b"17/06/09 x"), 8);
         assert_eq!(time_of_day(b"1:2"), 0);
-        assert!(is_domain(b"proxy.cse.cuhk.edu.hk") && !is_domain(b"org.apache.hadoop") && !is_domain(b"com.app"));
+        assert!(
+            is_domain(b"proxy.cse.cuhk.edu.hk") && !is_domain(b"org.apache.hadoop") && !is_domain(b"com.app")
+        );
     }
 }

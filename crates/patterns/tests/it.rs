@@ -29,7 +29,8 @@ fn texts(m: &Miner) -> BTreeMap<String, u64> {
     m.templates().map(|t| (t.text, t.count)).collect()
 }
 
-const NAMES: [&str; 12] = ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ida", "jim", "kim", "lea"];
+const NAMES: [&str; 12] =
+    ["ann", "bob", "cyd", "dan", "eve", "fay", "gus", "hal", "ida", "jim", "kim", "lea"];
 const STATES: [&str; 4] = ["NEW", "READY", "RUNNING", "DONE"];
 
 /// Lines as programs write them: a few statements, filled with names, states and numbers.
@@ -127,7 +128,10 @@ fn statements_end_in_one_template() {
         (&["Failed password for root", "Failed password for fztu"], "Failed password for <*>"),
         (&["delete blk_1", "delete blk_1 blk_2", "delete blk_1 blk_2 blk_3"], "delete <*>"),
         (&["peers [1, 2, 3]", "peers [1, 2, 3, 4]"], "peers [<*>]"),
-        (&["open fd=3 mode=a", "open fd=4 mode=b", "open fd=4 mode=c", "open fd=4 mode=d"], "open fd=<*> mode=<*>"),
+        (
+            &["open fd=3 mode=a", "open fd=4 mode=b", "open fd=4 mode=c", "open fd=4 mode=d"],
+            "open fd=<*> mode=<*>",
+        ),
         (&["took 3ms", "took 17.5ms"], "took <*>"),
     ];
     for (lines, want) in cases {
@@ -140,7 +144,11 @@ fn statements_end_in_one_template() {
 fn statements_stay_apart() {
     for lines in [
         ["task moved to RUNNING", "task moved to DONE", "task moved to FAILED"],
-        ["Server environment:java.home=/a", "Server environment:user.dir=/b", "Server environment:user.home=/c"],
+        [
+            "Server environment:java.home=/a",
+            "Server environment:user.dir=/b",
+            "Server environment:user.home=/c",
+        ],
         ["portmap startup succeeded", "klogd startup succeeded", "cupsd startup succeeded"],
         ["link is up", "link is down", "link is flapping"],
     ] {
@@ -189,7 +197,8 @@ fn variables_are_typed() {
 #[test]
 fn headers_are_learned_online_and_early_lines_follow() {
     let mut m = Miner::default();
-    let raw = |i: u32| format!("2015-10-18 18:01:{:02},978 INFO [main-{i}] a.b.C: Created {i} of shop", i % 60);
+    let raw =
+        |i: u32| format!("2015-10-18 18:01:{:02},978 INFO [main-{i}] a.b.C: Created {i} of shop", i % 60);
     let first = m.observe("raw", &raw(1)).template;
     for i in 2..200 {
         m.observe("raw", &raw(i));
@@ -202,7 +211,11 @@ fn headers_are_learned_online_and_early_lines_follow() {
 
 #[test]
 fn a_stack_trace_is_one_template() {
-    let trace = |n: u32| format!("2020-01-01 10:00:{n:02} ERROR a.B: Request {n} failed\njava.io.IOException: no {n}\n\tat a.B.run(B.java:{n})\n\tat a.C.go(C.java:{n})\n\t... {n} more");
+    let trace = |n: u32| {
+        format!(
+            "2020-01-01 10:00:{n:02} ERROR a.B: Request {n} failed\njava.io.IOException: no {n}\n\tat a.B.run(B.java:{n})\n\tat a.C.go(C.java:{n})\n\t... {n} more"
+        )
+    };
     let file = (10..40).map(trace).collect::<Vec<_>>().join("\n");
     let out = offline::run(file.as_bytes());
     let templates = texts(&out.miner);
