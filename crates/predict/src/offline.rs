@@ -60,7 +60,9 @@ pub fn read_events(csv: &str) -> Result<Vec<PeakEvent>, OfflineError> {
             continue;
         }
         let bad = |problem: &str| OfflineError::Line { line: i + 1, problem: problem.to_owned() };
-        let [name, start, end, rest @ ..] = fields.as_slice() else { return Err(bad("expected name,start,end")) };
+        let [name, start, end, rest @ ..] = fields.as_slice() else {
+            return Err(bad("expected name,start,end"));
+        };
         events.push(PeakEvent {
             name: (*name).to_owned(),
             start: parse_time(start).ok_or_else(|| bad("unreadable start"))?,
@@ -90,7 +92,10 @@ fn parse_time(text: &str) -> Option<i64> {
 ///
 /// # Errors
 /// As [`read_series`] and [`read_events`].
-pub fn baseline(csv: &str, events: Option<&str>) -> Result<impl Iterator<Item = String> + use<>, OfflineError> {
+pub fn baseline(
+    csv: &str,
+    events: Option<&str>,
+) -> Result<impl Iterator<Item = String> + use<>, OfflineError> {
     let rows = read_series(csv)?;
     let events = events.map_or(Ok(Vec::new()), read_events)?;
     let mut detector = Detector::new(Config { events: events.into(), ..Config::default() });

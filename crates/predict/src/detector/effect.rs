@@ -47,18 +47,21 @@ impl Effects {
             Some((name, ratios)) if *name == event.name => ratios.as_slice(),
             _ => &[],
         };
-        let prior = event.multiplier.map(|m| (m, 1_u32)).or_else(|| {
-            self.learned.iter().find(|e| e.name == event.name).map(|e| (e.ratio, e.times))
-        });
+        let prior = event
+            .multiplier
+            .map(|m| (m, 1_u32))
+            .or_else(|| self.learned.iter().find(|e| e.name == event.name).map(|e| (e.ratio, e.times)));
         match (prior, median(so_far)) {
             (Some((multiplier, times)), seen) => {
                 // What today shows corrects what is known, once it rests on some points.
                 let n = so_far.len() as f64;
                 let trust = n / (n + 6.0);
                 let multiplier = seen.map_or(multiplier, |s| multiplier * (s / multiplier).powf(trust));
-                Influence { multiplier, doubt: if times > 1 { 1.5 } else { 2.0 }, known: true }
+                Influence { multiplier, doubt: if times > 1 { 1.1 } else { 1.2 }, known: true }
             }
-            (None, Some(seen)) if so_far.len() >= 6 => Influence { multiplier: seen, doubt: 2.5, known: false },
+            (None, Some(seen)) if so_far.len() >= 6 => {
+                Influence { multiplier: seen, doubt: 2.5, known: false }
+            }
             (None, _) => Influence { multiplier: 1.0, doubt: 2.5, known: false },
         }
     }

@@ -1,19 +1,63 @@
 //! What a number of events can prove at all.
 
+use serde::{Deserialize, Serialize};
+
+use super::tail::MAX_SCORE;
 use crate::config::{Config, SignalKind};
 
-/// Score of `zeros` empty steps in a row where `mu` events are usual in each: the pattern vanished.
-///
-/// Negative binomial with dispersion 1 (variance `mu + mu²`), so that bursts leave gaps: `P(0) = 1 / (1 + mu)`.
-pub(super) fn vanished(zeros: u32, mu: f64) -> f64 {
-    if zeros == 0 || mu <= 0.0 {
-        return 0.0;
+/// How long a pattern has been silent, and how well silence usually lasts.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Silence {
+    zeros: u32,
+    /// Longest silence so far, slowly forgotten.
+    longest: f64,
+    /// Running probability that an empty step follows an empty step.
+    lasting: f64,
+}
+
+impl Default for Silence {
+    fn default() -> Self {
+        Self { zeros: 0, longest: 0.0, lasting: 0.3 }
     }
-    (f64::from(zeros) * (1.0 + mu).log10()).min(super::tail::MAX_SCORE)
+}
+
+impl Silence {
+    /// Score of the run of empty steps that ends here, where `usual` events are usual in a step: the pattern vanished.
+    ///
+    /// The lower of two: a negative binomial with dispersion 1, whose bursts leave gaps (`P(0) = 1 / (1 + usual)` a
+    /// step), and how long silence lasted before.
+    pub(super) fn score(&mut self, usual: f64, empty: bool) -> f64 {
+        let before = self.zeros;
+        self.zeros = if empty { before.saturating_add(1) } else { 0 };
+        let run = f64::from(self.zeros);
+        let score = (run * (1.0 + usual.max(0.0)).log10()).min(-run * self.lasting.log10());
+        if self.zeros == 0 {
+            self.longest = (0.98 * self.longest).max(f64::from(before));
+        }
+        if run <= 1.5 * self.longest {
+            return 0.0;
+        }
+        if before > 0 {
+            // A run beyond all experience says nothing of the ordinary ones.
+            let target = if empty { 1.0 } else { 0.0 };
+            if score < 4.0 {
+                self.lasting += 0.01 * (target - self.lasting);
+            }
+        }
+        self.lasting = self.lasting.clamp(0.05, 0.995);
+        score.min(MAX_SCORE)
+    }
 }
 
 /// Lowers the scores `[high, low]` of a weighted value to what its number of events can prove.
-pub(super) fn bound(kind: SignalKind, config: &Config, value: f64, trials: f64, normal: f64, raw: &mut [f64; 2]) {
+pub(super) fn bound(
+    kind: SignalKind,
+    config: &Config,
+    value: f64,
+    trials: f64,
+    normal: f64,
+    raw: &mut [f64; 2],
+) {
     if trials < config.min_events {
         *raw = [0.0; 2];
         return;

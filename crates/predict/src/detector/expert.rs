@@ -56,6 +56,12 @@ impl Expert {
         self.fast -= by;
     }
 
+    /// The base is another one now: short memory starts anew.
+    pub(super) fn forget(&mut self) {
+        self.last = 0.0;
+        self.fast = 0.0;
+    }
+
     /// Time passed without data: short memory fades.
     pub(super) fn fade(&mut self, steps: f64) {
         let keep = self.phi().powf(steps);

@@ -2,21 +2,34 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Verdict;
 use super::effect::{Effects, Influence};
+use super::evidence::{self, Silence};
 use super::expert::Expert;
 use super::scale::{HourFactors, Scale};
 use super::season::{Season, Slot};
-use super::tail::{MAX_SCORE, Tail};
+use super::tail::Tail;
 use super::transform::Transform;
-use super::window::{LONG, SHORT, Window};
-use super::{Verdict, evidence};
+use super::window::{LONG, Window};
 use crate::config::{Config, ModelKind, Prior, SignalKind};
 
 const DAY: f64 = 86_400.0;
+/// Seconds in which the memory of an alert halves.
+const NOVELTY_HALVES: f64 = 43_200.0;
 /// Missing steps after which sums of a window start anew.
 const GAP: f64 = 3.5;
 /// Deviations that are judged on their own: one step, short window, long window.
 const CHANNELS: usize = 3;
+/// Points in each channel's window, and how many of them may disagree.
+const WINDOWS: [(usize, usize); CHANNELS] = [(1, 0), (4, 1), (12, 3)];
+/// Seconds of the longest window: beyond it a day's shape shows, not a deviation.
+const LONGEST: i64 = 21_600;
+/// Score taken off each channel: neighbouring windows overlap, and drift accumulates in them.
+const PENALTIES: [f64; CHANNELS] = [0.0, 1.5, 1.5];
+/// Channels and sides: how many tails a point is compared with.
+const MULTIPLICITY: f64 = 9.0;
+/// Budget of false alarms in one event of known size: an outage in a peak costs more than anywhere else.
+const FALSE_ALARMS_PER_EVENT: f64 = 0.05;
 /// Bases: slow mean; day; day and week; smooth day and week.
 const BASES: usize = 4;
 /// Bins on either side that the smooth day averages.
@@ -37,6 +50,8 @@ struct Outlook {
     /// What an event adds, on the transformed scale.
     lift: f64,
     influence: Option<Influence>,
+    /// Length of the running event, in days.
+    event_days: Option<f64>,
 }
 
 /// Learned state of one series.
@@ -60,9 +75,12 @@ pub(super) struct Model {
     tails: [[Tail; 2]; CHANNELS],
     window: Window,
     told: [f32; 2],
+    worst: [f32; 2],
     run: i32,
-    zeros: u32,
+    jolt: f64,
+    silence: Silence,
     outside: bool,
+    on_profile: bool,
     effects: Effects,
 }
 
@@ -89,9 +107,12 @@ impl Model {
             tails: [[Tail::new(); 2]; CHANNELS],
             window: Window::default(),
             told: [0.0; 2],
+            worst: [0.0; 2],
             run: 0,
-            zeros: 0,
+            jolt: 0.0,
+            silence: Silence::default(),
             outside: false,
+            on_profile: false,
             effects: Effects::default(),
         }
     }
@@ -113,8 +134,18 @@ impl Model {
     }
 
     /// Judges, then learns. `weight` is the number of events behind the value.
-    pub(super) fn observe(&mut self, config: &Config, t: i64, value: Option<f64>, weight: Option<f64>) -> Verdict {
-        let steps = if self.last_t == i64::MIN { 1.0 } else { ((t - self.last_t) as f64 / self.step as f64).max(0.0) };
+    pub(super) fn observe(
+        &mut self,
+        config: &Config,
+        t: i64,
+        value: Option<f64>,
+        weight: Option<f64>,
+    ) -> Verdict {
+        let steps = if self.last_t == i64::MIN {
+            1.0
+        } else {
+            ((t - self.last_t) as f64 / self.step as f64).max(0.0)
+        };
         let outlook = self.outlook(config, t, steps);
         let mut verdict = self.band(&outlook);
         let Some(value) = value else { return verdict };
@@ -156,7 +187,8 @@ impl Model {
                 base = (alone, i);
             }
         }
-        let influence = config.events.iter().find(|e| e.contains(t)).map(|e| self.effects.influence(e));
+        let event = config.events.iter().find(|e| e.contains(t));
+        let influence = event.map(|e| self.effects.influence(e));
         let lift = influence.map_or(0.0, |i| {
             self.transform.forward(self.transform.inverse(bases[base.1]) * i.multiplier) - bases[base.1]
         });
@@ -164,7 +196,8 @@ impl Model {
         let memory = if influence.is_some() || self.effects.is_running() || steps > GAP {
             0.0
         } else {
-            self.experts[best.1].predict().0
+            let switched = (self.season.visits(slot) > 0) != self.on_profile;
+            if switched && best.1 > 0 { 0.0 } else { self.experts[best.1].predict().0 }
         };
         let factor = self.hours.get(slot.hour) * widening;
         let anchor = if influence.is_some() { base.1 } else { best.1 };
@@ -177,6 +210,7 @@ impl Model {
             factor,
             lift,
             influence,
+            event_days: event.map(|e| ((e.end - e.start) as f64 / DAY).max(1.0 / 24.0)),
         }
     }
 
@@ -199,30 +233,42 @@ impl Model {
         }
     }
 
-    fn judge(&mut self, config: &Config, o: &Outlook, value: f64, weight: Option<f64>, steps: f64, verdict: &mut Verdict) {
+    fn judge(
+        &mut self,
+        config: &Config,
+        o: &Outlook,
+        value: f64,
+        weight: Option<f64>,
+        steps: f64,
+        verdict: &mut Verdict,
+    ) {
         let x = self.transform.forward(value);
         let residual = x - o.bases[o.base] - o.lift;
-        let clip = 4.0 * self.residual.get().max(self.floor()) * o.factor;
+        let clip = 30.0 * self.residual.get().max(self.floor()) * o.factor;
         self.window.push(residual.clamp(-clip, clip));
         let trust = self.trust(weight);
-        let mut deviations = [(x - o.expected) / o.scatter * trust, 0.0, 0.0];
-        let sizes = [1, SHORT, LONG];
+        let error = self.outside_jitter(x, o);
+        let surprise = self.news(error, residual, o.scatter);
+        let mut deviations = [surprise / o.scatter * trust, 0.0, 0.0];
         let floor = self.floor();
         for c in 1..CHANNELS {
-            if let Some(mean) = self.window.mean(sizes[c]) {
+            if c > 1 && WINDOWS[c].0 as i64 * self.step > LONGEST {
+                continue;
+            }
+            if let Some(mean) = self.window.agreed(WINDOWS[c].0, WINDOWS[c].1) {
                 deviations[c] = mean / (self.scatter[c].get().max(floor) * o.factor) * trust;
             }
         }
         let mut raw = [0.0_f64; 2];
         for (c, &z) in deviations.iter().enumerate() {
             for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
-                raw[side] = raw[side].max(self.tails[c][side].score(sign * z));
+                raw[side] = raw[side].max(self.tails[c][side].score(sign * z) - PENALTIES[c]);
             }
         }
         self.add_range(x, o, deviations[0], &mut raw);
         if self.kind == SignalKind::Count {
-            self.zeros = if value == 0.0 { self.zeros + 1 } else { 0 };
-            raw[1] = raw[1].max(evidence::vanished(self.zeros, self.transform.inverse(o.bases[o.base])));
+            let usual = self.transform.inverse(o.bases[o.base]);
+            raw[1] = raw[1].max(self.silence.score(usual, value == 0.0));
         }
         self.decide(config, o, value, weight, steps, raw, verdict);
         if o.influence.is_none() && (!self.outside || !verdict.outside) {
@@ -238,6 +284,31 @@ impl Model {
         }
     }
 
+    /// The one-step error, less what a profile that is a few minutes early or late explains: a job does not start on the
+    /// second. Only where bins are that narrow.
+    fn outside_jitter(&self, x: f64, o: &Outlook) -> f64 {
+        let error = x - o.expected;
+        let Some((low, high)) = self.season.neighbours(o.slot) else { return error };
+        let (low, high) = (low + self.level + o.lift, high + self.level + o.lift);
+        if error > 0.0 { error.min((x - high).max(0.0)) } else { error.max((x - low).min(0.0)) }
+    }
+
+    /// The part of a one-step error that is news: shortly after a jolt, coming back to the base is not.
+    fn news(&mut self, error: f64, residual: f64, scatter: f64) -> f64 {
+        self.jolt *= 0.8;
+        let news = if self.jolt <= 0.2 {
+            error
+        } else if error * residual <= 0.0 {
+            0.0
+        } else {
+            error.signum() * error.abs().min(residual.abs())
+        };
+        if news.abs() > 3.0 * scatter {
+            self.jolt = 1.0;
+        }
+        news
+    }
+
     fn learn_scatter(&mut self, o: &Outlook, x: f64, residual: f64, rate: f64) {
         let floor = self.floor();
         let error = (x - o.expected) / o.factor;
@@ -245,12 +316,12 @@ impl Model {
         if whole > 0.0 {
             let relative = (x - o.expected).abs() / whole;
             let per_hour = (3600.0 / self.step as f64).max(1.0);
-            self.hours.learn(o.slot.hour, relative, 0.1 / per_hour);
+            self.hours.learn(o.slot.hour, relative, 0.03 / per_hour.sqrt());
         }
         self.scatter[0].learn(error, rate, floor);
         self.residual.learn(residual / o.factor, rate, floor);
-        for (c, size) in [(1, SHORT), (2, LONG)] {
-            if let Some(mean) = self.window.mean(size) {
+        for c in 1..CHANNELS {
+            if let Some(mean) = self.window.agreed(WINDOWS[c].0, WINDOWS[c].1) {
                 self.scatter[c].learn(mean / o.factor, rate, floor);
             }
         }
@@ -265,7 +336,8 @@ impl Model {
         for (side, excess) in [(x - self.high) / range, (self.low - x) / range].into_iter().enumerate() {
             let sign = if side == 0 { 1.0 } else { -1.0 };
             if excess > 0.05 && sign * z > 2.0 {
-                raw[side] += 1.0 + 2.0 * (excess / 0.5).min(1.0);
+                let record = (self.seen.max(1.0).log10() - 2.0).max(0.0);
+                raw[side] += 2.0 * record + 3.0 * (excess / 0.5).min(1.0);
             }
         }
     }
@@ -278,10 +350,22 @@ impl Model {
         }
     }
 
-    fn decide(&mut self, config: &Config, o: &Outlook, value: f64, weight: Option<f64>, steps: f64, raw: [f64; 2], verdict: &mut Verdict) {
+    fn decide(
+        &mut self,
+        config: &Config,
+        o: &Outlook,
+        value: f64,
+        weight: Option<f64>,
+        steps: f64,
+        raw: [f64; 2],
+        verdict: &mut Verdict,
+    ) {
         let points_per_day = DAY / self.step as f64;
-        let threshold = (points_per_day / config.false_alarms_per_day).log10();
-        let fade = 0.5_f64.powf(steps * self.step as f64 / DAY) as f32;
+        let budget = o.event_days.map_or(config.false_alarms_per_day, |days| {
+            config.false_alarms_per_day.max(FALSE_ALARMS_PER_EVENT / days)
+        });
+        let threshold = (MULTIPLICITY * points_per_day / budget).log10();
+        let fade = 0.5_f64.powf(steps * self.step as f64 / NOVELTY_HALVES) as f32;
         self.told.iter_mut().for_each(|told| *told *= fade);
         let normal = self.transform.inverse(o.bases[o.base] + o.lift);
         let unlifted = self.transform.inverse(o.bases[o.base]);
@@ -302,10 +386,17 @@ impl Model {
             let score = raw[side] - config.novelty * f64::from(self.told[side]);
             verdict.score = verdict.score.max(score);
             verdict.outside |= raw[side] >= 0.6 * threshold && sign * difference > 0.0;
-            if score >= threshold {
+            // One alert a deviation, unless it becomes much worse.
+            let worse =
+                config.novelty == 0.0 || !self.outside || raw[side] >= f64::from(self.worst[side]) + 3.0;
+            if !self.outside {
+                self.worst[side] = 0.0;
+            }
+            if score >= threshold && worse {
+                self.worst[side] = raw[side] as f32;
                 verdict.anomalous = true;
                 verdict.outside = true;
-                self.told[side] = self.told[side].max(raw[side].min(MAX_SCORE) as f32);
+                self.told[side] = self.told[side].max(raw[side].min(threshold + 3.0) as f32);
             }
         }
     }
@@ -333,10 +424,15 @@ impl Model {
         self.seen += 1.0;
         let rate = (1.0 / self.seen).max(1.0 / self.memory_points());
         let sigma = self.residual.get().max(self.floor()) * o.factor;
+        let visited = self.season.visits(o.slot) > 0;
+        if visited != self.on_profile {
+            // The bases left the slow mean for the profile, or fell back to it: what they remember is of the other.
+            self.on_profile = visited;
+            self.experts[1..].iter_mut().for_each(Expert::forget);
+        }
         for (expert, base) in self.experts.iter_mut().zip(o.bases) {
             expert.learn(x - base, rate, 4.0 * sigma);
         }
-        let visited = self.season.visits(o.slot) > 0;
         let clip = |r: f64, by: f64| if self.seen < 100.0 { r } else { r.clamp(-by * sigma, by * sigma) };
         let mean_move = rate * clip(x - self.mean, 6.0);
         self.mean += mean_move;
@@ -352,7 +448,13 @@ impl Model {
 
     /// A deviation of one sign that lasts is the new level.
     fn shift(&mut self, config: &Config, residual: f64, sigma: f64) -> bool {
-        let sign = if residual > sigma { 1 } else if residual < -sigma { -1 } else { 0 };
+        let sign = if residual > sigma {
+            1
+        } else if residual < -sigma {
+            -1
+        } else {
+            0
+        };
         self.run = if sign != 0 && sign == self.run.signum() { self.run + sign } else { sign };
         if self.run.unsigned_abs() < config.shift_points.max(LONG as u32) {
             return false;

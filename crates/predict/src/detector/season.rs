@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 const DAY: i64 = 86_400;
 const HOURS_OF_WEEK: usize = 168;
 const MAX_DAY_BINS: i64 = 288;
+/// Seconds by which a daily job may be early or late.
+const JITTER: i64 = 600;
 
 /// Bins by time of day (288 at most) and hour of week, each an exponentially weighted mean whose first visits
 /// count `1/n`. 5 bytes a bin: 2.3 KB at most.
@@ -74,6 +76,21 @@ impl Season {
             }
         }
         if n > 0.0 { sum / n } else { 0.0 }
+    }
+
+    /// Lowest and highest of the day bin and its two neighbours, when all were visited and they are at most
+    /// [`JITTER`] wide.
+    pub(super) fn neighbours(&self, slot: Slot) -> Option<(f64, f64)> {
+        if self.width > JITTER {
+            return None;
+        }
+        let bins = self.day.len();
+        let around = [slot.day, (slot.day + 1) % bins, (slot.day + bins - 1) % bins];
+        if around.iter().any(|&i| self.day_visits[i] == 0) {
+            return None;
+        }
+        let values = around.map(|i| f64::from(self.day[i]));
+        Some((values[0].min(values[1]).min(values[2]), values[0].max(values[1]).max(values[2])))
     }
 
     /// Weekly correction of the day profile, shrunk while it rests on few weeks.

@@ -9,7 +9,7 @@ const SCORE_AT_QUANTILE: f64 = 1.699;
 /// How many excesses the prior is worth.
 const PRIOR_EXCESSES: f64 = 5.0;
 /// Excesses after which old ones fade.
-const MEMORY: f64 = 60.0;
+const MEMORY: f64 = 200.0;
 /// Largest score.
 pub(super) const MAX_SCORE: f64 = 16.0;
 
@@ -21,12 +21,14 @@ pub(super) struct Tail {
     mean: f32,
     square: f32,
     excesses: f32,
+    /// Highest excess of the cluster that is going on; 0 between clusters.
+    peak: f32,
 }
 
 impl Tail {
     /// A tail like a normal distribution's, slightly heavier.
     pub(super) fn new() -> Self {
-        Self { quantile: 2.2, mean: 0.5, square: 0.6, excesses: 0.0 }
+        Self { quantile: 2.2, mean: 0.5, square: 0.6, excesses: 0.0, peak: 0.0 }
     }
 
     /// Score of a deviation: `-log10` of the probability of one as large. 0 on the other side.
@@ -41,24 +43,33 @@ impl Tail {
         let shape = (0.5 * (1.0 - ratio)).clamp(0.02, 0.5);
         let scale = (mean * (1.0 - shape)).max(1e-6);
         let tail = (1.0 + shape * (z - q) / scale).log10() / shape;
-        (SCORE_AT_QUANTILE + tail).min(MAX_SCORE)
+        let youth = 1.0 * 5.0 / (5.0 + f64::from(self.excesses));
+        (SCORE_AT_QUANTILE + (tail - youth).max(0.0)).min(MAX_SCORE)
     }
 
     /// Learns one deviation.
     pub(super) fn update(&mut self, z: f64) {
         let q = f64::from(self.quantile);
-        let rate = (1.0 / (10.0 + f64::from(self.excesses))).max(0.03) * q;
+        let rate = (1.0 / (10.0 + f64::from(self.excesses))).max(0.007) * q;
         let beyond = z > q;
         let step = if beyond { 1.0 - SHARE } else { -SHARE };
         self.quantile = (q + rate * step).max(0.5) as f32;
         if beyond {
-            let mean = f64::from(self.mean);
-            let excess = (z - q).min(8.0 * mean.max(0.2));
-            let weight = 1.0 / (f64::from(self.excesses).min(MEMORY) + PRIOR_EXCESSES + 1.0);
-            self.mean += (weight * (excess - mean)) as f32;
-            self.square += (weight * (excess * excess - f64::from(self.square))) as f32;
-            self.excesses = (self.excesses + 1.0).min(1e6);
+            self.peak = self.peak.max((z - q) as f32);
+        } else if self.peak > 0.0 {
+            self.learn_excess(f64::from(self.peak));
+            self.peak = 0.0;
         }
+    }
+
+    /// One excess a cluster, its highest: what follows from the same cause is no second surprise.
+    fn learn_excess(&mut self, excess: f64) {
+        let mean = f64::from(self.mean);
+        let excess = excess.min(8.0 * mean.max(0.2));
+        let weight = 1.0 / (f64::from(self.excesses).min(MEMORY) + PRIOR_EXCESSES + 1.0);
+        self.mean += (weight * (excess - mean)) as f32;
+        self.square += (weight * (excess * excess - f64::from(self.square))) as f32;
+        self.excesses = (self.excesses + 1.0).min(1e6);
     }
 
     /// Deviation at which the score is reached; the inverse of [`Self::score`] above the quantile.

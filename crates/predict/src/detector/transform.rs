@@ -6,12 +6,15 @@ use crate::config::SignalKind;
 
 /// Durations below this are judged as this; in the unit of the series.
 const SHORTEST: f64 = 1e-9;
+/// Size of the negative binomial: counts far above it scatter in proportion to themselves.
+const SIZE: f64 = 50.0;
 
 /// A monotone map that makes the scatter of a kind even.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Transform {
     Linear,
-    /// Anscombe's root for counts.
+    /// Variance-stabilising for counts whose scatter grows from Poisson's to proportional: a root that turns into a
+    /// logarithm (Anscombe 1948, negative binomial).
     Root,
     Log,
     /// Arcsine of the root, for shares.
@@ -32,7 +35,7 @@ impl Transform {
     pub(super) fn forward(self, y: f64) -> f64 {
         match self {
             Self::Linear => y,
-            Self::Root => 2.0 * (y.max(0.0) + 0.375).sqrt(),
+            Self::Root => 2.0 * SIZE.sqrt() * ((y.max(0.0) + 0.375) / SIZE).sqrt().asinh(),
             Self::Log => y.max(SHORTEST).ln(),
             Self::Arcsine => y.clamp(0.0, 1.0).sqrt().asin(),
         }
@@ -42,8 +45,8 @@ impl Transform {
         match self {
             Self::Linear => x,
             Self::Root => {
-                let half = (0.5 * x).max(0.375_f64.sqrt());
-                half * half - 0.375
+                let root = (0.5 * x / SIZE.sqrt()).clamp(0.0, 300.0).sinh();
+                (root * root * SIZE - 0.375).max(0.0)
             }
             Self::Log => x.clamp(-690.0, 690.0).exp(),
             Self::Arcsine => {
@@ -58,8 +61,7 @@ impl Transform {
     pub(super) fn widening(self, multiplier: f64) -> f64 {
         match self {
             Self::Linear => multiplier.max(1.0),
-            Self::Root => multiplier.max(1.0).sqrt(),
-            Self::Log | Self::Arcsine => 1.0,
+            Self::Root | Self::Log | Self::Arcsine => 1.0,
         }
     }
 

@@ -37,7 +37,9 @@ impl Warmup {
 
     fn model(&self, config: &Config) -> Model {
         let kind = match config.kind {
-            SignalKind::Auto if self.points.iter().all(|&(_, v, _)| v >= 0.0 && v.fract() == 0.0) => SignalKind::Count,
+            SignalKind::Auto if self.points.iter().all(|&(_, v, _)| v >= 0.0 && v.fract() == 0.0) => {
+                SignalKind::Count
+            }
             SignalKind::Auto => SignalKind::Gauge,
             kind => kind,
         };

@@ -2,10 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Points in the long window.
+/// Points kept.
 pub(super) const LONG: usize = 24;
-/// Points in the short window.
-pub(super) const SHORT: usize = 6;
 
 /// Ring of the last [`LONG`] residuals from the season.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -27,12 +25,24 @@ impl Window {
         self.next = 0;
     }
 
-    /// Mean of the newest `n`; `None` while there are fewer.
-    pub(super) fn mean(&self, n: usize) -> Option<f64> {
-        (usize::from(self.filled) >= n).then(|| {
-            let newest = usize::from(self.next) + LONG;
-            (1..=n).map(|back| f64::from(self.values[(newest - back) % LONG])).sum::<f64>() / n as f64
-        })
+    /// What nearly all of the newest `n` agree on: the mean without the `drop` that deviate most in the direction of the
+    /// rest; 0 when they disagree about the sign. `None` while there are fewer.
+    ///
+    /// One outlier among quiet points is no sustained deviation, whatever its size.
+    pub(super) fn agreed(&self, n: usize, drop: usize) -> Option<f64> {
+        if usize::from(self.filled) < n {
+            return None;
+        }
+        let newest = usize::from(self.next) + LONG;
+        let mut sorted = [0.0_f32; LONG];
+        for (back, slot) in sorted[..n].iter_mut().enumerate() {
+            *slot = self.values[(newest - 1 - back) % LONG];
+        }
+        let sorted = &mut sorted[..n];
+        sorted.sort_unstable_by(f32::total_cmp);
+        let mean = |part: &[f32]| part.iter().map(|&v| f64::from(v)).sum::<f64>() / part.len() as f64;
+        let (lowest, highest) = (mean(&sorted[..n - drop]), mean(&sorted[drop..]));
+        Some(lowest.max(0.0) + highest.min(0.0))
     }
 
     /// Median of what is held; 0 when empty.
