@@ -1,1 +1,9 @@
-//! Scenarios, the telemetry feeder and the workload simulator.
+//! Scenarios: recordings of real outages, the feeder that plays them as OTLP, the workload simulator, and the demo.
+//!
+//! The feeder never reads a recording's label; the simulator, a process of its own, is the only reader.
+
+pub mod demo;
+pub mod feeder;
+pub mod otlp;
+pub mod recording;
+pub mod simulator;

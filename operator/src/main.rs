@@ -1,3 +1,30 @@
-//! The `causeway` binary.
+//! The `causeway` binary: parses the command line and hands over to the command.
 
-fn main() {}
+mod cli;
+mod controllers;
+mod crd;
+mod incidents;
+mod offline;
+mod query;
+mod standalone;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Two TLS providers are linked in; without a choice the first handshake would fail.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return fail(&anyhow::anyhow!("the TLS provider was installed twice"));
+    }
+    match cli::Arguments::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the error's surface is the terminal")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

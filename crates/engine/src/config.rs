@@ -1,0 +1,67 @@
+//! Settings of the engine, and what is declared about services.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of an [`crate::Engine`]. All durations are data time in microseconds unless they say otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineConfig {
+    /// Length of a window of the partials; 10 s.
+    pub window_us: i64,
+    /// A source that handed on nothing for this long of `now` no longer holds the others up; 30 s.
+    pub idle_us: i64,
+    /// A symptom without data for this long of `now` is in state "no data"; 60 s.
+    pub silence_us: i64,
+    /// How much history of every series is kept; 1 h.
+    pub history_us: i64,
+    /// How long spans and log templates are kept; 20 min.
+    pub recent_us: i64,
+    /// Span stubs kept at most; the oldest windows go first.
+    pub max_spans: usize,
+    /// Series at most; further ones are counted and ignored.
+    pub max_series: usize,
+    /// Wait between the first symptom and the first ranking, so that the evidence is in; 20 s.
+    pub settle_us: i64,
+    /// A cause is ranked again, while it is uncertain, for at most this long after the first ranking; 2 min.
+    pub refine_us: i64,
+    /// An incident whose symptoms have been clear for this long is resolved; 5 min.
+    pub resolve_us: i64,
+    /// A symptom that comes back within this time after the resolution reopens the incident; 30 min.
+    pub reopen_us: i64,
+    /// A new symptom joins an open incident that began at most this long ago; 90 min.
+    pub merge_us: i64,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        const SECOND: i64 = 1_000_000;
+        Self {
+            window_us: 10 * SECOND,
+            idle_us: 30 * SECOND,
+            silence_us: 60 * SECOND,
+            history_us: 3_600 * SECOND,
+            recent_us: 1_200 * SECOND,
+            max_spans: 400_000,
+            max_series: 200_000,
+            settle_us: 20 * SECOND,
+            refine_us: 120 * SECOND,
+            resolve_us: 300 * SECOND,
+            reopen_us: 1_800 * SECOND,
+            merge_us: 5_400 * SECOND,
+        }
+    }
+}
+
+/// What a MonitoredService declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceConfig {
+    /// Namespace of the MonitoredService.
+    pub namespace: String,
+    /// Name of the MonitoredService.
+    pub name: String,
+    /// Service as in telemetry, `service.namespace/service.name` or the bare name.
+    pub telemetry_name: String,
+    /// Whether people depend on it directly: its golden signals are symptoms even when others call it.
+    pub entry_point: bool,
+    /// Revenue per hour that passes through it, as a decimal, with its ISO currency.
+    pub revenue_per_hour: Option<(String, String)>,
+}

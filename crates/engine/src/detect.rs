@@ -1,0 +1,196 @@
+//! One series with its detector: its values, its band, and whether it is outside.
+
+use std::collections::VecDeque;
+
+use causeway_model::{Completeness, Finding, FindingState, Micros, SeriesId, Window};
+use causeway_predict::{Config, Detector, SignalKind};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::golden::Signal;
+
+/// One evaluated window of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// End of the window.
+    pub at_us: Micros,
+    /// Observed value; NaN when there was no data.
+    pub value: f64,
+    /// Expected value; NaN while learning.
+    pub expected: f64,
+    /// Band, low; NaN while learning.
+    pub lower: f64,
+    /// Band, high; NaN while learning.
+    pub upper: f64,
+}
+
+/// What an opened series is held against: its band at the moment of opening. The detector does not learn meanwhile,
+/// so that an outage can't become the new normal.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Opened {
+    since_us: Micros,
+    at_us: Micros,
+    expected: f64,
+    lower: f64,
+    upper: f64,
+    normal_in_a_row: u32,
+}
+
+/// A series under watch.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Watched {
+    detector: Detector,
+    /// Detectors of the last windows, oldest first: on opening, the newest one from before the first abnormal window
+    /// takes over, so that what led to the alarm was not learned.
+    before: VecDeque<(Micros, Detector)>,
+    abnormal_in_a_row: u32,
+    first_abnormal_us: Micros,
+    opened: Option<Opened>,
+    pub(crate) points: VecDeque<Point>,
+    pub(crate) last_data_us: Micros,
+}
+
+/// Windows that must be abnormal in a row before a finding opens.
+const VIOLATING: u32 = 2;
+/// Windows that must be normal in a row, with data, before it closes.
+const CLEARING: u32 = 3;
+
+impl Watched {
+    pub(crate) fn new(kind: SignalKind) -> Self {
+        Self {
+            detector: Detector::new(Config::golden(kind)),
+            before: VecDeque::new(),
+            abnormal_in_a_row: 0,
+            first_abnormal_us: 0,
+            opened: None,
+            points: VecDeque::new(),
+            last_data_us: 0,
+        }
+    }
+
+    /// Start of the first abnormal window of the open finding.
+    pub(crate) fn open_since_us(&self) -> Option<Micros> {
+        self.opened.map(|o| o.since_us)
+    }
+
+    /// Takes the value of a window; `None` when there was no data. Gives a finding when its state changes.
+    pub(crate) fn observe(
+        &mut self,
+        namespace: &str,
+        signal: &Signal,
+        window: Window,
+        completeness: Completeness,
+        history_us: i64,
+    ) -> Option<Finding> {
+        let series = &signal.id;
+        let value = signal.value.filter(|v| v.is_finite());
+        let (point, abnormal, score) = match self.opened {
+            Some(opened) => {
+                let v = value.unwrap_or(f64::NAN);
+                let point = Point {
+                    at_us: window.end_us,
+                    value: v,
+                    expected: opened.expected,
+                    lower: opened.lower,
+                    upper: opened.upper,
+                };
+                (point, value.map(|v| v > opened.upper || v < opened.lower), 0.0)
+            }
+            None => {
+                self.before.push_back((window.start_us, self.detector.clone()));
+                if self.before.len() > VIOLATING as usize + 2 {
+                    self.before.pop_front();
+                }
+                let verdict = self.detector.observe_weighted(window.end_us / 1_000_000, value, Some(signal.requests));
+                let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
+                let point = Point {
+                    at_us: window.end_us,
+                    value: value.unwrap_or(f64::NAN),
+                    expected: number(verdict.expected),
+                    lower: number(verdict.lower),
+                    upper: number(verdict.upper),
+                };
+                (point, value.map(|_| verdict.ready && (verdict.anomalous || (verdict.outside && self.abnormal_in_a_row > 0))), verdict.score)
+            }
+        };
+        if value.is_some() {
+            self.last_data_us = window.end_us;
+        }
+        self.points.push_back(point);
+        while self.points.front().is_some_and(|p| p.at_us < window.end_us - history_us) {
+            self.points.pop_front();
+        }
+        // Missing data neither opens nor closes.
+        let abnormal = abnormal?;
+        let state = match (&mut self.opened, abnormal) {
+            (None, true) => {
+                if self.abnormal_in_a_row == 0 {
+                    self.first_abnormal_us = window.start_us;
+                }
+                self.abnormal_in_a_row += 1;
+                if self.abnormal_in_a_row < VIOLATING {
+                    return None;
+                }
+                self.open(window, point);
+                FindingState::Open
+            }
+            (None, false) => {
+                self.abnormal_in_a_row = 0;
+                return None;
+            }
+            (Some(opened), true) => {
+                opened.normal_in_a_row = 0;
+                return None;
+            }
+            (Some(opened), false) => {
+                opened.normal_in_a_row += 1;
+                if opened.normal_in_a_row < CLEARING {
+                    return None;
+                }
+                FindingState::Closed
+            }
+        };
+        let since_us = self.opened.map_or(window.start_us, |o| o.since_us);
+        if state == FindingState::Closed {
+            self.opened = None;
+            self.abnormal_in_a_row = 0;
+        }
+        Some(Finding {
+            id: finding_id(namespace, series, since_us),
+            namespace: namespace.to_owned(),
+            series: series.clone(),
+            state,
+            at_us: window.end_us,
+            since_us,
+            observed: point.value,
+            expected: point.expected,
+            lower: point.lower,
+            upper: point.upper,
+            score,
+            completeness,
+        })
+    }
+
+    fn open(&mut self, window: Window, point: Point) {
+        let since_us = self.first_abnormal_us;
+        if let Some((_, detector)) = self.before.iter().rev().find(|(start, _)| *start <= since_us) {
+            self.detector = detector.clone();
+        }
+        self.before.clear();
+        let band = self.points.iter().rev().find(|p| p.at_us <= since_us && p.upper.is_finite()).unwrap_or(&point);
+        self.opened = Some(Opened {
+            since_us,
+            at_us: window.end_us,
+            expected: band.expected,
+            lower: band.lower,
+            upper: band.upper,
+            normal_in_a_row: 0,
+        });
+    }
+}
+
+/// Stable id of a finding: hash of the series and of when it began.
+pub(crate) fn finding_id(namespace: &str, series: &SeriesId, since_us: Micros) -> String {
+    let text = format!("{namespace}\u{0}{}\u{0}{}\u{0}{}\u{0}{since_us}", series.entity, series.signal, series.group);
+    format!("{:016x}", xxh3_64(text.as_bytes()))
+}

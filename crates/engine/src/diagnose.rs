@@ -1,0 +1,78 @@
+//! From an incident's symptom to a draft: ranking, impact and money.
+
+use std::collections::BTreeSet;
+
+use causeway_causal::draft::{self, IncidentDraft};
+use causeway_causal::group::{Group, GroupState};
+use causeway_causal::impact::{Impact, Share, impact, revenue_at_risk};
+use causeway_causal::rank::rank;
+use causeway_model::{Micros, SpanKind};
+
+use crate::case::{About, build};
+use crate::change::Change;
+use crate::engine::Engine;
+use crate::incident::Incident;
+
+/// Ranks the suspects of an incident at data time `at_us`. `None` when it has no symptom.
+pub(crate) fn draft(engine: &Engine, incident: &Incident, at_us: Micros) -> Option<IncidentDraft> {
+    let symptom = incident.symptoms.values().min_by_key(|f| (f.since_us, f.id.clone()))?;
+    let about = About {
+        id: &incident.fingerprint,
+        symptom: &symptom.series,
+        since_us: incident.since_us,
+        until_us: at_us,
+    };
+    let changes: Vec<Change> = engine.changes.iter().cloned().collect();
+    let case = build(&about, &engine.recent, &engine.metrics, &engine.calls.topology, &changes);
+    let ranking = rank(&case);
+    let symptomatic: BTreeSet<String> = engine.open_series().map(|(id, _)| id.entity.to_string()).collect();
+    let entry_points = engine.calls.entry_points(at_us);
+    let named = ranking.ranked.first().filter(|_| !ranking.abstained).map(|s| s.entity.clone());
+    let root = named.clone().unwrap_or_else(|| incident.service.clone());
+    let mut affected: Impact = impact(&engine.calls.topology, at_us, &root, &symptomatic, &entry_points);
+    let share = slow_share(engine, incident, symptom.upper, at_us);
+    affected.request_share = Some(share.value);
+    let money = engine
+        .services
+        .iter()
+        .find(|s| s.telemetry_name == incident.service)
+        .and_then(|s| s.revenue_per_hour.as_ref())
+        .and_then(|(currency, amount)| {
+            let assumptions = [
+                "revenue is lost in proportion to the affected requests of the entry point",
+                "a request slower than the learned band, or failed, counts as affected",
+            ];
+            let seconds = (at_us - incident.since_us) as f64 / 1e6;
+            Some(revenue_at_risk(currency, amount.parse().ok()?, share, seconds, &assumptions))
+        });
+    let group = Group {
+        id: 0,
+        fingerprint: incident.fingerprint.clone(),
+        opened_for: incident.service.clone(),
+        signal: symptom.series.signal.to_string(),
+        opened_us: incident.since_us,
+        updated_us: at_us,
+        state: GroupState::Open,
+        reopened: incident.reopened,
+        roots: named.iter().cloned().collect(),
+        entities: symptomatic,
+        findings: incident.symptoms.keys().cloned().collect(),
+        cause: named,
+    };
+    Some(draft::build(&group, &case, &ranking, affected, money))
+}
+
+/// Requests at the symptom's service, since it began, that failed or were slower than its band.
+fn slow_share(engine: &Engine, incident: &Incident, upper_seconds: f64, at_us: Micros) -> Share {
+    let (mut slow, mut all) = (0, 0);
+    for window in engine.recent.between(incident.since_us, at_us) {
+        for span in &window.spans {
+            let served = matches!(span.kind, SpanKind::Server | SpanKind::Consumer) || span.parent == 0;
+            if served && span.service.as_ref() == incident.service {
+                all += 1;
+                slow += u64::from(span.error || span.duration_us as f64 / 1e6 > upper_seconds);
+            }
+        }
+    }
+    Share::of_counts(slow, all)
+}

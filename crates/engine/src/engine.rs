@@ -1,0 +1,356 @@
+//! The engine: windows in, findings and incidents out. One lock-free value; its owner serialises access.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use ahash::AHashMap;
+use causeway_causal::topology::Topology;
+use causeway_model::{
+    Completeness, Event, Finding, FindingState, Micros, Partial, SeriesId, SourceRef, Window,
+};
+
+use crate::assemble::{Assembled, Assembler, Progress};
+use crate::calls::Calls;
+use crate::case::MetricHistory;
+use crate::change::Change;
+use crate::config::{EngineConfig, ServiceConfig};
+use crate::detect::{Point, Watched};
+use crate::diagnose;
+use crate::golden::Golden;
+use crate::history::History;
+use crate::incident::{Incident, IncidentPhase};
+use crate::recent::{Recent, RecentWindow};
+
+/// Changes kept for rankings.
+const MAX_CHANGES: usize = 10_000;
+/// Resolved incidents kept, so that they can be reopened and looked at.
+const MAX_RESOLVED: usize = 100;
+
+/// See the module.
+pub struct Engine {
+    pub(crate) config: EngineConfig,
+    pub(crate) services: Vec<ServiceConfig>,
+    pub(crate) assembler: Assembler,
+    pub(crate) golden: Golden,
+    pub(crate) watched: BTreeMap<SeriesId, Watched>,
+    pub(crate) metrics: MetricHistory,
+    pub(crate) recent: Recent,
+    pub(crate) calls: Calls,
+    pub(crate) tenants: BTreeMap<Arc<str>, String>,
+    pub(crate) template_texts: AHashMap<u64, Arc<str>>,
+    pub(crate) changes: VecDeque<Change>,
+    pub(crate) incidents: Vec<Incident>,
+    pub(crate) silent: BTreeSet<SourceRef>,
+    findings: Vec<Finding>,
+    events: Vec<Event>,
+    pub(crate) counts: Counts,
+}
+
+/// What the engine counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Windows evaluated.
+    pub windows: u64,
+    /// Partials that came after their window had been evaluated.
+    pub late_partials: u64,
+    /// Series ignored because the limit was reached.
+    pub series_refused: u64,
+    /// Rankings made.
+    pub rankings: u64,
+}
+
+/// What was learned so far, for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Learned {
+    /// Services with golden signals.
+    pub services: usize,
+    /// Call edges.
+    pub edges: usize,
+    /// Golden-signal series with a detector.
+    pub baselines: usize,
+    /// Of those, the ones with a band.
+    pub baselines_ready: usize,
+    /// Metric series.
+    pub metrics: usize,
+    /// Log templates.
+    pub templates: usize,
+}
+
+impl Engine {
+    /// An engine that knows nothing.
+    #[must_use]
+    pub fn new(config: EngineConfig) -> Self {
+        Self {
+            config,
+            services: Vec::new(),
+            assembler: Assembler::default(),
+            golden: Golden::default(),
+            watched: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            recent: Recent::default(),
+            calls: Calls::default(),
+            tenants: BTreeMap::new(),
+            template_texts: AHashMap::new(),
+            changes: VecDeque::new(),
+            incidents: Vec::new(),
+            silent: BTreeSet::new(),
+            findings: Vec::new(),
+            events: Vec::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Replaces what is declared about services.
+    pub fn set_services(&mut self, services: Vec<ServiceConfig>) {
+        self.services = services;
+    }
+
+    /// Takes a closed window of one source, and evaluates the windows that are complete by it.
+    pub fn observe(&mut self, partial: Partial, now_us: Micros) {
+        for (id, text) in &partial.template_texts {
+            self.template_texts.insert(*id, Arc::clone(text));
+        }
+        if self.silent.remove(&partial.source) {
+            self.events.push(source_event(&partial.source, now_us, "SourceFlowing", "sends again"));
+        }
+        if !self.assembler.add(partial, now_us) {
+            self.counts.late_partials += 1;
+        }
+        self.tick(now_us);
+    }
+
+    /// Takes a window again that was evaluated before a restart: its spans and logs are needed by rankings, its
+    /// verdicts are in the snapshot.
+    pub fn remember(&mut self, partial: Partial) {
+        self.golden.window(&partial.series);
+        for (id, text) in partial.template_texts {
+            self.template_texts.insert(id, text);
+        }
+        self.recent.push(
+            RecentWindow { window: partial.window, spans: partial.spans, templates: partial.templates },
+            self.config.recent_us,
+            self.config.max_spans,
+        );
+    }
+
+    /// Takes a change to the observed system.
+    pub fn change(&mut self, change: Change, namespace: &str) {
+        self.events.push(Event {
+            time_us: change.time_us,
+            namespace: namespace.to_owned(),
+            kind: "Change".to_owned(),
+            entity: change.object.clone(),
+            reason: format!("{:?}", change.class),
+            message: change.description.clone(),
+            attributes: change
+                .diff
+                .iter()
+                .flat_map(|(path, old, new)| {
+                    [(format!("{path} (old)"), old.clone()), (format!("{path} (new)"), new.clone())]
+                })
+                .collect(),
+        });
+        self.changes.push_back(change);
+        while self.changes.len() > MAX_CHANGES {
+            self.changes.pop_front();
+        }
+    }
+
+    /// Evaluates what is due at `now_us`: windows of sources that fell silent, and symptoms without data.
+    pub fn tick(&mut self, now_us: Micros) {
+        for (window, content) in self.assembler.release(now_us, self.config.idle_us) {
+            self.evaluate(window, content);
+        }
+        for (source, progress) in &self.assembler.sources {
+            if now_us - progress.heard_us >= self.config.silence_us && self.silent.insert(source.clone()) {
+                self.events.push(source_event(source, now_us, "SourceSilent", "sends nothing any more"));
+            }
+        }
+        self.advance_incidents(now_us);
+    }
+
+    /// Newest evaluated data time.
+    #[must_use]
+    pub fn watermark_us(&self) -> Option<Micros> {
+        let t = self.assembler.released_until_us();
+        (t > 0).then_some(t)
+    }
+
+    /// Until when each source's windows have arrived here.
+    pub fn sources(&self) -> impl Iterator<Item = (&SourceRef, Micros)> {
+        self.assembler.sources.iter().map(|(s, p)| (s, p.until_us))
+    }
+
+    /// Incidents, oldest first; resolved ones stay for a while.
+    #[must_use]
+    pub fn incidents(&self) -> &[Incident] {
+        &self.incidents
+    }
+
+    /// Findings since the last call.
+    pub fn take_findings(&mut self) -> Vec<Finding> {
+        std::mem::take(&mut self.findings)
+    }
+
+    /// Events since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Points of a golden signal over the last hour, with the band that each was held against.
+    #[must_use]
+    pub fn points(&self, series: &SeriesId) -> Vec<Point> {
+        self.watched.get(series).map(|w| w.points.iter().copied().collect()).unwrap_or_default()
+    }
+
+    /// Series whose finding is open.
+    pub fn open_series(&self) -> impl Iterator<Item = (&SeriesId, Micros)> {
+        self.watched.iter().filter_map(|(id, w)| w.open_since_us().map(|t| (id, t)))
+    }
+
+    /// The topology, with its history.
+    #[must_use]
+    pub fn topology(&self) -> &Topology {
+        &self.calls.topology
+    }
+
+    /// Text of a log template.
+    #[must_use]
+    pub fn template_text(&self, id: u64) -> Option<&str> {
+        self.template_texts.get(&id).map(AsRef::as_ref)
+    }
+
+    /// Counters.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// What was learned.
+    #[must_use]
+    pub fn learned(&self) -> Learned {
+        Learned {
+            services: self.watched.keys().map(|s| &s.entity).collect::<BTreeSet<_>>().len(),
+            edges: self.calls.topology.size().1,
+            baselines: self.watched.len(),
+            baselines_ready: self
+                .watched
+                .values()
+                .filter(|w| w.points.back().is_some_and(|p| p.upper.is_finite()))
+                .count(),
+            metrics: self.metrics.len(),
+            templates: self.template_texts.len(),
+        }
+    }
+
+    /// Whether golden signals of this service are symptoms: declared, or entered from outside.
+    fn is_symptom(&self, service: &str, entry_points: &BTreeSet<String>) -> bool {
+        entry_points.contains(service)
+            || self.services.iter().any(|s| s.entry_point && s.telemetry_name == service)
+    }
+
+    fn evaluate(&mut self, window: Window, content: Assembled) {
+        self.counts.windows += 1;
+        for (entity, tenant) in content.tenants {
+            self.tenants.entry(entity).or_insert(tenant);
+        }
+        self.calls.observe(&content.spans);
+        for (id, values) in &content.series {
+            if matches!(id.signal.as_ref(), "requests" | "errors" | "latency") && id.group.is_empty() {
+                continue;
+            }
+            if !self.metrics.contains_key(id) && self.metrics.len() >= self.config.max_series {
+                self.counts.series_refused += 1;
+                continue;
+            }
+            self.metrics
+                .entry(id.clone())
+                .or_insert_with(|| History::new(values.kind))
+                .push(window, values, self.config.history_us);
+        }
+        let history_us = self.config.history_us;
+        self.metrics.retain(|_, h| h.newest_us().is_some_and(|t| t >= window.end_us - history_us));
+        let completeness = Completeness {
+            watermark_us: window.end_us,
+            seen: content.records,
+            expected: self.assembler.sources.values().map(|p: &Progress| p.usual_records).sum(),
+        };
+        let golden = self.golden.window(&content.series);
+        let mut fresh = Vec::new();
+        for signal in golden {
+            let tenant = self.tenants.get(&signal.id.entity).cloned().unwrap_or_default();
+            let watched = self.watched.entry(signal.id.clone()).or_insert_with(|| Watched::new(signal.kind));
+            fresh.extend(watched.observe(&tenant, &signal, window, completeness, history_us));
+        }
+        self.recent.push(
+            RecentWindow { window, spans: content.spans, templates: content.templates },
+            self.config.recent_us,
+            self.config.max_spans,
+        );
+        let entry_points = self.calls.entry_points(window.end_us);
+        for finding in &fresh {
+            let known = self.incidents.iter_mut().find(|i| i.symptoms.contains_key(&finding.id));
+            if let Some(incident) = known {
+                incident.observe(finding);
+            } else if finding.state == FindingState::Open && self.is_symptom(&finding.series.entity, &entry_points) {
+                match self.incidents.iter_mut().rev().find(|i| i.takes(finding, &self.config)) {
+                    Some(incident) => incident.observe(finding),
+                    None => self.incidents.push(Incident::open(finding)),
+                }
+            }
+        }
+        self.findings.extend(fresh);
+        for index in 0..self.incidents.len() {
+            self.diagnose(index, window.end_us);
+        }
+    }
+
+    fn diagnose(&mut self, index: usize, at_us: Micros) {
+        let Some(incident) = self.incidents.get(index) else { return };
+        if !incident.wants_ranking(at_us, &self.config) {
+            return;
+        }
+        let draft = diagnose::draft(self, incident, at_us);
+        self.counts.rankings += 1;
+        if let (Some(incident), Some(draft)) = (self.incidents.get_mut(index), draft) {
+            incident.diagnosed(draft, at_us);
+        }
+    }
+
+    fn advance_incidents(&mut self, now_us: Micros) {
+        let Some(watermark) = self.watermark_us() else { return };
+        let silent_since = now_us - self.config.silence_us;
+        for incident in &mut self.incidents {
+            if incident.phase == IncidentPhase::Resolved {
+                continue;
+            }
+            let newest = incident
+                .symptoms
+                .values()
+                .filter_map(|f| self.watched.get(&f.series))
+                .map(|w| w.last_data_us)
+                .min()
+                .unwrap_or_default();
+            incident.advance(watermark, newest < silent_since, &self.config);
+        }
+        let resolved = self.incidents.iter().filter(|i| i.phase == IncidentPhase::Resolved).count();
+        let mut surplus = resolved.saturating_sub(MAX_RESOLVED);
+        self.incidents.retain(|i| {
+            let drop = surplus > 0 && i.phase == IncidentPhase::Resolved;
+            surplus -= usize::from(drop);
+            !drop
+        });
+    }
+}
+
+fn source_event(source: &SourceRef, now_us: Micros, reason: &str, what: &str) -> Event {
+    Event {
+        time_us: now_us,
+        namespace: source.namespace.clone(),
+        kind: "Source".to_owned(),
+        entity: format!("LogSource/{}/{}", source.namespace, source.name),
+        reason: reason.to_owned(),
+        message: format!("LogSource {} {what}", source.name),
+        attributes: Vec::new(),
+    }
+}

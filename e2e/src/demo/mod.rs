@@ -1,0 +1,85 @@
+//! The demo: a recorded outage, fed through the real endpoint, found, explained, repaired and verified.
+
+mod manifests;
+mod process;
+mod remote;
+mod report;
+mod run;
+mod screen;
+mod slack;
+mod summary;
+mod svg;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+pub use summary::Summary;
+
+/// Arguments of `demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArguments {
+    /// Recording to play, a folder name below the recordings
+    #[arg(long, default_value = "280661e3")]
+    pub case: String,
+    /// Play every recording, and print what came of each
+    #[arg(long, conflicts_with_all = ["keep", "crash"])]
+    pub all: bool,
+    /// Use a policy that picks a useless repair first
+    #[arg(long, conflicts_with = "no_repair")]
+    pub wrong_fix: bool,
+    /// Only suggest: nothing is repaired
+    #[arg(long)]
+    pub no_repair: bool,
+    /// Kill Causeway with SIGKILL in the middle of the feed, this many times
+    #[arg(long, num_args = 0..=1, default_missing_value = "3", default_value_t = 0)]
+    pub crash: u32,
+    /// Leave Causeway running at the end
+    #[arg(long)]
+    pub keep: bool,
+    /// Print the summary as JSON, and nothing else
+    #[arg(long)]
+    pub json: bool,
+    /// The `causeway` binary
+    #[arg(long)]
+    pub causeway: Option<PathBuf>,
+    /// Root of the repository: examples and runbooks are below it
+    #[arg(long, default_value = ".")]
+    pub root: PathBuf,
+    /// Data folder; a new one below the system's temporary folder by default
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Where the report goes
+    #[arg(long, default_value = "report.html")]
+    pub report: PathBuf,
+}
+
+/// Runs the demo; an error when the outage was found but not repaired although it could have been.
+///
+/// # Errors
+/// When a process can't be started, a request fails, or the outcome is not what was asked for.
+pub async fn run(arguments: DemoArguments) -> Result<()> {
+    // Two providers are linked in; without a choice the first handshake would fail.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    if !arguments.all {
+        let summary = run::one(&arguments).await?;
+        return summary.check(&arguments);
+    }
+    let folder = arguments.root.join("examples/train-ticket/recordings");
+    let mut cases: Vec<String> = std::fs::read_dir(&folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            path.join("case.json").exists().then(|| path.file_name()?.to_str().map(str::to_owned)).flatten()
+        })
+        .collect();
+    cases.sort();
+    let mut summaries = Vec::new();
+    for case in cases {
+        let one = DemoArguments { case, json: true, ..arguments.clone() };
+        summaries.push(run::one(&one).await?);
+        screen::case_line(summaries.last(), arguments.json);
+    }
+    screen::case_table(&summaries, arguments.json)
+}

@@ -1,0 +1,160 @@
+//! The processes of a demo: Causeway and the workload simulator, killed when the demo ends.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+
+/// How long a process may take to say where it listens.
+const START: Duration = Duration::from_secs(120);
+
+/// Addresses of a running Causeway, from its `endpoints.json`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Endpoints {
+    pub(super) otlp_grpc: String,
+    pub(super) otlp_http: String,
+    pub(super) forward: String,
+    pub(super) admin: String,
+    pub(super) api: String,
+    pub(super) kubernetes: String,
+    pub(super) pid: u32,
+}
+
+/// A child process that dies with the demo.
+#[derive(Debug)]
+pub(super) struct Running {
+    child: Child,
+    name: &'static str,
+}
+
+impl Running {
+    fn spawn(mut command: Command, name: &'static str, log: &Path) -> Result<Self> {
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("cannot write {}", log.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("cannot start {name}"))?;
+        Ok(Self { child, name })
+    }
+
+    /// Ends it at once, as a crash would.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        self.child.kill().with_context(|| format!("cannot kill {}", self.name))?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Asks it to end, and waits for it.
+    pub(super) fn stop(&mut self) -> Result<()> {
+        let pid = self.child.id().to_string();
+        Command::new("kill").args(["-TERM", &pid]).status()?;
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(30) {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        self.kill()
+    }
+
+    /// Leaves it running when the demo ends.
+    pub(super) fn detach(self) -> u32 {
+        let pid = self.child.id();
+        std::mem::forget(self);
+        pid
+    }
+
+    async fn wait_for(&mut self, path: &Path, log: &Path) -> Result<String> {
+        let begun = Instant::now();
+        while begun.elapsed() < START {
+            if let Ok(text) = std::fs::read_to_string(path)
+                && !text.is_empty()
+            {
+                return Ok(text);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status}: {}", self.name, tail(log));
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        bail!("{} did not start within {} s: {}", self.name, START.as_secs(), tail(log))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(8).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
+
+/// Where things of one demo are.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub(super) causeway: PathBuf,
+    pub(super) data: PathBuf,
+    pub(super) manifests: PathBuf,
+    pub(super) logs: PathBuf,
+}
+
+impl Places {
+    /// Starts Causeway with a stepped clock at `now`: on free ports, or again on those of the process before.
+    pub(super) async fn start_causeway(
+        &self,
+        now: jiff::Timestamp,
+        before: Option<&Endpoints>,
+    ) -> Result<(Running, Endpoints)> {
+        let file = self.data.join("endpoints.json");
+        if file.exists() {
+            std::fs::remove_file(&file)?;
+        }
+        let mut command = Command::new(&self.causeway);
+        command.arg("standalone").arg("--data").arg(&self.data).arg("--manifests").arg(&self.manifests);
+        command.args(["--clock", "stepped", "--now", &now.to_string()]);
+        for (name, address) in [
+            ("otlp-grpc", before.map(|e| &e.otlp_grpc)),
+            ("otlp-http", before.map(|e| &e.otlp_http)),
+            ("forward", before.map(|e| &e.forward)),
+            ("api", before.map(|e| &e.api)),
+            ("kubernetes", before.map(|e| &e.kubernetes)),
+            ("admin", before.map(|e| &e.admin)),
+        ] {
+            let port = address.and_then(|a| a.rsplit(':').next()).unwrap_or("0");
+            command.arg(format!("--{name}-port={port}"));
+        }
+        let log = self.logs.join("causeway.log");
+        let mut running = Running::spawn(command, "causeway", &log)?;
+        let text = running.wait_for(&file, &log).await?;
+        let endpoints = serde_json::from_str(&text).context("endpoints.json can't be read")?;
+        Ok((running, endpoints))
+    }
+
+    /// Starts the workload simulator; gives its address.
+    pub(super) async fn start_simulator(&self, label: &Path) -> Result<(Running, String)> {
+        let file = self.logs.join("simulator.address");
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("simulate").arg("--kubeconfig").arg(self.data.join("kubeconfig"));
+        command.arg("--label").arg(label).arg("--address-file").arg(&file);
+        let log = self.logs.join("simulator.log");
+        let mut running = Running::spawn(command, "the workload simulator", &log)?;
+        let address = running.wait_for(&file, &log).await?;
+        Ok((running, format!("http://{address}")))
+    }
+}

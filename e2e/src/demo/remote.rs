@@ -1,0 +1,141 @@
+//! What the demo asks the running processes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::process::Endpoints;
+use crate::simulator::{StepAnswer, Verdict};
+
+/// State of the engine after a step.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EngineState {
+    pub(super) watermark: Option<String>,
+    pub(super) windows: u64,
+    pub(super) services: usize,
+    pub(super) edges: usize,
+    pub(super) baselines: usize,
+    pub(super) baselines_ready: usize,
+    pub(super) templates: usize,
+    pub(super) metrics: usize,
+    pub(super) rows_accepted: u64,
+    pub(super) open_findings: Vec<OpenFinding>,
+}
+
+/// A finding that is open.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct OpenFinding {
+    pub(super) entity: String,
+    pub(super) signal: String,
+    pub(super) observed: Option<f64>,
+    pub(super) expected: Option<f64>,
+}
+
+/// A client of Causeway, its Kubernetes API, and the simulator.
+#[derive(Clone)]
+pub(super) struct Remote {
+    http: reqwest::Client,
+    api: String,
+    token: String,
+    kubernetes: Client,
+    simulator: String,
+}
+
+impl Remote {
+    pub(super) async fn connect(data: &Path, endpoints: &Endpoints, simulator: &str) -> Result<Self> {
+        let path = data.join("kubeconfig");
+        let kubeconfig = Kubeconfig::read_from(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = std::fs::read_to_string(&path)?;
+        let plain: Value = serde_saphyr::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+        let token = plain.pointer("/users/0/user/token").and_then(Value::as_str).context("kubeconfig without token")?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Ok(Self {
+            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build()?,
+            api: endpoints.api.clone(),
+            token: token.to_owned(),
+            kubernetes: Client::try_from(config)?,
+            simulator: simulator.to_owned(),
+        })
+    }
+
+    async fn json(&self, request: reqwest::RequestBuilder) -> Result<Value> {
+        let answer = request.bearer_auth(&self.token).send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        if !status.is_success() {
+            bail!("{status}: {text}");
+        }
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Moves the clock and waits until all has settled.
+    pub(super) async fn step(&self, now: jiff::Timestamp) -> Result<EngineState> {
+        let request = self.http.post(format!("{}/api/v1/clock", self.api)).json(&json!({"now": now}));
+        let value = self.json(request).await.context("the step did not settle")?;
+        Ok(serde_json::from_value(value)?)
+    }
+
+    /// Band and values of a signal.
+    pub(super) async fn series(&self, entity: &str, signal: &str) -> Result<Value> {
+        let url = format!("{}/api/v1/series", self.api);
+        self.json(self.http.get(url).query(&[("entity", entity), ("signal", signal)])).await
+    }
+
+    /// Call edges.
+    pub(super) async fn topology(&self) -> Result<Value> {
+        self.json(self.http.get(format!("{}/api/v1/topology", self.api))).await
+    }
+
+    /// Rows of a query, the header first.
+    pub(super) async fn query(&self, sql: &str) -> Result<Vec<Vec<String>>> {
+        let request = self.http.post(format!("{}/api/v1/query", self.api)).json(&json!({"sql": sql}));
+        let value = self.json(request).await.with_context(|| format!("query failed: {sql}"))?;
+        let rows = value.get("rows").cloned().unwrap_or_default();
+        Ok(serde_json::from_value(rows)?)
+    }
+
+    /// The single number that a query gives.
+    pub(super) async fn number(&self, sql: &str) -> Result<i64> {
+        let rows = self.query(sql).await?;
+        rows.get(1).and_then(|r| r.first()).and_then(|c| c.parse().ok()).with_context(|| format!("no number: {sql}"))
+    }
+
+    /// All objects of a causeway kind.
+    pub(super) async fn list(&self, kind: &str, plural: &str) -> Result<Vec<Value>> {
+        let gvk = GroupVersionKind::gvk("causeway.dev", "v1alpha1", kind);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, plural);
+        let api: Api<DynamicObject> = Api::all_with(self.kubernetes.clone(), &resource);
+        let list = api.list(&ListParams::default()).await.with_context(|| format!("cannot list {plural}"))?;
+        list.items.into_iter().map(|o| Ok(serde_json::to_value(o)?)).collect()
+    }
+
+    async fn simulator<T: serde::de::DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T> {
+        let answer = request.send().await.context("the workload simulator does not answer")?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        if !status.is_success() {
+            bail!("workload simulator: {text}");
+        }
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// Lets Deployments come to rest.
+    pub(super) async fn simulate(&self) -> Result<StepAnswer> {
+        self.simulator(self.http.post(format!("{}/step", self.simulator))).await
+    }
+
+    /// Starts the fault.
+    pub(super) async fn begin_fault(&self) -> Result<StepAnswer> {
+        self.simulator(self.http.post(format!("{}/begin", self.simulator))).await
+    }
+
+    /// The label; for the summary only.
+    pub(super) async fn verdict(&self) -> Result<Verdict> {
+        self.simulator(self.http.get(format!("{}/verdict", self.simulator))).await
+    }
+}

@@ -1,0 +1,362 @@
+//! One run: warm-up, fault, repair, recovery.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::process::{Endpoints, Places, Running};
+use super::remote::{EngineState, Remote};
+use super::screen::Screen;
+use super::slack::SlackStandIn;
+use super::summary::{Action, Summary};
+use super::{DemoArguments, manifests, report};
+use crate::feeder::{Feeder, Mode};
+use crate::otlp::{Exporter, Sent};
+use crate::recording::Recording;
+
+/// Data time fed in one step.
+const STEP: SignedDuration = SignedDuration::from_secs(10);
+/// Steps of normal data before the fault: 15 minutes.
+const WARM_UP: u32 = 90;
+/// Steps that the fault lasts at most: 20 minutes.
+const MAX_FAULT: u32 = 120;
+/// Steps of the fault after which an undetected one is given up: 5 minutes.
+const MAX_UNDETECTED: u32 = 30;
+/// Steps of normal data after the repair at most: 12 minutes.
+const MAX_RECOVERY: u32 = 72;
+const TOKEN: &str = "train-ticket-demo-token";
+const NAMESPACE: &str = "train-ticket";
+
+/// A running demo.
+struct Demo {
+    arguments: DemoArguments,
+    places: Places,
+    causeway: Running,
+    simulator: Running,
+    remote: Remote,
+    exporter: Exporter,
+    feeder: Feeder,
+    now: Timestamp,
+    step: u32,
+    sent: Sent,
+    crashes: u32,
+    peak_memory_mib: u64,
+    endpoints: Endpoints,
+    screen: Screen,
+    state: EngineState,
+    fault_active: bool,
+}
+
+/// Plays one recording from its start to its end.
+pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
+    let begun = Instant::now();
+    let folder = arguments.root.join("examples/train-ticket/recordings").join(&arguments.case);
+    if !folder.join("case.json").exists() {
+        bail!("there is no recording {}: see examples/train-ticket/recordings", arguments.case);
+    }
+    let recording = Recording::load(&folder)?;
+    let work = match &arguments.data {
+        Some(folder) => folder.clone(),
+        None => std::env::temp_dir().join(format!("causeway-demo-{}", std::process::id())),
+    };
+    if work.exists() {
+        bail!("{} exists already: name another folder with --data", work.display());
+    }
+    let slack = SlackStandIn::default();
+    let slack_api = slack.start().await?;
+    let places = Places {
+        causeway: binary(arguments)?,
+        data: work.join("data"),
+        manifests: work.join("manifests"),
+        logs: work.clone(),
+    };
+    std::fs::create_dir_all(&places.data)?;
+    manifests::write(arguments, &places.manifests, &slack_api)?;
+    let mut demo = Demo::start(arguments, places, &folder, recording).await?;
+    let mut summary = demo.play().await?;
+    summary.wall_seconds = begun.elapsed().as_secs();
+    let (messages, posted, edited) = slack.messages().await;
+    summary.slack = (posted, edited);
+    let incidents = demo.incidents().await?;
+    let remediations = demo.remediations().await?;
+    demo.screen.end(&summary, &incidents, &remediations, &messages);
+    if !arguments.json {
+        let data = report::gather(&demo.remote, &summary, &incidents, &remediations).await?;
+        std::fs::write(&arguments.report, report::render(&data)?)
+            .with_context(|| format!("cannot write {}", arguments.report.display()))?;
+    }
+    demo.finish(&summary, &work)?;
+    Ok(summary)
+}
+
+fn binary(arguments: &DemoArguments) -> Result<PathBuf> {
+    let path = match &arguments.causeway {
+        Some(path) => path.clone(),
+        None => std::env::current_exe()?.with_file_name("causeway"),
+    };
+    if !path.exists() {
+        bail!("{} is missing: run `cargo xtask demo`, or name the binary with --causeway", path.display());
+    }
+    Ok(path)
+}
+
+impl Demo {
+    async fn start(
+        arguments: &DemoArguments,
+        places: Places,
+        folder: &Path,
+        recording: Recording,
+    ) -> Result<Self> {
+        // Data time runs faster than the machine's: it starts in the past, so that it ends about now.
+        let total = i64::from(WARM_UP + MAX_RECOVERY) * STEP.as_secs();
+        let seconds = (Timestamp::now().as_second() - total).div_euclid(60) * 60;
+        let now = Timestamp::from_second(seconds)?;
+        let screen = Screen::new(arguments, &recording);
+        screen.starting();
+        let (causeway, endpoints) = places.start_causeway(now, None).await?;
+        let (simulator, address) = places.start_simulator(&folder.join("label.json")).await?;
+        let remote = Remote::connect(&places.data, &endpoints, &address).await?;
+        let exporter = Exporter::new(&endpoints.otlp_http, TOKEN, NAMESPACE)?;
+        let feeder = Feeder::new(recording, now.as_microsecond());
+        let mut demo = Self {
+            arguments: arguments.clone(),
+            places,
+            causeway,
+            simulator,
+            remote,
+            exporter,
+            feeder,
+            now,
+            step: 0,
+            sent: Sent::default(),
+            crashes: 0,
+            peak_memory_mib: 0,
+            endpoints,
+            screen,
+            state: EngineState::default(),
+            fault_active: false,
+        };
+        demo.settle().await?;
+        demo.screen.started(&demo.endpoints.api, &demo.endpoints.kubernetes);
+        Ok(demo)
+    }
+
+    async fn play(&mut self) -> Result<Summary> {
+        for _ in 0..WARM_UP {
+            self.advance().await?;
+            self.screen.warming(&self.state, self.sent);
+        }
+        self.screen.learned(&self.state, self.sent);
+        let mut summary = Summary { case: self.arguments.case.clone(), ..Summary::default() };
+        summary.false_alarm = !self.incidents().await?.is_empty();
+        self.remote.begin_fault().await?;
+        self.fault_active = true;
+        let fault_at = self.now;
+        self.feeder.switch(Mode::Fault, self.now.as_microsecond());
+        self.screen.fault_begins();
+        let mut fault_ended = None;
+        for step in 0..MAX_FAULT {
+            self.advance().await?;
+            let incidents = self.incidents().await?;
+            let remediations = self.remediations().await?;
+            self.screen.during(self.now, fault_at, &self.state, &incidents, &remediations);
+            if let Some(incident) = incidents.last()
+                && summary.seconds_to_detect.is_none()
+                && !summary.false_alarm
+            {
+                summary.detected = true;
+                summary.seconds_to_detect = Some(seconds_since(fault_at, incident, "/metadata/creationTimestamp")?);
+            }
+            if !self.fault_active {
+                fault_ended = Some(self.now);
+                break;
+            }
+            if !summary.detected && step >= MAX_UNDETECTED {
+                break;
+            }
+            // Given up: every repair is over, and none is waiting for anybody.
+            if step >= MAX_UNDETECTED && !remediations.is_empty() && remediations.iter().all(is_over) {
+                break;
+            }
+            if self.arguments.no_repair && step >= MAX_UNDETECTED {
+                break;
+            }
+        }
+        if fault_ended.is_some() {
+            self.feeder.switch(Mode::Normal, self.now.as_microsecond());
+            self.recover(fault_at).await?;
+        }
+        self.conclude(&mut summary, fault_at).await?;
+        Ok(summary)
+    }
+
+    async fn recover(&mut self, fault_at: Timestamp) -> Result<()> {
+        for _ in 0..MAX_RECOVERY {
+            self.advance().await?;
+            let incidents = self.incidents().await?;
+            let remediations = self.remediations().await?;
+            self.screen.during(self.now, fault_at, &self.state, &incidents, &remediations);
+            let resolved = incidents
+                .iter()
+                .all(|i| i.pointer("/status/state").and_then(Value::as_str) == Some("Resolved"));
+            if resolved && remediations.iter().all(is_over) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn conclude(&mut self, summary: &mut Summary, fault_at: Timestamp) -> Result<()> {
+        let incidents = self.incidents().await?;
+        let remediations = self.remediations().await?;
+        summary.actions = remediations.iter().map(Action::of).collect();
+        summary.verdict = self.remote.verdict().await?;
+        if let Some(incident) = incidents.last() {
+            let text = |path: &str| incident.pointer(path).and_then(Value::as_str).map(str::to_owned);
+            if incident.pointer("/status/cause/abstained").and_then(Value::as_bool) != Some(true) {
+                summary.cause = text("/status/cause/entity");
+            }
+            summary.cause_kind = text("/status/cause/kind");
+            summary.confidence = text("/status/cause/confidence");
+            let named = summary.cause.as_deref().and_then(|c| c.rsplit('/').next());
+            summary.cause_right = named.is_some_and(|n| summary.verdict.label.iter().any(|l| l == n));
+        }
+        let verified = remediations.iter().find(|r| phase(r) == "Succeeded");
+        summary.repaired = verified.is_some() && !summary.verdict.fault_active;
+        if let Some(remediation) = verified {
+            let last = remediation
+                .pointer("/status/timeline")
+                .and_then(Value::as_array)
+                .and_then(|t| t.last())
+                .cloned()
+                .unwrap_or_default();
+            summary.seconds_to_repair = seconds_since(fault_at, &last, "/at").ok();
+        }
+        summary.logs_stored = self.remote.number("SELECT count(DISTINCT attributes['log.record.uid']) FROM logs").await?;
+        summary.logs_doubled = self.remote.number("SELECT count(*) FROM logs").await? - summary.logs_stored;
+        self.note_memory();
+        summary.sent = self.sent;
+        summary.crashes = self.crashes;
+        summary.peak_memory_mib = self.peak_memory_mib;
+        Ok(())
+    }
+
+    /// One step: send, move the clock, let the cluster come to rest, settle again.
+    async fn advance(&mut self) -> Result<()> {
+        let (from, to) = (self.now, self.now + STEP);
+        let payload = self.feeder.step(from.as_microsecond(), to.as_microsecond());
+        let requests = self.exporter.encode(payload);
+        let crash = self.crash_in_this_step();
+        for (index, (path, body)) in requests.bodies.iter().enumerate() {
+            if crash && index == requests.bodies.len() / 2 {
+                self.crash_while_sending(path, body).await?;
+            }
+            self.exporter.post(path, body).await?;
+        }
+        self.sent.add(requests.sent);
+        self.now = to;
+        self.step += 1;
+        self.settle().await
+    }
+
+    async fn settle(&mut self) -> Result<()> {
+        self.state = self.remote.step(self.now).await?;
+        let answer = self.remote.simulate().await?;
+        if self.fault_active && !answer.fault_active {
+            self.fault_active = false;
+        }
+        if answer.writes > 0 {
+            self.state = self.remote.step(self.now).await?;
+        }
+        Ok(())
+    }
+
+    /// Spread over warm-up and fault; which steps is a function of the case, so that a run can be repeated.
+    fn crash_in_this_step(&self) -> bool {
+        if self.crashes >= self.arguments.crash {
+            return false;
+        }
+        let span = WARM_UP + 24;
+        let slot = span / (self.arguments.crash + 1);
+        let jitter = xxhash_rust::xxh3::xxh3_64(format!("{}/{}", self.arguments.case, self.crashes).as_bytes());
+        let offset = u32::try_from(jitter % u64::from(slot.max(2) / 2)).unwrap_or_default();
+        self.step >= (self.crashes + 1) * slot + offset
+    }
+
+    /// Kills the process while a request is on its way, starts it again on the same folder, and sends the rest.
+    async fn crash_while_sending(&mut self, path: &'static str, body: &[u8]) -> Result<()> {
+        self.note_memory();
+        let (exporter, copy) = (self.exporter.clone(), body.to_vec());
+        let sending = tokio::spawn(async move { exporter.post(path, &copy).await.is_ok() });
+        let delay = xxhash_rust::xxh3::xxh3_64(format!("{}", self.step).as_bytes()) % 40;
+        tokio::time::sleep(Duration::from_millis(delay)).await;
+        self.causeway.kill()?;
+        let acknowledged = sending.await.unwrap_or_default();
+        self.crashes += 1;
+        self.screen.crashed(self.crashes, acknowledged);
+        let (causeway, endpoints) = self.places.start_causeway(self.now, Some(&self.endpoints)).await?;
+        self.causeway = causeway;
+        self.endpoints = endpoints;
+        Ok(())
+    }
+
+    fn note_memory(&mut self) {
+        let path = format!("/proc/{}/status", self.endpoints.pid);
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let peak = text
+            .lines()
+            .find_map(|l| l.strip_prefix("VmHWM:"))
+            .and_then(|l| l.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
+            .unwrap_or_default();
+        self.peak_memory_mib = self.peak_memory_mib.max(peak / 1024);
+    }
+
+    async fn incidents(&self) -> Result<Vec<Value>> {
+        let mut incidents = self.remote.list("Incident", "incidents").await?;
+        incidents.sort_by_key(created);
+        Ok(incidents)
+    }
+
+    async fn remediations(&self) -> Result<Vec<Value>> {
+        let mut remediations = self.remote.list("Remediation", "remediations").await?;
+        remediations.sort_by_key(created);
+        Ok(remediations)
+    }
+
+    fn finish(mut self, summary: &Summary, work: &Path) -> Result<()> {
+        self.screen.where_next(&self.arguments, summary, &self.places.data, &self.endpoints.otlp_http);
+        if self.arguments.keep {
+            self.causeway.detach();
+            self.simulator.detach();
+            return Ok(());
+        }
+        self.simulator.kill()?;
+        self.causeway.stop()?;
+        if self.arguments.data.is_none() {
+            std::fs::remove_dir_all(work).with_context(|| format!("cannot remove {}", work.display()))?;
+        }
+        Ok(())
+    }
+}
+
+fn created(object: &Value) -> String {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    format!("{} {}", text("/metadata/creationTimestamp"), text("/metadata/name"))
+}
+
+pub(super) fn phase(remediation: &Value) -> &str {
+    remediation.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default()
+}
+
+fn is_over(remediation: &Value) -> bool {
+    matches!(phase(remediation), "Succeeded" | "RolledBack" | "Failed" | "Refused" | "Expired")
+}
+
+fn seconds_since(start: Timestamp, object: &Value, path: &str) -> Result<i64> {
+    let text = object.pointer(path).and_then(Value::as_str).with_context(|| format!("no time at {path}"))?;
+    let at: Timestamp = text.parse()?;
+    Ok(at.as_second() - start.as_second())
+}

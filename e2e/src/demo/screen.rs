@@ -1,0 +1,343 @@
+//! What a demo shows on the terminal.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::Result;
+use comfy_table::{ContentArrangement, Table, presets};
+use jiff::Timestamp;
+use owo_colors::OwoColorize as _;
+use serde_json::Value;
+
+use super::DemoArguments;
+use super::remote::EngineState;
+use super::run::phase;
+use super::summary::Summary;
+use crate::otlp::Sent;
+use crate::recording::Recording;
+
+/// The terminal; silent when only JSON is wanted.
+pub(super) struct Screen {
+    quiet: bool,
+    case: String,
+    services: usize,
+    normal_s: i64,
+    fault_s: i64,
+    normal_rows: usize,
+    told: BTreeSet<String>,
+}
+
+fn text<'a>(object: &'a Value, path: &str) -> &'a str {
+    object.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+impl Screen {
+    pub(super) fn new(arguments: &DemoArguments, recording: &Recording) -> Self {
+        Self {
+            quiet: arguments.json || arguments.all,
+            case: recording.name.clone(),
+            services: recording.services().len(),
+            normal_s: recording.normal.length_us / 1_000_000,
+            fault_s: recording.fault.length_us / 1_000_000,
+            normal_rows: recording.normal_rows.rows.len(),
+            told: BTreeSet::new(),
+        }
+    }
+
+    fn line(&self, line: &str) {
+        if !self.quiet {
+            // A closed terminal is no reason to stop.
+            writeln!(std::io::stdout(), "{line}").ok();
+        }
+    }
+
+    fn head(&self, title: &str) {
+        self.line(&format!("\n{}", title.bold().cyan()));
+    }
+
+    pub(super) fn starting(&self) {
+        self.line(&format!("{}", "Causeway: a recorded outage, from the first record to the verified repair".bold()));
+        self.line(&format!(
+            "Recording {}: {} services of Train Ticket; {} s of normal spans and logs, {} metric rows from before the fault, {} s of the fault.",
+            self.case, self.services, self.normal_s, self.normal_rows, self.fault_s
+        ));
+        self.line("The feeder re-times it, loops the normal stretch, then the fault until it is repaired, then normal data again.");
+        self.line("Data time runs in steps of 10 s; each step waits until the pipeline and all controllers have settled.");
+    }
+
+    pub(super) fn started(&self, api: &str, kubernetes: &str) {
+        self.line(&format!("Causeway answers at {api}, its Kubernetes API at {kubernetes}"));
+        self.head("1. Learning what is normal");
+    }
+
+    pub(super) fn warming(&mut self, state: &EngineState, sent: Sent) {
+        if state.windows.is_multiple_of(15) && state.windows > 0 && self.told.insert(format!("w{}", state.windows)) {
+            self.line(&format!(
+                "  {:>3} windows · {:>6} records · {} services · {} call edges · {} templates · {} of {} baselines ready",
+                state.windows,
+                sent.total(),
+                state.services,
+                state.edges,
+                state.templates,
+                state.baselines_ready,
+                state.baselines
+            ));
+        }
+    }
+
+    pub(super) fn learned(&self, state: &EngineState, sent: Sent) {
+        self.line(&format!(
+            "  learned from {} records: {} services, {} call edges, {} log templates, {} metric series, {} golden-signal baselines",
+            sent.total(),
+            state.services,
+            state.edges,
+            state.templates,
+            state.metrics,
+            state.baselines
+        ));
+    }
+
+    pub(super) fn fault_begins(&self) {
+        self.head("2. The fault begins (Causeway is not told)");
+    }
+
+    pub(super) fn crashed(&self, count: u32, acknowledged: bool) {
+        let request = if acknowledged { "acknowledged just before" } else { "not acknowledged: it will be sent again" };
+        self.line(&format!(
+            "  {} kill -9, number {count}; the request on its way was {request}; started again on the same folder",
+            "✗".red()
+        ));
+    }
+
+    pub(super) fn during(
+        &mut self,
+        now: Timestamp,
+        fault_at: Timestamp,
+        state: &EngineState,
+        incidents: &[Value],
+        remediations: &[Value],
+    ) {
+        let at = format!("  +{:>3} s ", now.as_second() - fault_at.as_second());
+        for finding in &state.open_findings {
+            if self.told.insert(format!("f{}{}", finding.entity, finding.signal)) {
+                let value = |v: Option<f64>| v.map_or_else(|| "?".to_owned(), |v| format!("{v:.3}"));
+                self.line(&format!(
+                    "{at}{} {} of {} is {}, expected {}",
+                    "finding".yellow(),
+                    finding.signal,
+                    finding.entity,
+                    value(finding.observed),
+                    value(finding.expected)
+                ));
+            }
+        }
+        for incident in incidents {
+            self.incident(&at, incident);
+        }
+        for remediation in remediations {
+            self.remediation(&at, remediation);
+        }
+    }
+
+    fn incident(&mut self, at: &str, incident: &Value) {
+        let name = text(incident, "/metadata/name");
+        if self.told.insert(format!("i{name}")) {
+            self.line(&format!("{at}{} {name}: {}", "incident".red().bold(), text(incident, "/status/symptom/summary")));
+        }
+        let cause = text(incident, "/status/cause/entity");
+        let confidence = text(incident, "/status/cause/confidence");
+        if !cause.is_empty() && self.told.insert(format!("c{name}{cause}{confidence}")) {
+            let abstained = incident.pointer("/status/cause/abstained") == Some(&Value::Bool(true));
+            let verdict = if abstained { "not sure, best guess" } else { "cause" };
+            self.line(&format!(
+                "{at}{} {cause} · {} · confidence {confidence}",
+                verdict.magenta().bold(),
+                text(incident, "/status/cause/kind")
+            ));
+            for sentence in incident.pointer("/status/explanation").and_then(Value::as_array).into_iter().flatten() {
+                let cited: Vec<&str> = sentence
+                    .pointer("/evidence")
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                self.line(&format!("           {} {}", text(sentence, "/text"), format!("[{}]", cited.join(", ")).dimmed()));
+            }
+            let path: Vec<&str> = incident
+                .pointer("/status/path")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .map(|step| text(step, "/from"))
+                .chain(incident.pointer("/status/path").and_then(Value::as_array).and_then(|p| p.last()).map(|s| text(s, "/to")))
+                .collect();
+            if !path.is_empty() {
+                self.line(&format!("           path: {}", path.join(" → ")));
+            }
+        }
+        let state = text(incident, "/status/state");
+        if self.told.insert(format!("s{name}{state}")) && !state.is_empty() && state != "Open" {
+            self.line(&format!("{at}{} {name} is {}", "incident".red().bold(), state.bold()));
+        }
+    }
+
+    fn remediation(&mut self, at: &str, remediation: &Value) {
+        let name = text(remediation, "/metadata/name");
+        if self.told.insert(format!("r{name}")) {
+            self.line(&format!("{at}{} {name}: {}", "plan".blue().bold(), text(remediation, "/spec/summary")));
+            for line in text(remediation, "/spec/diff").lines() {
+                let shown = match line.chars().next() {
+                    Some('+') => format!("{}", line.green()),
+                    Some('-') => format!("{}", line.red()),
+                    _ => line.to_owned(),
+                };
+                self.line(&format!("           {shown}"));
+            }
+            self.line(&format!("           undo: {}", text(remediation, "/spec/inverse/type")));
+        }
+        let (phase, reason) = (phase(remediation), text(remediation, "/status/message"));
+        if !phase.is_empty() && self.told.insert(format!("p{name}{phase}")) {
+            self.line(&format!("{at}{} {name} is {} {}", "repair".green().bold(), phase.bold(), reason.dimmed()));
+        }
+    }
+
+    pub(super) fn end(&self, summary: &Summary, incidents: &[Value], remediations: &[Value], slack: &[Value]) {
+        if self.quiet {
+            return;
+        }
+        self.head("3. Incidents and Remediations, as `kubectl get` shows them");
+        let mut table = table(&["INCIDENT", "SEVERITY", "STATE", "CAUSE", "ENTITY", "CONF"]);
+        for i in incidents {
+            table.add_row([
+                text(i, "/metadata/name"),
+                text(i, "/status/severity"),
+                text(i, "/status/state"),
+                text(i, "/status/cause/kind"),
+                text(i, "/status/cause/entity"),
+                text(i, "/status/cause/confidence"),
+            ]);
+        }
+        self.line(&table.to_string());
+        let mut table = self::table(&["REMEDIATION", "RUNBOOK", "TARGET", "PHASE", "OUTCOME", "REASON"]);
+        for r in remediations {
+            table.add_row([
+                text(r, "/metadata/name"),
+                text(r, "/spec/runbookRef/name"),
+                text(r, "/spec/targets/0/name"),
+                phase(r),
+                text(r, "/status/outcome"),
+                text(r, "/status/reason"),
+            ]);
+        }
+        self.line(&table.to_string());
+        self.head("4. The Slack message, as it stands");
+        for message in slack {
+            for line in slack_text(message).lines() {
+                self.line(&format!("  │ {line}"));
+            }
+        }
+        self.line(&format!("  posted {} time(s), edited in place {} time(s)", summary.slack.0, summary.slack.1));
+        self.head("5. Summary (times in data time)");
+        self.line(&summary_table(summary).to_string());
+    }
+
+    pub(super) fn where_next(&self, arguments: &DemoArguments, summary: &Summary, data: &Path, otlp: &str) {
+        if arguments.json && !arguments.all {
+            writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(summary).unwrap_or_default()).ok();
+            return;
+        }
+        self.line(&format!("\nThe report with pictures: {}", arguments.report.display().bold()));
+        if arguments.keep {
+            self.line(&format!("Causeway keeps running. Look around:\n  kubectl --kubeconfig {0}/kubeconfig get incidents,remediations -A\n  causeway query --data {0} \"SELECT service, count(*) AS lines FROM logs GROUP BY service ORDER BY lines DESC LIMIT 10\"", data.display()));
+            self.line(&format!(
+                "Your own data: OTEL_EXPORTER_OTLP_ENDPOINT={otlp} OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer train-ticket-demo-token\""
+            ));
+        } else {
+            self.line("Run it with --keep to look around with kubectl and SQL, and to send your own telemetry:");
+            self.line("  OTEL_EXPORTER_OTLP_ENDPOINT=<the printed address> OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer train-ticket-demo-token\"");
+        }
+    }
+}
+
+fn slack_text(message: &Value) -> String {
+    let mut out = String::new();
+    for block in message.get("blocks").and_then(Value::as_array).into_iter().flatten() {
+        let texts = block.pointer("/text/text").and_then(Value::as_str).into_iter().chain(
+            ["/fields", "/elements"]
+                .iter()
+                .filter_map(|p| block.pointer(p).and_then(Value::as_array))
+                .flatten()
+                .filter_map(|e| e.pointer("/text").and_then(|t| t.as_str().or_else(|| t.get("text")?.as_str()))),
+        );
+        for piece in texts {
+            out.push_str(piece);
+            out.push('\n');
+        }
+    }
+    if out.is_empty() { text(message, "/text").to_owned() } else { out }
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    table
+}
+
+fn yes(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+fn summary_table(s: &Summary) -> Table {
+    let mut t = table(&["FIGURE", "VALUE"]);
+    let seconds = |v: Option<i64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v} s"));
+    t.add_row(["detected".to_owned(), format!("{}, after {}", yes(s.detected), seconds(s.seconds_to_detect))]);
+    t.add_row(["cause".to_owned(), format!("{} ({})", s.cause.as_deref().unwrap_or("none named"), s.cause_kind.as_deref().unwrap_or("-"))]);
+    t.add_row(["label".to_owned(), format!("{} ({})", s.verdict.label.join(", "), s.verdict.fault_type)]);
+    t.add_row(["cause right".to_owned(), yes(s.cause_right).to_owned()]);
+    for action in &s.actions {
+        t.add_row(["action".to_owned(), format!("{} on {}: {} {}", action.runbook, action.target, action.phase, action.outcome)]);
+    }
+    t.add_row(["repaired".to_owned(), format!("{}, verified after {}", yes(s.repaired), seconds(s.seconds_to_repair))]);
+    t.add_row(["records".to_owned(), format!("{} ({} logs, {} spans, {} metric points)", s.sent.total(), s.sent.logs, s.sent.spans, s.sent.points)]);
+    t.add_row(["log records by id".to_owned(), format!("{} stored, {} twice, {} kill -9", s.logs_stored, s.logs_doubled, s.crashes)]);
+    t.add_row(["peak memory".to_owned(), format!("{} MiB", s.peak_memory_mib)]);
+    t.add_row(["wall time".to_owned(), format!("{} s", s.wall_seconds)]);
+    t
+}
+
+/// Progress of `--all`.
+pub(super) fn case_line(summary: Option<&Summary>, json: bool) {
+    if let Some(s) = summary
+        && !json
+    {
+        writeln!(std::io::stdout(), "{}: detected {}, cause right {}, repaired {}", s.case, yes(s.detected), yes(s.cause_right), yes(s.repaired)).ok();
+    }
+}
+
+/// The table of `--all`.
+pub(super) fn case_table(summaries: &[Summary], json: bool) -> Result<()> {
+    let mut out = std::io::stdout();
+    if json {
+        writeln!(out, "{}", serde_json::to_string_pretty(summaries)?)?;
+        return Ok(());
+    }
+    let mut t = table(&["CASE", "FAULT", "LABEL", "FALSE ALARM", "DETECTED", "CAUSE", "RIGHT", "REPAIRED", "PEAK MiB"]);
+    for s in summaries {
+        t.add_row([
+            s.case.clone(),
+            s.verdict.fault_type.clone(),
+            s.verdict.label.join(", "),
+            yes(s.false_alarm).to_owned(),
+            s.seconds_to_detect.map_or_else(|| "no symptom".to_owned(), |v| format!("{v} s")),
+            s.cause.clone().unwrap_or_else(|| "-".to_owned()),
+            yes(s.cause_right).to_owned(),
+            s.seconds_to_repair.map_or_else(|| yes(s.repaired).to_owned(), |v| format!("{v} s")),
+            s.peak_memory_mib.to_string(),
+        ]);
+    }
+    writeln!(out, "{t}")?;
+    Ok(())
+}

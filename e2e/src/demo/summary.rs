@@ -1,0 +1,109 @@
+//! What came of a demo run.
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::DemoArguments;
+use crate::otlp::Sent;
+use crate::simulator::Verdict;
+
+/// Figures and verdicts of one run. Times are data time.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Recording.
+    pub case: String,
+    /// An incident was opened during the fault.
+    pub detected: bool,
+    /// An incident was opened before the fault.
+    pub false_alarm: bool,
+    /// Seconds from the start of the fault to the detection.
+    pub seconds_to_detect: Option<i64>,
+    /// Named cause.
+    pub cause: Option<String>,
+    /// Class of the cause.
+    pub cause_kind: Option<String>,
+    /// How sure.
+    pub confidence: Option<String>,
+    /// The cause is the labelled one.
+    pub cause_right: bool,
+    /// What was done, oldest first: runbook, target, phase, outcome.
+    pub actions: Vec<Action>,
+    /// The fault is gone and a repair was verified.
+    pub repaired: bool,
+    /// Seconds from the start of the fault to the verified end.
+    pub seconds_to_repair: Option<i64>,
+    /// Label, as the simulator tells at the end.
+    pub verdict: Verdict,
+    /// Records sent.
+    pub sent: Sent,
+    /// Log records counted by id in the lake, and how many of them twice.
+    pub logs_stored: i64,
+    /// Log records stored more than once.
+    pub logs_doubled: i64,
+    /// Times that the process was killed.
+    pub crashes: u32,
+    /// Peak memory of the process.
+    pub peak_memory_mib: u64,
+    /// Seconds of wall time.
+    pub wall_seconds: u64,
+    /// Slack messages posted and edited.
+    pub slack: (u64, u64),
+}
+
+/// One Remediation.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Action {
+    /// Runbook.
+    pub runbook: String,
+    /// Target.
+    pub target: String,
+    /// Phase.
+    pub phase: String,
+    /// Outcome, or empty.
+    pub outcome: String,
+}
+
+impl Action {
+    /// From a Remediation.
+    pub(super) fn of(remediation: &Value) -> Self {
+        let text = |path: &str| {
+            remediation.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        Self {
+            runbook: text("/spec/runbookRef/name"),
+            target: format!("{}/{}", text("/spec/targets/0/kind"), text("/spec/targets/0/name")),
+            phase: text("/status/phase"),
+            outcome: text("/status/outcome"),
+        }
+    }
+}
+
+impl Summary {
+    /// Whether the run went as its arguments promise.
+    pub(super) fn check(&self, arguments: &DemoArguments) -> Result<()> {
+        if self.logs_stored != i64::try_from(self.sent.logs)? || self.logs_doubled != 0 {
+            bail!(
+                "{} log records were acknowledged, {} are stored, {} of them twice",
+                self.sent.logs,
+                self.logs_stored,
+                self.logs_doubled
+            );
+        }
+        if !self.detected {
+            // A valid end: most recordings show no symptom at the entry point.
+            return Ok(());
+        }
+        if arguments.no_repair {
+            if self.actions.iter().any(|a| a.phase == "Succeeded") {
+                bail!("something was repaired although nothing may be");
+            }
+            return Ok(());
+        }
+        if self.cause_right && !self.repaired {
+            bail!("the cause is right, but the outage was not repaired");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,48 @@
+//! The command line.
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::{crd, offline, query, standalone};
+
+/// Finds what breaks in a system, why, and repairs it by runbook.
+#[derive(Debug, Parser)]
+#[command(name = "causeway", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run everything in one process, with a Kubernetes API of its own
+    Standalone(standalone::StandaloneArguments),
+    /// Run a SQL query against a running Causeway
+    Query(query::QueryArguments),
+    /// Print the custom resource definitions as YAML
+    Crd(crd::CrdArguments),
+    /// Find the templates of the messages in a log file
+    Patterns(offline::PatternsArguments),
+    /// Judge every point of a series against what came before it
+    Baseline(offline::BaselineArguments),
+    /// Forecast a series
+    Forecast(offline::ForecastArguments),
+    /// Rank the suspects of a recorded incident
+    Rca(offline::RcaArguments),
+}
+
+impl Arguments {
+    /// Runs the command to its end.
+    pub(crate) fn run(self) -> Result<()> {
+        let Self { command } = self;
+        match command {
+            Command::Standalone(arguments) => standalone::run(arguments),
+            Command::Query(arguments) => query::run(arguments),
+            Command::Crd(arguments) => crd::run(&arguments),
+            Command::Patterns(arguments) => offline::patterns(&arguments),
+            Command::Baseline(arguments) => offline::baseline(&arguments),
+            Command::Forecast(arguments) => offline::forecast(&arguments),
+            Command::Rca(arguments) => offline::rca(&arguments),
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `causeway crd`: the custom resource definitions as YAML.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+/// Arguments of `crd`.
+#[derive(Debug, Args)]
+pub(crate) struct CrdArguments {
+    /// Write one file a kind into this folder instead of printing
+    #[arg(long)]
+    output: Option<PathBuf>,
+}
+
+/// Prints or writes them.
+pub(crate) fn run(arguments: &CrdArguments) -> Result<()> {
+    let files = causeway_crds::yaml_files()?;
+    let Some(folder) = &arguments.output else {
+        let mut out = std::io::stdout().lock();
+        for (_, text) in files {
+            writeln!(out, "---\n{text}")?;
+        }
+        return Ok(());
+    };
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(())
+}

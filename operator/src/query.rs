@@ -1,0 +1,129 @@
+//! `causeway query`: a client of a running Causeway.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use comfy_table::{ContentArrangement, Table, presets};
+use serde::{Deserialize, Serialize};
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum OutputFormat {
+    /// For people
+    #[default]
+    Table,
+    /// One JSON object a row
+    Json,
+    /// Comma-separated, with a header
+    Csv,
+}
+
+/// Arguments of `query`.
+#[derive(Debug, Args)]
+pub(crate) struct QueryArguments {
+    /// One SELECT over logs, metrics, spans, events, findings and audit
+    sql: String,
+    /// Format of the answer
+    #[arg(long, short, value_enum, default_value_t)]
+    output: OutputFormat,
+    /// Data folder of the running Causeway: tells its address and a token
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Address of its API, where the data folder is elsewhere
+    #[arg(long, requires = "token")]
+    server: Option<String>,
+    /// Token for it
+    #[arg(long, env = "CAUSEWAY_TOKEN")]
+    token: Option<String>,
+}
+
+/// Body of a request to `/api/v1/query`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct QueryRequest {
+    /// The statement.
+    pub(crate) sql: String,
+    /// Format of the answer; a table is made from CSV by the client.
+    #[serde(default)]
+    pub(crate) format: OutputFormat,
+}
+
+/// Answer of `/api/v1/query` for tables.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TableAnswer {
+    /// Header, then rows.
+    pub(crate) rows: Vec<Vec<String>>,
+    /// Bytes scanned.
+    pub(crate) scanned_bytes: u64,
+}
+
+/// Asks and prints.
+pub(crate) fn run(arguments: QueryArguments) -> Result<()> {
+    let QueryArguments { sql, output, data, server, token } = arguments;
+    let (server, token) = match (server, token) {
+        (Some(server), Some(token)) => (server, token),
+        _ => local_server(&data)?,
+    };
+    let request = QueryRequest { sql, format: output };
+    let text = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(300)).build()?;
+        let url = format!("{server}/api/v1/query");
+        let answer = client
+            .post(&url)
+            .bearer_auth(&token)
+            .json(&request)
+            .send()
+            .await
+            .with_context(|| format!("no Causeway answers at {server}: is it running?"))?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("{}", text.trim());
+        }
+        Ok(text)
+    })?;
+    let mut out = std::io::stdout().lock();
+    match output {
+        OutputFormat::Table => {
+            let answer: TableAnswer = serde_json::from_str(&text)?;
+            writeln!(out, "{}", table(&answer.rows))?;
+        }
+        OutputFormat::Json | OutputFormat::Csv => out.write_all(text.as_bytes())?,
+    }
+    Ok(())
+}
+
+/// A table for the terminal; the first row is the header.
+pub(crate) fn table(rows: &[Vec<String>]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some((header, rows)) = rows.split_first() {
+        table.set_header(header);
+        for row in rows {
+            table.add_row(row);
+        }
+    }
+    table
+}
+
+fn local_server(data: &std::path::Path) -> Result<(String, String)> {
+    let path = data.join("endpoints.json");
+    let text = std::fs::read_to_string(&path).with_context(|| {
+        format!("{} is missing: start `causeway standalone --data {}` first, or give --server and --token", path.display(), data.display())
+    })?;
+    let endpoints: serde_json::Value = serde_json::from_str(&text)?;
+    let server = endpoints.get("api").and_then(serde_json::Value::as_str).context("endpoints.json names no api")?;
+    let path = data.join("kubeconfig");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read a token from {}", path.display()))?;
+    let kubeconfig: serde_json::Value =
+        serde_saphyr::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+    let token = kubeconfig
+        .pointer("/users/0/user/token")
+        .and_then(serde_json::Value::as_str)
+        .with_context(|| format!("{} holds no token", path.display()))?;
+    Ok((server.to_owned(), token.to_owned()))
+}
