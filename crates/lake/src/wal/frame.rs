@@ -116,7 +116,6 @@ impl Draft {
 pub(crate) struct Frame {
     pub(crate) kind: Kind,
     pub(crate) hash: Option<u64>,
-    pub(crate) rows: u32,
     pub(crate) sequence: u64,
     pub(crate) group: u64,
     pub(crate) payload: Bytes,
@@ -142,7 +141,6 @@ impl Frame {
             hash: (header[13] == 1).then(|| u64_at(header, 16)),
             sequence: u64_at(header, 24),
             group: u64_at(header, 32),
-            rows: u32_at(header, 40),
             payload,
         })
     }
@@ -195,8 +193,8 @@ mod tests {
         draft.write(42, 40, &mut out);
         let frame = Frame::read(&out.into(), 3).unwrap();
         assert_eq!(
-            (frame.kind, frame.hash, frame.sequence, frame.group, frame.rows),
-            (Kind::Rows(Table::Logs), Some(7), 42, 40, 100)
+            (frame.kind, frame.hash, frame.sequence, frame.group),
+            (Kind::Rows(Table::Logs), Some(7), 42, 40)
         );
         assert_eq!(&frame.decode().unwrap(), batch.record_batch());
     }

@@ -25,15 +25,15 @@ async fn small_files_are_joined_and_nothing_changes_for_readers() {
     let mut settings = options(folder.path());
     settings.limits.vacuum_age = Duration::ZERO;
     let lake = try_open(settings).await.unwrap();
-    for i in 0..24 {
+    for i in 0..20 {
         append(&lake, &[(NOW - i, "a", &i.to_string()), (NOW - DAY, "a", "old")]).await;
         lake.flush().await.unwrap();
     }
-    assert_eq!(files(&lake), (48, 48));
+    assert_eq!(files(&lake), (40, 40));
     let before = all(&lake, "SELECT time, body, attributes FROM logs ORDER BY time, body").await;
     let report = lake.compact(Table::Logs).await.unwrap();
-    assert_eq!(report, CompactionReport { before: 48, after: 2, rows: 48 });
-    assert_eq!(files(&lake), (2, 48));
+    assert_eq!(report, CompactionReport { before: 40, after: 2, rows: 40 });
+    assert_eq!(files(&lake), (2, 40));
     assert_eq!(all(&lake, "SELECT time, body, attributes FROM logs ORDER BY time, body").await, before);
     assert_eq!(
         lake.compact(Table::Logs).await.unwrap(),
@@ -41,21 +41,21 @@ async fn small_files_are_joined_and_nothing_changes_for_readers() {
         "nothing is left to do"
     );
 
-    assert_eq!(on_disk(folder.path()), 50, "replaced files stay for readers of older versions");
+    assert_eq!(on_disk(folder.path()), 42, "replaced files stay for readers of older versions");
     let report = lake.retain(Table::Logs, NOW - DAY / 2).await.unwrap();
-    assert_eq!((report.files, report.rows, report.vacuumed), (1, 24, 49));
-    assert_eq!((files(&lake), on_disk(folder.path())), ((1, 24), 1));
+    assert_eq!((report.files, report.rows, report.vacuumed), (1, 20, 41));
+    assert_eq!((files(&lake), on_disk(folder.path())), ((1, 20), 1));
     drop(lake);
 
     // More than one checkpoint was written by now; the state read back from it is the same.
     let lake = open(folder.path()).await;
-    assert_eq!(files(&lake), (1, 24));
+    assert_eq!(files(&lake), (1, 20));
     assert_eq!(
         all(&lake, "SELECT count(*), min(time) > TIMESTAMP '2026-11-22T00:00:00Z' FROM logs").await,
-        ["24|true"]
+        ["20|true"]
     );
     let recent = "SELECT count(*) FROM logs WHERE time > now() - interval '5 minutes'";
-    assert_eq!(all(&lake, recent).await, ["24"]);
+    assert_eq!(all(&lake, recent).await, ["20"]);
     let checkpoints = std::fs::read_dir(folder.path().join("lake/logs/_delta_log")).unwrap();
     assert!(
         checkpoints

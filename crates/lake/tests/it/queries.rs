@@ -63,7 +63,7 @@ async fn other_namespaces_do_not_exist_for_the_caller() {
         for sql in [
             "SELECT body FROM logs WHERE namespace = 'theirs' OR true ORDER BY body",
             "SELECT body FROM logs WHERE CAST(body AS INT) > 0 ORDER BY body",
-            "SELECT CAST(body AS INT) FROM logs WHERE 10 / CAST(body AS INT) > 0 ORDER BY body",
+            "SELECT CAST(body AS INT) AS n FROM logs WHERE 10 / CAST(body AS INT) > 0 ORDER BY n",
             "SELECT a.body FROM logs a, (SELECT DISTINCT body FROM logs) b WHERE a.body = b.body ORDER BY 1",
         ] {
             assert_eq!(ask(&lake, mine, sql).await.unwrap(), ["1", "2"], "{sql}");
