@@ -74,7 +74,8 @@ fn fit(examples: &[&Example], prior: &[f64]) -> Vec<f64> {
             let top = scores.iter().copied().fold(weights[none], f64::max);
             let mass = |s: f64| (s - top).exp();
             let silent = |s: &f64| *s <= 0.0;
-            let all: f64 = mass(weights[none]) + scores.iter().filter(|s| !silent(s)).map(|s| mass(*s)).sum::<f64>();
+            let all: f64 =
+                mass(weights[none]) + scores.iter().filter(|s| !silent(s)).map(|s| mass(*s)).sum::<f64>();
             gradient[none] += f64::from(u8::from(example.label.is_none())) - mass(weights[none]) / all;
             for (at, row) in example.rows.iter().enumerate().filter(|(at, _)| !silent(&scores[*at])) {
                 let error = f64::from(u8::from(example.label == Some(at))) - mass(scores[at]) / all;
@@ -91,12 +92,17 @@ fn fit(examples: &[&Example], prior: &[f64]) -> Vec<f64> {
 }
 
 fn first_is_right(example: &Example, weights: &[f64]) -> bool {
-    let best = (0..example.rows.len())
-        .max_by(|a, b| score(&example.rows[*a], weights).total_cmp(&score(&example.rows[*b], weights)).then(b.cmp(a)));
+    let best = (0..example.rows.len()).max_by(|a, b| {
+        score(&example.rows[*a], weights).total_cmp(&score(&example.rows[*b], weights)).then(b.cmp(a))
+    });
     example.label.is_some() && best == example.label
 }
 
-fn left_out(examples: &[Example], prior: &[f64], key: impl Fn(&Example) -> String) -> BTreeMap<String, (usize, usize)> {
+fn left_out(
+    examples: &[Example],
+    prior: &[f64],
+    key: impl Fn(&Example) -> String,
+) -> BTreeMap<String, (usize, usize)> {
     let groups: BTreeSet<String> = examples.iter().filter(|e| e.label.is_some()).map(&key).collect();
     let mut out: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     for group in groups {
@@ -139,7 +145,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     println!("committed            (cases, right) {:?}", count(&prior));
     println!("fitted on all        (cases, right) {:?}", count(&weights));
-    println!("fault type left out  (cases, right) {:?}", left_out(&examples, &prior, |e| format!("{} {}", e.scenario, e.fault)));
+    println!(
+        "fault type left out  (cases, right) {:?}",
+        left_out(&examples, &prior, |e| format!("{} {}", e.scenario, e.fault))
+    );
     println!("root cause left out  (cases, right) {:?}", left_out(&examples, &prior, |e| e.cause.clone()));
     Ok(())
 }

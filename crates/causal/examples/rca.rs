@@ -38,7 +38,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let ranking = rank(&case);
         let spent = begun.elapsed();
         if terms {
-            println!("{} confidence {:.2} abstained {} {spent:?}", case.id, ranking.confidence, ranking.abstained);
+            println!(
+                "{} confidence {:.2} abstained {} {spent:?}",
+                case.id, ranking.confidence, ranking.abstained
+            );
             for suspect in ranking.ranked.iter().take(40).filter(|s| s.score > 0.0) {
                 print!("   {:6.2} {:44}", suspect.score, suspect.entity);
                 for term in &suspect.terms {

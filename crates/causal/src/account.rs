@@ -77,9 +77,9 @@ fn excess(case: &Case, facts: &Facts, golden: Golden, node: usize) -> Option<(f6
     let (mut amount, z) = (fact.score.excess, fact.score.z);
     // What a node waits longer for its own calls is not its own, even where no callee shows it: a slow link.
     let stat = &case.series[fact.series].stat;
-    let waits = facts.by_node[node]
-        .iter()
-        .find(|f| f.signal.class == Class::LatencyClient && &case.series[f.series].stat == stat && f.score.z > 1.5);
+    let waits = facts.by_node[node].iter().find(|f| {
+        f.signal.class == Class::LatencyClient && &case.series[f.series].stat == stat && f.score.z > 1.5
+    });
     if let Some(wait) = waits.filter(|w| w.score.excess > 0.3 * amount) {
         amount = (amount - wait.score.excess).max(0.15 * amount);
     }

@@ -264,12 +264,7 @@ impl Case {
         Self {
             id: id.to_owned(),
             names,
-            symptom: Symptom {
-                entity,
-                metric: metric.to_owned(),
-                stat: stat.to_owned(),
-                start_us,
-            },
+            symptom: Symptom { entity, metric: metric.to_owned(), stat: stat.to_owned(), start_us },
             interval_s: interval_s.max(1),
             times_us: Vec::new(),
             baseline_times_us: Vec::new(),
@@ -290,7 +285,14 @@ impl Case {
     }
 
     /// Adds a metric series; `values` align with [`Case::times_us`], `baseline` with [`Case::baseline_times_us`].
-    pub fn add_series(&mut self, entity: &str, metric: &str, stat: &str, values: Vec<f64>, baseline: Vec<f64>) {
+    pub fn add_series(
+        &mut self,
+        entity: &str,
+        metric: &str,
+        stat: &str,
+        values: Vec<f64>,
+        baseline: Vec<f64>,
+    ) {
         let entity = self.names.intern(entity);
         self.series.push(Series {
             entity,

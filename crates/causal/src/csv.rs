@@ -9,9 +9,7 @@ pub(crate) struct Records<'a> {
 
 impl<'a> Records<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self {
-            rest: text.strip_prefix('\u{feff}').unwrap_or(text),
-        }
+        Self { rest: text.strip_prefix('\u{feff}').unwrap_or(text) }
     }
 
     /// Fills `fields` with the next record; `false` at the end.
@@ -49,11 +47,7 @@ fn take_field(text: &str) -> (Cow<'_, str>, &str, bool) {
             at += 1;
         }
         let inner = &text[1..at.min(text.len())];
-        let field = if escaped {
-            Cow::Owned(inner.replace("\"\"", "\""))
-        } else {
-            Cow::Borrowed(inner)
-        };
+        let field = if escaped { Cow::Owned(inner.replace("\"\"", "\"")) } else { Cow::Borrowed(inner) };
         let after = &text[(at + 1).min(text.len())..];
         let (rest, end) = after_field(after);
         return (field, rest, end);

@@ -90,7 +90,13 @@ pub struct IncidentDraft {
 }
 
 /// Makes the draft of a group. The ranking must be of `case`.
-pub fn build(group: &Group, case: &Case, ranking: &Ranking, impact: Impact, money: Option<Money>) -> IncidentDraft {
+pub fn build(
+    group: &Group,
+    case: &Case,
+    ranking: &Ranking,
+    impact: Impact,
+    money: Option<Money>,
+) -> IncidentDraft {
     let named: Vec<&Suspect> = ranking.ranked.iter().filter(|s| s.score > 0.0).take(5).collect();
     let first = named.first().copied().filter(|_| !ranking.abstained);
     let mut items = Items::default();
@@ -108,10 +114,16 @@ pub fn build(group: &Group, case: &Case, ranking: &Ranking, impact: Impact, mone
         }
     }
     let cause = first.map_or_else(
-        || CauseDraft { kind: CauseClass::Unknown, entity: String::new(), change: String::new(), confidence: ranking.confidence },
+        || CauseDraft {
+            kind: CauseClass::Unknown,
+            entity: String::new(),
+            change: String::new(),
+            confidence: ranking.confidence,
+        },
         |s| cause(case, s),
     );
-    let runners = named.iter().skip(usize::from(first.is_some())).take(4).map(|s| cause_of(case, s)).collect();
+    let runners =
+        named.iter().skip(usize::from(first.is_some())).take(4).map(|s| cause_of(case, s)).collect();
     IncidentDraft {
         fingerprint: group.fingerprint.clone(),
         signature: fingerprint(&[&group.opened_for, &group.signal, &cause.entity, cause.kind.as_str()]),
@@ -132,22 +144,28 @@ pub fn build(group: &Group, case: &Case, ranking: &Ranking, impact: Impact, mone
 
 fn cause(case: &Case, suspect: &Suspect) -> CauseDraft {
     let mut out = cause_of(case, suspect);
-    if let Some(change) = suspect.change.and_then(|c| case.changes.get(c)) {
-        if !change.object.is_empty() {
-            out.entity.clone_from(&change.object);
-        }
+    let object =
+        suspect.change.and_then(|c| case.changes.get(c)).map(|c| &c.object).filter(|o| !o.is_empty());
+    if let Some(object) = object {
+        out.entity.clone_from(object);
     }
     out
 }
 
 fn cause_of(case: &Case, suspect: &Suspect) -> CauseDraft {
     let change = suspect.change.and_then(|c| case.changes.get(c)).map(change_line).unwrap_or_default();
-    CauseDraft { kind: suspect.class, entity: suspect.entity.clone(), change, confidence: suspect.probability }
+    CauseDraft {
+        kind: suspect.class,
+        entity: suspect.entity.clone(),
+        change,
+        confidence: suspect.probability,
+    }
 }
 
 /// A change in one line: fields, old and new values, author.
 pub fn change_line(change: &crate::case::Change) -> String {
-    let fields: Vec<String> = change.diff.iter().map(|d| format!("{}: {} -> {}", d.path, shown(&d.old), shown(&d.new))).collect();
+    let fields: Vec<String> =
+        change.diff.iter().map(|d| format!("{}: {} -> {}", d.path, shown(&d.old), shown(&d.new))).collect();
     let what = if fields.is_empty() { change.description.clone() } else { fields.join(", ") };
     if change.author.is_empty() { what } else { format!("{what} by {}", change.author) }
 }
@@ -160,7 +178,9 @@ fn shown(value: &str) -> &str {
 pub fn severity(impact: &Impact, money: Option<&Money>) -> Severity {
     let share = impact.request_share.unwrap_or(0.0);
     let burn = impact.error_budget_per_hour.unwrap_or(0.0);
-    let risk = money.map_or(0.0, |m| if m.revenue_per_hour > 0.0 { m.at_risk_per_hour / m.revenue_per_hour } else { 0.0 });
+    let risk = money.map_or(0.0, |m| {
+        if m.revenue_per_hour > 0.0 { m.at_risk_per_hour / m.revenue_per_hour } else { 0.0 }
+    });
     let worst = share.max(risk);
     if worst >= 0.3 || burn >= 0.5 {
         Severity::Sev1
@@ -232,7 +252,13 @@ fn evidence_text(e: &Evidence) -> String {
     let at = e.at_us.map(|t| format!(" at {}", time(t))).unwrap_or_default();
     match (e.kind, e.baseline, e.observed) {
         (EvidenceKind::Metric | EvidenceKind::Trace, Some(a), Some(b)) => {
-            format!("{} of {} went from {} to {}{at}.", e.signal, e.entity, with_unit(a, &e.unit), with_unit(b, &e.unit))
+            format!(
+                "{} of {} went from {} to {}{at}.",
+                e.signal,
+                e.entity,
+                with_unit(a, &e.unit),
+                with_unit(b, &e.unit)
+            )
         }
         (EvidenceKind::Log, a, b) => {
             let counts = match (a, b) {
@@ -286,7 +312,8 @@ pub enum ExplanationError {
 /// # Errors
 /// The first sentence that does not hold, and why.
 pub fn verify_explanation(draft: &IncidentDraft) -> Result<(), ExplanationError> {
-    let names: Vec<&String> = draft.path.iter().chain(draft.impact.services.iter()).chain([&draft.cause.entity]).collect();
+    let names: Vec<&String> =
+        draft.path.iter().chain(draft.impact.services.iter()).chain([&draft.cause.entity]).collect();
     for (at, sentence) in draft.explanation.iter().enumerate() {
         if sentence.evidence.is_empty() {
             return Err(ExplanationError::Uncited { sentence: at });

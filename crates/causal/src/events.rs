@@ -119,7 +119,8 @@ fn proportion_z(seen: f64, runs: f64, usual: f64, usual_runs: f64) -> f64 {
 }
 
 fn loose_lines(after: &Table, before: &Table, out: &mut Vec<Shift>) {
-    let keys: std::collections::BTreeSet<_> = after.loose.keys().chain(before.loose.keys()).copied().collect();
+    let keys: std::collections::BTreeSet<_> =
+        after.loose.keys().chain(before.loose.keys()).copied().collect();
     for (entity, line) in keys {
         let volume = |t: &Table| {
             // The entity's own work: spans where it has some, else its lines.
@@ -127,11 +128,8 @@ fn loose_lines(after: &Table, before: &Table, out: &mut Vec<Shift>) {
             (t.spans.get(&entity).copied().unwrap_or(0.0), lines)
         };
         let (now, usual) = (volume(after), volume(before));
-        let ratio = if now.0 >= 20.0 && usual.0 >= 20.0 {
-            now.0 / usual.0
-        } else {
-            (now.1 + 5.0) / (usual.1 + 5.0)
-        };
+        let ratio =
+            if now.0 >= 20.0 && usual.0 >= 20.0 { now.0 / usual.0 } else { (now.1 + 5.0) / (usual.1 + 5.0) };
         let seen = after.loose.get(&(entity, line)).copied().unwrap_or(0.0);
         let count = before.loose.get(&(entity, line)).copied().unwrap_or(0.0);
         let expected = (count + 0.5) * ratio.clamp(0.01, 100.0);

@@ -4,7 +4,9 @@ use crate::case::{Case, ChangeKind, LogLine};
 use crate::draft::change_line;
 use crate::events::{Event, Shift};
 use crate::facts::Fact;
-use crate::features::{BEHAVIOUR, CHANGE, ERRORS, LATENCY, LINK, MEMORY, RESTARTS, SATURATION, SILENCE, TIME, View};
+use crate::features::{
+    BEHAVIOUR, CHANGE, ERRORS, LATENCY, LINK, MEMORY, RESTARTS, SATURATION, SILENCE, TIME, View,
+};
 use crate::ranking::{CauseClass, Evidence, EvidenceKind};
 use crate::signal::Class;
 use crate::template::{key, source_location};
@@ -66,14 +68,19 @@ fn metrics(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
     }
     if f[SILENCE] > 0.1 {
         for callee in view.graph.callees[node].iter().take(1) {
-            push(view.facts.of_class(view.case, *callee, Class::Traffic), "what only this entity calls has gone quiet".to_owned());
+            push(
+                view.facts.of_class(view.case, *callee, Class::Traffic),
+                "what only this entity calls has gone quiet".to_owned(),
+            );
         }
     }
 }
 
 /// The most unusual series, so that there is something to look at where nothing else is.
 fn most_unusual(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
-    let worst = view.facts.by_node[node].iter().max_by(|a, b| a.score.z.abs().total_cmp(&b.score.z.abs()).then(b.series.cmp(&a.series)));
+    let worst = view.facts.by_node[node]
+        .iter()
+        .max_by(|a, b| a.score.z.abs().total_cmp(&b.score.z.abs()).then(b.series.cmp(&a.series)));
     if let Some(fact) = worst {
         out.push(metric(view, fact, "the most unusual of its series".to_owned()));
     }
@@ -103,7 +110,8 @@ fn spans(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
         return;
     }
     let entity = view.graph.nodes[node];
-    let own = view.time.own.iter().filter(|s| s.from == entity).max_by(|a, b| a.excess_us.total_cmp(&b.excess_us));
+    let own =
+        view.time.own.iter().filter(|s| s.from == entity).max_by(|a, b| a.excess_us.total_cmp(&b.excess_us));
     let link = view
         .time
         .links
@@ -146,11 +154,16 @@ fn shift_evidence(view: &View<'_>, shift: &Shift) -> Evidence {
     let verb = if shift.appeared() { "now" } else { "no longer" };
     let whom = operation.map_or_else(String::new, |o| format!("{o} "));
     let (kind, note) = match shift.event {
-        Event::Child(entity, op) => (EvidenceKind::Trace, format!("{whom}{verb} runs {} of {}", case.name(op), case.name(entity))),
+        Event::Child(entity, op) => {
+            (EvidenceKind::Trace, format!("{whom}{verb} runs {} of {}", case.name(op), case.name(entity)))
+        }
         Event::Failed => (EvidenceKind::Trace, format!("{whom}{verb} ends with an error")),
         Event::Line(wanted) => {
             let pool = if shift.appeared() { &case.logs } else { &case.baseline_logs };
-            let line = pool.iter().filter(|l| l.entity == shift.entity && key(l) == wanted).min_by_key(|l| l.time_us);
+            let line = pool
+                .iter()
+                .filter(|l| l.entity == shift.entity && key(l) == wanted)
+                .min_by_key(|l| l.time_us);
             let text = line.map_or("a line of this kind", |l| l.message.as_ref());
             (EvidenceKind::Log, format!("{whom}{verb} writes: {}", clip(text)))
         }
@@ -174,9 +187,11 @@ fn first_bad_line<'a>(view: &View<'a>, node: usize) -> Option<&'a LogLine> {
         Event::Line(k) if s.appeared() && k.bad => Some(k),
         _ => None,
     })?;
-    view.case.logs.iter().filter(|l| l.entity == entity && key(l) == wanted).min_by(|a, b| {
-        a.time_us.cmp(&b.time_us).then_with(|| a.message.cmp(&b.message))
-    })
+    view.case
+        .logs
+        .iter()
+        .filter(|l| l.entity == entity && key(l) == wanted)
+        .min_by(|a, b| a.time_us.cmp(&b.time_us).then_with(|| a.message.cmp(&b.message)))
 }
 
 fn log_line(view: &View<'_>, line: &LogLine) -> Evidence {
@@ -203,7 +218,11 @@ fn clip(text: &str) -> &str {
 
 fn change(view: &View<'_>, at: usize) -> Evidence {
     let change = &view.case.changes[at];
-    let object = if change.object.is_empty() { view.case.name(change.entity).to_owned() } else { change.object.clone() };
+    let object = if change.object.is_empty() {
+        view.case.name(change.entity).to_owned()
+    } else {
+        change.object.clone()
+    };
     Evidence {
         kind: EvidenceKind::Change,
         entity: view.case.name(change.entity).to_owned(),
@@ -217,7 +236,8 @@ fn change(view: &View<'_>, at: usize) -> Evidence {
 }
 
 fn path(view: &View<'_>, node: usize) -> Evidence {
-    let names: Vec<&str> = view.graph.path_to_target(node).into_iter().map(|n| view.case.name(view.graph.nodes[n])).collect();
+    let names: Vec<&str> =
+        view.graph.path_to_target(node).into_iter().map(|n| view.case.name(view.graph.nodes[n])).collect();
     let entity = view.case.name(view.graph.nodes[node]).to_owned();
     let note = match names.len() {
         0 => format!("no known path leads from {entity} to {}", view.case.name(view.case.symptom.entity)),
@@ -268,16 +288,15 @@ fn explained_away(view: &View<'_>, node: usize) -> Option<Evidence> {
 
 /// What kind of cause the terms of a node speak for. `points` are what each term added to its score.
 pub(crate) fn class(view: &View<'_>, node: usize, points: &[f64]) -> CauseClass {
-    if points[CHANGE] > 0.3 {
-        if let Some((_, at)) = view.change(node) {
-            match view.case.changes[at].kind {
-                ChangeKind::Release => return CauseClass::BadRelease,
-                ChangeKind::Config => return CauseClass::BadConfig,
-                _ => {}
-            }
-        }
+    let change = view.change(node).filter(|_| points[CHANGE] > 0.3);
+    match change.map(|(_, at)| view.case.changes[at].kind) {
+        Some(ChangeKind::Release) => return CauseClass::BadRelease,
+        Some(ChangeKind::Config) => return CauseClass::BadConfig,
+        _ => {}
     }
-    let best = (0..points.len()).filter(|t| *t != CHANGE && points[*t] > 0.0).max_by(|a, b| points[*a].total_cmp(&points[*b]).then(b.cmp(a)));
+    let best = (0..points.len())
+        .filter(|t| *t != CHANGE && points[*t] > 0.0)
+        .max_by(|a, b| points[*a].total_cmp(&points[*b]).then(b.cmp(a)));
     match best {
         None => CauseClass::Unknown,
         Some(SATURATION) => CauseClass::Saturation,
@@ -293,13 +312,15 @@ pub(crate) fn class(view: &View<'_>, node: usize, points: &[f64]) -> CauseClass 
 fn time_class(view: &View<'_>, node: usize) -> CauseClass {
     let entity = view.graph.nodes[node];
     let own: f64 = view.time.own.iter().filter(|s| s.from == entity).map(|s| s.excess_us).sum();
-    let link: f64 = view.time.links.iter().filter(|s| s.to == entity || s.from == entity).map(|s| s.excess_us).sum();
+    let link: f64 =
+        view.time.links.iter().filter(|s| s.to == entity || s.from == entity).map(|s| s.excess_us).sum();
     if link > own { CauseClass::NetworkDelay } else { CauseClass::SlowItself }
 }
 
 fn behaviour_class(view: &View<'_>, node: usize) -> CauseClass {
     let strongest = view.shifts_of[node].first().map_or(0.0, |s| view.shifts[*s].z);
-    let raises = view.shifts_of[node].iter().map(|s| &view.shifts[*s]).any(|s| s.appeared() && s.z > 0.5 * strongest);
+    let raises =
+        view.shifts_of[node].iter().map(|s| &view.shifts[*s]).any(|s| s.appeared() && s.z > 0.5 * strongest);
     if raises { CauseClass::CodeException } else { CauseClass::CodeReturn }
 }
 

@@ -43,7 +43,10 @@ impl Facts {
             if stat == case.symptom.stat.to_ascii_lowercase() {
                 return 0;
             }
-            ["average", "mean", "p50", "p90", "p95", "p99"].iter().position(|s| *s == stat).map_or(9, |p| p + 1)
+            ["average", "mean", "p50", "p90", "p95", "p99"]
+                .iter()
+                .position(|s| *s == stat)
+                .map_or(9, |p| p + 1)
         };
         self.by_node[node]
             .iter()

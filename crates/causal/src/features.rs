@@ -123,7 +123,8 @@ impl<'a> View<'a> {
                 m if m > 0.0 => ((f.score.observed / m - 1.0) / 1.5).clamp(0.0, 1.0),
                 _ => 0.5,
             };
-            let grown = (f.score.observed / f.score.normal.abs().max(f.signal.floor)).max(1e-9).ln() / 4.0_f64.ln();
+            let grown =
+                (f.score.observed / f.score.normal.abs().max(f.signal.floor)).max(1e-9).ln() / 4.0_f64.ln();
             clear * material * grown.clamp(0.0, 1.0)
         })
     }
@@ -271,7 +272,11 @@ impl<'a> View<'a> {
         let served = self.graph.callees[node]
             .iter()
             .flat_map(|c| self.facts.by_node[*c].iter())
-            .filter(|f| f.signal.class == Class::Latency && &self.case.series[f.series].stat == stat && f.score.z > 2.5)
+            .filter(|f| {
+                f.signal.class == Class::Latency
+                    && &self.case.series[f.series].stat == stat
+                    && f.score.z > 2.5
+            })
             .map(|f| (f.score.observed - f.score.normal).max(0.0))
             .fold(0.0, f64::max);
         clear * (1.0 - (served / excess).clamp(0.0, 1.0))
@@ -283,8 +288,11 @@ impl<'a> View<'a> {
         let quiet: Vec<f64> = (0..n).map(|i| self.quiet(i)).collect();
         (0..n)
             .map(|node| {
-                let below: Vec<usize> =
-                    self.graph.callees[node].iter().copied().filter(|c| self.graph.callers[*c].len() == 1).collect();
+                let below: Vec<usize> = self.graph.callees[node]
+                    .iter()
+                    .copied()
+                    .filter(|c| self.graph.callers[*c].len() == 1)
+                    .collect();
                 if below.is_empty() {
                     return 0.0;
                 }
@@ -302,7 +310,12 @@ impl<'a> View<'a> {
             .iter()
             .filter(|f| matches!(f.signal.class, Class::Traffic | Class::Network | Class::Cpu))
             .filter_map(|f| {
-                let down = crate::window::directed(&self.case.series[f.series], &f.signal, &self.facts.window, -1.0)?;
+                let down = crate::window::directed(
+                    &self.case.series[f.series],
+                    &f.signal,
+                    &self.facts.window,
+                    -1.0,
+                )?;
                 Some(((down.z - 1.0) / 2.5).clamp(0.0, 1.0))
             })
             .collect();

@@ -1,7 +1,8 @@
 //! From evidence to a ranking: a weighted sum of terms, a topology prior, and the probability that none of them is the cause.
 
 use crate::features::{
-    BEHAVIOUR, CHANGE, ERRORS, Features, LATENCY, LINK, MEMORY, NETWORK, RESTARTS, SATURATION, SILENCE, TERMS, TIME, View,
+    BEHAVIOUR, CHANGE, ERRORS, Features, LATENCY, LINK, MEMORY, NETWORK, RESTARTS, SATURATION, SILENCE,
+    TERMS, TIME, View,
 };
 
 /// Log-odds that each term adds at strength 1: the rounded result of `cargo run --example fit -- --cases DIR ...` over labelled
@@ -64,7 +65,9 @@ pub(crate) fn probabilities(scores: &[f64]) -> Vec<f64> {
 /// Score that the best suspect needs to be named.
 pub(crate) fn needed(view: &View<'_>, best: usize) -> f64 {
     let f = &view.features[best];
-    let suffering = [LATENCY, ERRORS, TIME, BEHAVIOUR, LINK, SILENCE].iter().map(|t| f[*t]).fold(0.0, f64::max);
-    let visible = view.latency.clarity_at_target.max(view.errors.clarity_at_target).max(suffering).clamp(0.0, 1.0);
+    let suffering =
+        [LATENCY, ERRORS, TIME, BEHAVIOUR, LINK, SILENCE].iter().map(|t| f[*t]).fold(0.0, f64::max);
+    let visible =
+        view.latency.clarity_at_target.max(view.errors.clarity_at_target).max(suffering).clamp(0.0, 1.0);
     NAMED + QUIET_EXTRA * (1.0 - visible) * f64::from(u8::from(suffering < 0.3))
 }

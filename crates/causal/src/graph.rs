@@ -55,11 +55,11 @@ impl Graph {
         };
         let calls = case.edges.iter().filter(|e| e.kind == EdgeKind::Calls).map(|e| (e.from, e.to));
         for (from, to) in calls.chain(span_calls.iter().copied()) {
-            if let (Some(a), Some(b)) = (graph.at(from), graph.at(to)) {
-                if a != b {
-                    graph.callees[a].push(b);
-                    graph.callers[b].push(a);
-                }
+            if let (Some(a), Some(b)) = (graph.at(from), graph.at(to))
+                && a != b
+            {
+                graph.callees[a].push(b);
+                graph.callers[b].push(a);
             }
         }
         for edge in case.edges.iter().filter(|e| e.kind == EdgeKind::RunsOn) {

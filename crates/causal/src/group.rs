@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::anomalous::Anomalous;
+
 /// Windows of the grouping, microseconds of data time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GroupConfig {
@@ -127,12 +129,6 @@ pub struct Grouper {
     next: u64,
 }
 
-/// The anomalous part of the topology at a tick.
-struct Anomalous {
-    below: BTreeMap<String, BTreeSet<String>>,
-    component: BTreeMap<String, usize>,
-}
-
 impl Grouper {
     /// An empty grouper.
     pub fn new(config: GroupConfig) -> Self {
@@ -233,13 +229,20 @@ impl Grouper {
             }
         }
         for id in std::mem::take(&mut self.changed) {
-            touched.extend(self.groups.values().filter(|g| g.state == GroupState::Open && g.findings.contains(&id)).map(|g| g.id));
+            touched.extend(
+                self.groups
+                    .values()
+                    .filter(|g| g.state == GroupState::Open && g.findings.contains(&id))
+                    .map(|g| g.id),
+            );
         }
         for group in touched {
             if let Some(g) = self.groups.get_mut(&group) {
                 g.updated_us = now_us;
             }
-            let fresh = events.iter().any(|e| matches!(e, GroupEvent::Opened(g) | GroupEvent::Reopened(g) if *g == group));
+            let fresh = events
+                .iter()
+                .any(|e| matches!(e, GroupEvent::Opened(g) | GroupEvent::Reopened(g) if *g == group));
             if !fresh {
                 events.push(GroupEvent::Updated(group));
             }
@@ -249,26 +252,9 @@ impl Grouper {
         events
     }
 
-    /// Which entities are anomalous, what they depend on among themselves (through at most one silent entity), and which
-    /// of them hang together.
     fn anomalous(&self, now_us: i64, dependencies: &dyn Fn(&str) -> Vec<String>) -> Anomalous {
         let alive = |f: &&Finding| f.closed_us.is_none_or(|c| now_us - c <= self.config.flap_us);
-        let names: BTreeSet<&str> = self.findings.values().filter(alive).map(|f| f.entity.as_str()).collect();
-        let mut below: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for name in &names {
-            let mut reach = BTreeSet::new();
-            for next in dependencies(name) {
-                if names.contains(next.as_str()) {
-                    reach.insert(next);
-                } else {
-                    reach.extend(dependencies(&next).into_iter().filter(|n| names.contains(n.as_str())));
-                }
-            }
-            reach.remove(*name);
-            below.insert((*name).to_owned(), reach);
-        }
-        let component = components(&below);
-        Anomalous { below, component }
+        Anomalous::of(self.findings.values().filter(alive).map(|f| f.entity.as_str()).collect(), dependencies)
     }
 
     fn place(&mut self, id: &str, now_us: i64, anomalous: &Anomalous) -> Option<GroupEvent> {
@@ -321,13 +307,19 @@ impl Grouper {
     }
 
     /// The group that a finding belongs to, and whether that group has to open again for it.
-    fn home(&self, finding: &Finding, roots: &BTreeSet<String>, anomalous: &Anomalous) -> Option<(u64, bool)> {
+    fn home(
+        &self,
+        finding: &Finding,
+        roots: &BTreeSet<String>,
+        anomalous: &Anomalous,
+    ) -> Option<(u64, bool)> {
         let mut connected = None;
         for group in self.groups.values() {
             let age = finding.opened_us - group.opened_us;
             let explained = group.entities.contains(&finding.entity)
                 || roots.iter().any(|r| group.roots.contains(r) || group.cause.as_ref() == Some(r))
-                || (finding.traffic_drop && group.entities.iter().any(|e| anomalous.calls(e, &finding.entity)));
+                || (finding.traffic_drop
+                    && group.entities.iter().any(|e| anomalous.calls(e, &finding.entity)));
             match group.state {
                 GroupState::Open if age <= self.config.merge_us => {
                     if explained {
@@ -339,11 +331,11 @@ impl Grouper {
                         connected = Some((group.id, false));
                     }
                 }
-                GroupState::Closed(at) if explained && finding.opened_us - at <= self.config.reopen_us => {
-                    // Evidence alone does not open it again.
-                    if finding.symptom {
-                        return Some((group.id, true));
-                    }
+                // Evidence alone does not open it again.
+                GroupState::Closed(at)
+                    if explained && finding.symptom && finding.opened_us - at <= self.config.reopen_us =>
+                {
+                    return Some((group.id, true));
                 }
                 _ => {}
             }
@@ -380,7 +372,9 @@ impl Grouper {
         let gone: Vec<String> = self
             .findings
             .iter()
-            .filter(|(id, f)| !held.contains(id) && f.closed_us.is_some_and(|c| now_us - c > self.config.flap_us))
+            .filter(|(id, f)| {
+                !held.contains(id) && f.closed_us.is_some_and(|c| now_us - c > self.config.flap_us)
+            })
             .map(|(id, _)| id.clone())
             .collect();
         for id in gone {
@@ -388,60 +382,6 @@ impl Grouper {
             self.pending.remove(&id);
         }
     }
-}
-
-impl Anomalous {
-    /// Where the chains of anomalous dependencies below an entity end; a cycle ends at its first name.
-    fn roots(&self, entity: &str) -> BTreeSet<String> {
-        let mut seen = BTreeSet::from([entity.to_owned()]);
-        let mut stack = vec![entity.to_owned()];
-        let mut ends = BTreeSet::new();
-        while let Some(at) = stack.pop() {
-            let next = self.below.get(&at);
-            if next.is_none_or(BTreeSet::is_empty) {
-                ends.insert(at);
-                continue;
-            }
-            for to in next.into_iter().flatten() {
-                if seen.insert(to.clone()) {
-                    stack.push(to.clone());
-                }
-            }
-        }
-        if ends.is_empty() {
-            ends.extend(seen.into_iter().next());
-        }
-        ends
-    }
-
-    fn calls(&self, from: &str, to: &str) -> bool {
-        self.below.get(from).is_some_and(|b| b.contains(to))
-    }
-
-    fn connected(&self, a: &str, b: &str) -> bool {
-        matches!((self.component.get(a), self.component.get(b)), (Some(x), Some(y)) if x == y)
-    }
-}
-
-fn components(below: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, usize> {
-    let mut around: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (from, to) in below.iter().flat_map(|(f, ts)| ts.iter().map(move |t| (f.as_str(), t.as_str()))) {
-        around.entry(from).or_default().push(to);
-        around.entry(to).or_default().push(from);
-    }
-    let mut out = BTreeMap::new();
-    for (number, name) in below.keys().enumerate() {
-        if out.contains_key(name) {
-            continue;
-        }
-        let mut stack = vec![name.as_str()];
-        while let Some(at) = stack.pop() {
-            if out.insert(at.to_owned(), number).is_none() {
-                stack.extend(around.get(at).into_iter().flatten());
-            }
-        }
-    }
-    out
 }
 
 /// A hash of structured facts, 16 hexadecimal digits. Prose never takes part.

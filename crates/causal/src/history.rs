@@ -12,7 +12,7 @@ pub(crate) struct Interval {
 
 /// Intervals in order of time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct History {
+pub(crate) struct History {
     intervals: Vec<Interval>,
 }
 
@@ -22,7 +22,8 @@ impl History {
         let (first_us, last_us) = (first_us.min(last_us), first_us.max(last_us));
         let mut merged = Interval { first_us, last_us, count };
         self.intervals.retain(|i| {
-            let near = i.first_us <= merged.last_us.saturating_add(gap_us) && merged.first_us <= i.last_us.saturating_add(gap_us);
+            let near = i.first_us <= merged.last_us.saturating_add(gap_us)
+                && merged.first_us <= i.last_us.saturating_add(gap_us);
             if near {
                 merged.first_us = merged.first_us.min(i.first_us);
                 merged.last_us = merged.last_us.max(i.last_us);

@@ -125,7 +125,13 @@ pub struct Money {
 
 /// Revenue at risk: revenue of an hour, times the affected share, times the time so far.
 /// `revenue_per_hour` is at least 0, `seconds` is the duration so far; both clamped.
-pub fn revenue_at_risk(currency: &str, revenue_per_hour: f64, share: Share, seconds: f64, assumptions: &[&str]) -> Money {
+pub fn revenue_at_risk(
+    currency: &str,
+    revenue_per_hour: f64,
+    share: Share,
+    seconds: f64,
+    assumptions: &[&str],
+) -> Money {
     let revenue = revenue_per_hour.max(0.0);
     let seconds = seconds.max(0.0);
     let at_risk = revenue * share.value;
@@ -167,8 +173,17 @@ mod tests {
     fn walks_up_through_symptoms_only() {
         let mut topology = Topology::new(TopologyConfig::default());
         let s = |n: &str| EntityId::service("", n);
-        for (a, b) in [("web", "cart"), ("cart", "db"), ("admin", "db"), ("mobile", "proxy"), ("proxy", "cart")] {
-            topology.observe_call(&CallStub { caller: s(a), callee: s(b), count: 1, first_us: 0, last_us: 10, seen: Seen::Trace });
+        for (a, b) in
+            [("web", "cart"), ("cart", "db"), ("admin", "db"), ("mobile", "proxy"), ("proxy", "cart")]
+        {
+            topology.observe_call(&CallStub {
+                caller: s(a),
+                callee: s(b),
+                count: 1,
+                first_us: 0,
+                last_us: 10,
+                seen: Seen::Trace,
+            });
         }
         let symptomatic: BTreeSet<String> = ["web", "cart", "mobile"].map(String::from).into();
         let got = impact(&topology, 5, "db", &symptomatic, &BTreeSet::new());

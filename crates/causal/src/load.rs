@@ -91,10 +91,8 @@ impl Case {
     ) -> Result<Self, LoadError<E>> {
         let description: Description = serde_json::from_str(case_json)?;
         let incident = &description.incident;
-        let start_us = parse_time(&incident.start).map_err(|source| LoadError::Start {
-            text: incident.start.clone(),
-            source,
-        })?;
+        let start_us = parse_time(&incident.start)
+            .map_err(|source| LoadError::Start { text: incident.start.clone(), source })?;
         let mut case = Case::new(
             &description.id,
             &incident.entity,

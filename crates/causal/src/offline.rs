@@ -75,7 +75,12 @@ pub fn to_json(case_id: &str, ranking: &Ranking) -> String {
                 .collect(),
         })
         .collect();
-    let answer = Answer { case: case_id, confidence: rounded(ranking.confidence), abstained: ranking.abstained, ranked };
+    let answer = Answer {
+        case: case_id,
+        confidence: rounded(ranking.confidence),
+        abstained: ranking.abstained,
+        ranked,
+    };
     // Serialising plain strings and finite numbers does not fail.
     serde_json::to_string(&answer).unwrap_or_default()
 }

@@ -41,7 +41,14 @@ pub fn rank(case: &Case) -> Ranking {
     }
 }
 
-fn suspect(view: &View<'_>, node: usize, position: usize, parts: &[f64; TERMS], score: f64, probability: f64) -> Suspect {
+fn suspect(
+    view: &View<'_>,
+    node: usize,
+    position: usize,
+    parts: &[f64; TERMS],
+    score: f64,
+    probability: f64,
+) -> Suspect {
     let mut terms: Vec<Term> = (0..TERMS)
         .filter(|t| parts[*t] > 0.0)
         .map(|t| Term { name: NAMES[t].to_owned(), value: view.features[node][t], points: parts[t] })

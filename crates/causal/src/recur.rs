@@ -33,7 +33,10 @@ impl Recurrence {
     pub fn observe(&mut self, signature: &str, severity: f64, at_us: i64) -> Familiarity {
         let seen = self.seen.entry(signature.to_owned()).or_default();
         seen.retain(|(t, _)| at_us - t <= 8 * DAY_US);
-        let past: Vec<&(i64, f64)> = seen.iter().filter(|(t, _)| at_us - t <= 7 * DAY_US + DAY_US / 2 && at_us - t >= DAY_US / 2).collect();
+        let past: Vec<&(i64, f64)> = seen
+            .iter()
+            .filter(|(t, _)| at_us - t <= 7 * DAY_US + DAY_US / 2 && at_us - t >= DAY_US / 2)
+            .collect();
         let mut days: Vec<i64> = past.iter().map(|(t, _)| (at_us - t + DAY_US / 2) / DAY_US).collect();
         days.sort_unstable();
         days.dedup();

@@ -40,7 +40,9 @@ fn is_bad(line: &LogLine) -> bool {
 pub(crate) fn level_word(text: &str) -> Severity {
     for word in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|w| !w.is_empty()).take(12) {
         match word {
-            "ERROR" | "FATAL" | "SEVERE" | "CRITICAL" | "error" | "fatal" | "panic" => return Severity::Error,
+            "ERROR" | "FATAL" | "SEVERE" | "CRITICAL" | "error" | "fatal" | "panic" => {
+                return Severity::Error;
+            }
             "WARN" | "WARNING" | "warn" | "warning" => return Severity::Warn,
             "INFO" | "info" | "NOTICE" => return Severity::Info,
             "DEBUG" | "TRACE" | "debug" | "trace" => return Severity::Debug,
@@ -52,7 +54,8 @@ pub(crate) fn level_word(text: &str) -> Severity {
 
 /// Whether a text speaks of a failure.
 pub(crate) fn mentions_failure(text: &str) -> bool {
-    const WORDS: [&str; 8] = ["error", "exception", "fail", "panic", "timeout", "timed out", "refused", "unavailable"];
+    const WORDS: [&str; 8] =
+        ["error", "exception", "fail", "panic", "timeout", "timed out", "refused", "unavailable"];
     let lower = text.to_ascii_lowercase();
     WORDS.iter().any(|w| lower.contains(w))
 }
@@ -72,15 +75,37 @@ pub(crate) fn source_location(text: &str) -> Option<&str> {
             continue;
         }
         let digits = bytes[at + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
-        if digits == 0 || digits > 6 || bytes.get(at + 1 + digits).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b':') {
+        if digits == 0
+            || digits > 6
+            || bytes.get(at + 1 + digits).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b':')
+        {
             continue;
         }
-        let word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'[' | b']' | b'/' | b'$' | b'-');
+        let word =
+            |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'[' | b']' | b'/' | b'$' | b'-');
         let begin = at - bytes[..at].iter().rev().take_while(|b| word(b)).count();
         let name = &bytes[begin..at];
         let named = name.iter().any(u8::is_ascii_alphabetic);
         let extension = name.iter().rposition(|b| *b == b'.').map(|dot| &name[dot + 1..]);
-        let file = extension.is_some_and(|e| matches!(e, b"java" | b"kt" | b"py" | b"go" | b"rs" | b"js" | b"ts" | b"cs" | b"rb" | b"php" | b"scala" | b"cpp" | b"cc" | b"c"));
+        let file = extension.is_some_and(|e| {
+            matches!(
+                e,
+                b"java"
+                    | b"kt"
+                    | b"py"
+                    | b"go"
+                    | b"rs"
+                    | b"js"
+                    | b"ts"
+                    | b"cs"
+                    | b"rb"
+                    | b"php"
+                    | b"scala"
+                    | b"cpp"
+                    | b"cc"
+                    | b"c"
+            )
+        });
         if named && (hash || file) {
             return text.get(begin..at + 1 + digits);
         }
@@ -112,7 +137,10 @@ mod tests {
 
     #[test]
     fn finds_the_place_in_the_source() {
-        assert_eq!(source_location("21:51:57.024 INFO  t.s.TravelImpl#372 x 12:30:10"), Some("t.s.TravelImpl#372"));
+        assert_eq!(
+            source_location("21:51:57.024 INFO  t.s.TravelImpl#372 x 12:30:10"),
+            Some("t.s.TravelImpl#372")
+        );
         assert_eq!(source_location("at app/tax.py:41 in f"), Some("app/tax.py:41"));
         assert_eq!(source_location("10.0.0.1:8080 refused at 12:30:10"), None);
         assert_eq!(source_location("C.[.[dispatcher]#175 threw"), Some("C.[.[dispatcher]#175"));

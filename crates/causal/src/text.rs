@@ -8,17 +8,10 @@ pub(crate) fn number(value: f64) -> String {
         return "unknown".to_owned();
     }
     let size = value.abs();
-    let digits = if size >= 100.0 || size == 0.0 {
-        0
-    } else {
-        (2 - size.log10().floor() as i32).clamp(0, 9) as usize
-    };
+    let digits =
+        if size >= 100.0 || size == 0.0 { 0 } else { (2 - size.log10().floor() as i32).clamp(0, 9) as usize };
     let text = format!("{value:.digits$}");
-    if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    }
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
 /// A number with its unit.
@@ -32,7 +25,8 @@ pub(crate) fn with_unit(value: f64, unit: &str) -> String {
 
 /// RFC 3339 in UTC with whole seconds.
 pub(crate) fn time(at_us: i64) -> String {
-    jiff::Timestamp::from_second(at_us.div_euclid(1_000_000)).map_or_else(|_| at_us.to_string(), |t| t.to_string())
+    jiff::Timestamp::from_second(at_us.div_euclid(1_000_000))
+        .map_or_else(|_| at_us.to_string(), |t| t.to_string())
 }
 
 /// Everything that a piece of evidence says, as one text.
@@ -53,7 +47,10 @@ pub(crate) fn facts(e: &Evidence) -> String {
 pub(crate) fn claims(sentence: &str) -> impl Iterator<Item = &str> {
     sentence
         .split_whitespace()
-        .map(|w| w.trim_matches(|c: char| matches!(c, ',' | ';' | '(' | ')' | '"' | '\'' | '!' | '?')).trim_end_matches(['.', ':']))
+        .map(|w| {
+            w.trim_matches(|c: char| matches!(c, ',' | ';' | '(' | ')' | '"' | '\'' | '!' | '?'))
+                .trim_end_matches(['.', ':'])
+        })
         .filter(|w| {
             let digit = w.bytes().any(|b| b.is_ascii_digit());
             let inner = w.len() > 2 && w[1..w.len() - 1].contains(['/', '-', '_', '.', '#']) && w.is_ascii();
@@ -88,7 +85,9 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        for (value, text) in [(0.0, "0"), (0.02134, "0.0213"), (1.5, "1.5"), (1234.6, "1235"), (99.96, "100"), (2.1, "2.1")] {
+        for (value, text) in
+            [(0.0, "0"), (0.02134, "0.0213"), (1.5, "1.5"), (1234.6, "1235"), (99.96, "100"), (2.1, "2.1")]
+        {
             assert_eq!(number(value), text);
         }
         assert_eq!(with_unit(3.0, "pct"), "3 %");
@@ -100,6 +99,9 @@ mod tests {
         assert!(!contains_word("rose to 2.15 s", "2.1"));
         assert!(!contains_word("12.1", "2.1"));
         assert!(!contains_word("cart-db", "cart"));
-        assert_eq!(claims("p99 of shop/cart rose to 2.1 s.").collect::<Vec<_>>(), ["p99", "shop/cart", "2.1"]);
+        assert_eq!(
+            claims("p99 of shop/cart rose to 2.1 s.").collect::<Vec<_>>(),
+            ["p99", "shop/cart", "2.1"]
+        );
     }
 }

@@ -8,111 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::{Deserialize, Serialize};
 
 pub use crate::case::EdgeKind;
+pub use crate::entity::{CallStub, EntityId, EntityKind, Seen};
 use crate::history::History;
-
-/// Kind of an entity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum EntityKind {
-    /// A service, `service.namespace/service.name`.
-    Service,
-    /// A Deployment, StatefulSet, DaemonSet, Job or a cloud task definition.
-    Workload,
-    /// A pod or task.
-    Pod,
-    /// A node or host.
-    Node,
-    /// A database or cache.
-    Database,
-    /// A queue or topic.
-    Queue,
-    /// A peer outside, without telemetry of its own.
-    External,
-    /// A function, named by its ARN where it has one.
-    Function,
-    /// A GenAI agent.
-    Agent,
-    /// A tool that an agent calls.
-    Tool,
-    /// A model that is called.
-    Model,
-    /// A configuration object.
-    Config,
-}
-
-/// Identity of an entity in one cluster or account.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct EntityId {
-    /// Kind.
-    pub kind: EntityKind,
-    /// Namespace; empty where the kind has none.
-    pub namespace: String,
-    /// Name, or ARN.
-    pub name: String,
-}
-
-impl EntityId {
-    /// An identity.
-    pub fn new(kind: EntityKind, namespace: &str, name: &str) -> Self {
-        Self { kind, namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-
-    /// A service.
-    pub fn service(namespace: &str, name: &str) -> Self {
-        Self::new(EntityKind::Service, namespace, name)
-    }
-
-    /// The name used in cases and findings: `namespace/name` for services, `Kind/namespace/name` for the rest.
-    pub fn key(&self) -> String {
-        let scoped = if self.namespace.is_empty() { self.name.clone() } else { format!("{}/{}", self.namespace, self.name) };
-        match self.kind {
-            EntityKind::Service => scoped,
-            kind => format!("{kind:?}/{scoped}"),
-        }
-    }
-}
-
-/// How an edge was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Seen {
-    /// Parent and child span of two entities.
-    Trace,
-    /// A client span that names its peer.
-    Peer,
-    /// A connection to an address that belonged to the callee.
-    Address,
-    /// A log field or a metric label that names the peer.
-    Label,
-    /// A Kubernetes object (placement, ownership).
-    Object,
-}
-
-impl Seen {
-    fn confidence(self) -> f64 {
-        match self {
-            Seen::Trace | Seen::Object => 1.0,
-            Seen::Peer => 0.8,
-            Seen::Address => 0.5,
-            Seen::Label => 0.4,
-        }
-    }
-}
-
-/// Calls between two entities in a stretch of data time, as counted by a gateway.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CallStub {
-    /// Who calls.
-    pub caller: EntityId,
-    /// Who is called.
-    pub callee: EntityId,
-    /// Calls.
-    pub count: u64,
-    /// First of them, microseconds since the Unix epoch.
-    pub first_us: i64,
-    /// Last of them.
-    pub last_us: i64,
-    /// How it was seen.
-    pub seen: Seen,
-}
 
 /// Bounds of a [`Topology`].
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -229,7 +126,13 @@ impl Topology {
         if stub.caller == stub.callee || stub.count == 0 {
             return;
         }
-        self.add_edge(&stub.caller, &stub.callee, EdgeKind::Calls, stub.seen, (stub.first_us, stub.last_us, stub.count));
+        self.add_edge(
+            &stub.caller,
+            &stub.callee,
+            EdgeKind::Calls,
+            stub.seen,
+            (stub.first_us, stub.last_us, stub.count),
+        );
     }
 
     /// Notes that `entity` is placed on (or owned by) `host` at a time.
@@ -252,7 +155,8 @@ impl Topology {
                 owners.push((owner.clone(), history));
                 owners.sort_by(|a, b| a.0.cmp(&b.0));
                 if owners.len() > most {
-                    let oldest = owners.iter().enumerate().min_by_key(|(_, o)| o.1.last_us()).map_or(0, |(at, _)| at);
+                    let oldest =
+                        owners.iter().enumerate().min_by_key(|(_, o)| o.1.last_us()).map_or(0, |(at, _)| at);
                     owners.remove(oldest);
                 }
             }
@@ -261,12 +165,26 @@ impl Topology {
 
     /// Adds calls to an address. They make an edge only where the address had exactly one owner for the whole time;
     /// returns whether they did.
-    pub fn observe_address_call(&mut self, caller: &EntityId, address: &str, count: u64, first_us: i64, last_us: i64) -> bool {
+    pub fn observe_address_call(
+        &mut self,
+        caller: &EntityId,
+        address: &str,
+        count: u64,
+        first_us: i64,
+        last_us: i64,
+    ) -> bool {
         let Some(callee) = self.owner_of(address, first_us, last_us) else {
             self.unresolved += count;
             return false;
         };
-        self.observe_call(&CallStub { caller: caller.clone(), callee, count, first_us, last_us, seen: Seen::Address });
+        self.observe_call(&CallStub {
+            caller: caller.clone(),
+            callee,
+            count,
+            first_us,
+            last_us,
+            seen: Seen::Address,
+        });
         true
     }
 
@@ -274,7 +192,8 @@ impl Topology {
     /// else's interval may touch it.
     pub fn owner_of(&self, address: &str, first_us: i64, last_us: i64) -> Option<EntityId> {
         let owners = self.addresses.get(address)?;
-        let touching: Vec<&(EntityId, History)> = owners.iter().filter(|(_, h)| h.touches(first_us, last_us)).collect();
+        let touching: Vec<&(EntityId, History)> =
+            owners.iter().filter(|(_, h)| h.touches(first_us, last_us)).collect();
         match touching.as_slice() {
             [(owner, history)] if history.covers(first_us, last_us) => Some(owner.clone()),
             _ => None,
@@ -286,7 +205,14 @@ impl Topology {
         self.unresolved
     }
 
-    fn add_edge(&mut self, from: &EntityId, to: &EntityId, kind: EdgeKind, seen: Seen, (first, last, count): (i64, i64, u64)) {
+    fn add_edge(
+        &mut self,
+        from: &EntityId,
+        to: &EntityId,
+        kind: EdgeKind,
+        seen: Seen,
+        (first, last, count): (i64, i64, u64),
+    ) {
         self.touch(from, first, last, 0);
         self.touch(to, first, last, 0);
         let state = self.edges.entry((from.clone(), to.clone(), kind)).or_default();
@@ -306,7 +232,10 @@ impl Topology {
 
     fn bound(&mut self) {
         if self.edges.len() > self.config.max_edges {
-            let stale = stalest(self.edges.iter().map(|(k, v)| (v.history.last_us(), k)), self.config.max_edges / 10 + 1);
+            let stale = stalest(
+                self.edges.iter().map(|(k, v)| (v.history.last_us(), k)),
+                self.config.max_edges / 10 + 1,
+            );
             for key in stale {
                 self.edges.remove(&key);
                 if let Some(list) = self.callers.get_mut(&key.1) {
@@ -315,7 +244,10 @@ impl Topology {
             }
         }
         if self.entities.len() > self.config.max_entities {
-            let stale = stalest(self.entities.iter().map(|(k, v)| (v.last_us(), k)), self.config.max_entities / 10 + 1);
+            let stale = stalest(
+                self.entities.iter().map(|(k, v)| (v.last_us(), k)),
+                self.config.max_entities / 10 + 1,
+            );
             let gone: BTreeSet<EntityId> = stale.into_iter().collect();
             for id in &gone {
                 self.entities.remove(id);
@@ -343,7 +275,11 @@ impl Topology {
     /// Entities that existed at a time, in order.
     pub fn entities_at(&self, at_us: i64) -> Vec<EntityId> {
         let linger = self.config.linger_us;
-        self.entities.iter().filter(|(_, h)| h.at(at_us, linger).is_some()).map(|(id, _)| id.clone()).collect()
+        self.entities
+            .iter()
+            .filter(|(_, h)| h.at(at_us, linger).is_some())
+            .map(|(id, _)| id.clone())
+            .collect()
     }
 
     /// Edges that existed at a time, in order.
@@ -351,7 +287,14 @@ impl Topology {
         self.edges.iter().filter_map(|((a, b, kind), state)| self.view(a, b, *kind, state, at_us)).collect()
     }
 
-    fn view(&self, from: &EntityId, to: &EntityId, kind: EdgeKind, state: &EdgeState, at_us: i64) -> Option<EdgeView> {
+    fn view(
+        &self,
+        from: &EntityId,
+        to: &EntityId,
+        kind: EdgeKind,
+        state: &EdgeState,
+        at_us: i64,
+    ) -> Option<EdgeView> {
         let interval = state.history.at(at_us, self.config.linger_us)?;
         Some(EdgeView {
             from: from.clone(),

@@ -38,10 +38,7 @@ impl Window {
         // A point is stamped with the begin of its interval: the one that covers the alarm belongs to the incident.
         let alarm = case.times_us.partition_point(|t| *t + step <= case.symptom.start_us);
         let begin = alarm.min(len.saturating_sub(1));
-        let mut splits = vec![Split {
-            reference_end: begin.max(1).min(len),
-            incident_begin: begin,
-        }];
+        let mut splits = vec![Split { reference_end: begin.max(1).min(len), incident_begin: begin }];
         let early = alarm.saturating_sub(LATE_POINTS);
         if early < begin {
             splits.push(Split {
@@ -49,28 +46,20 @@ impl Window {
                 incident_begin: early.max(1).min(len.saturating_sub(1)),
             });
         }
-        Self {
-            len,
-            splits,
-            null_starts: null_starts(case, len),
-        }
+        Self { len, splits, null_starts: null_starts(case, len) }
     }
 }
 
 /// Windows of normal operation without a gap where there are enough of them, evenly spread.
 fn null_starts(case: &Case, len: usize) -> Vec<usize> {
-    let points = case
-        .series
-        .iter()
-        .map(|s| s.baseline.len())
-        .max()
-        .unwrap_or(0)
-        .max(case.baseline_times_us.len());
+    let points =
+        case.series.iter().map(|s| s.baseline.len()).max().unwrap_or(0).max(case.baseline_times_us.len());
     if len == 0 || points < len {
         return Vec::new();
     }
     let span = i64::from(case.interval_s) * 1_000_000 * (len as i64);
-    let whole = |at: &usize| match (case.baseline_times_us.get(*at), case.baseline_times_us.get(at + len - 1)) {
+    let whole = |at: &usize| match (case.baseline_times_us.get(*at), case.baseline_times_us.get(at + len - 1))
+    {
         (Some(a), Some(b)) => b - a < span,
         _ => case.baseline_times_us.is_empty(),
     };
@@ -162,12 +151,16 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
     let (level_z, step_z) = (level_z.map(|l| l.0), step_z.map(|s| s.0));
     let z = match (level_z, step_z) {
         // What went from far below its usual level to its usual level changed, but did not leave what is normal.
-        (Some(level), Some(step)) if matches!(signal.class, Class::Memory | Class::Disk) => step.min(level.max(0.8 * step)),
+        (Some(level), Some(step)) if matches!(signal.class, Class::Memory | Class::Disk) => {
+            step.min(level.max(0.8 * step))
+        }
         (Some(level), Some(step)) => step.min(level.max(0.4 * step)),
         (Some(level), None) => level,
         (None, Some(step)) => step,
         // Nothing to compare with: a change against the points before counts by its size alone.
-        (None, None) if before.is_finite() => (sign * (observed - before) / floor.max(0.1 * before.abs())).clamp(-6.0, 6.0),
+        (None, None) if before.is_finite() => {
+            (sign * (observed - before) / floor.max(0.1 * before.abs())).clamp(-6.0, 6.0)
+        }
         (None, None) => return None,
     };
     let gain = (sign * (observed - if normal.is_finite() { normal } else { observed })).max(0.0);

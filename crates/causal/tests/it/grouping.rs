@@ -87,7 +87,10 @@ fn the_entry_point_may_show_first() {
         all += opened(&grouper.tick(time, &below));
     }
     assert_eq!(all, 1);
-    assert_eq!(grouper.group(0).map(|g| g.roots.iter().cloned().collect::<Vec<_>>()), Some(vec!["s7".to_owned()]));
+    assert_eq!(
+        grouper.group(0).map(|g| g.roots.iter().cloned().collect::<Vec<_>>()),
+        Some(vec!["s7".to_owned()])
+    );
 }
 
 #[test]
@@ -103,7 +106,9 @@ fn a_flapping_signal_is_one_incident_with_few_notifications() {
             _ => {}
         }
         let events = grouper.tick(now, &|_| Vec::new());
-        notified.extend(events.into_iter().filter(|e| !matches!(e, GroupEvent::Updated(_) | GroupEvent::Closed(_))));
+        notified.extend(
+            events.into_iter().filter(|e| !matches!(e, GroupEvent::Updated(_) | GroupEvent::Closed(_))),
+        );
     }
     assert_eq!(opened(&notified), 1);
     assert!(notified.len() <= 3, "{notified:?}");

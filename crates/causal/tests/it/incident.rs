@@ -70,7 +70,9 @@ fn the_incident_names_object_field_values_author_line_and_frame() {
     assert!(!draft.abstained && draft.severity == Severity::Sev2);
     assert_eq!(draft.path, ["tax", "checkout", "web"]);
     let text: String = draft.explanation.iter().map(|s| s.text.as_str()).collect::<Vec<_>>().join("\n");
-    for part in ["ConfigMap/shop/tax-rates", "data.NL: 0.21 -> 2.1", "ci-bot", "tax.py:41", "total 0 out of range"] {
+    for part in
+        ["ConfigMap/shop/tax-rates", "data.NL: 0.21 -> 2.1", "ci-bot", "tax.py:41", "total 0 out of range"]
+    {
         assert!(text.contains(part), "{part} is missing in\n{text}");
     }
     assert_eq!(verify_explanation(&draft), Ok(()));
@@ -88,7 +90,10 @@ fn a_claim_without_evidence_is_found() {
     let mut draft = build(grouper.group(0).expect("group"), &case, &rank(&case), Impact::default(), None);
     let honest = draft.explanation.clone();
     draft.explanation[0].text = draft.explanation[0].text.replace("went from", "went by 77.7 from");
-    assert_eq!(verify_explanation(&draft), Err(ExplanationError::Unsupported { sentence: 0, word: "77.7".to_owned() }));
+    assert_eq!(
+        verify_explanation(&draft),
+        Err(ExplanationError::Unsupported { sentence: 0, word: "77.7".to_owned() })
+    );
     draft.explanation.clone_from(&honest);
     draft.explanation[0].evidence = vec!["e99".to_owned()];
     assert!(matches!(verify_explanation(&draft), Err(ExplanationError::NoSuchEvidence { .. })));

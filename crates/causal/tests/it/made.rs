@@ -45,7 +45,8 @@ fn above(service: &str) -> Vec<&'static str> {
 /// Metrics of the shop: four points before the alarm, five after; names are passed through `name`.
 pub fn shop(fault: Fault, late: i64, name: &dyn Fn(&str) -> String) -> Case {
     let alarm = START + 4 * MINUTE + 30_000_000 + late * MINUTE;
-    let (metric, stat) = if matches!(fault, Fault::Failing(_)) { ("availability", "Average") } else { ("latency", "p99") };
+    let (metric, stat) =
+        if matches!(fault, Fault::Failing(_)) { ("availability", "Average") } else { ("latency", "p99") };
     let mut case = Case::new("shop", &name("web"), metric, stat, alarm, 60);
     case.times_us = (0..10).map(|i| START + i * MINUTE).collect();
     case.baseline_times_us = (0..200).map(|i| START - (1000 - i) * MINUTE).collect();
@@ -85,17 +86,18 @@ pub fn traces(case: &mut Case, count: u64, own: i64, link: i64, incident: bool) 
         let inner = 3000 + own + jitter;
         let asked = inner + 500 + link;
         let ordered = asked + 4000;
-        let span = |span: u64, parent: u64, entity: Sym, operation: Sym, offset: i64, duration_us: i64| Span {
-            trace: u128::from(at) + 1 + if incident { 1 << 40 } else { 0 },
-            span,
-            parent,
-            entity,
-            operation,
-            start_us: begin + offset,
-            duration_us,
-            kind: SpanKind::Unknown,
-            status: SpanStatus::Unset,
-        };
+        let span =
+            |span: u64, parent: u64, entity: Sym, operation: Sym, offset: i64, duration_us: i64| Span {
+                trace: u128::from(at) + 1 + if incident { 1 << 40 } else { 0 },
+                span,
+                parent,
+                entity,
+                operation,
+                start_us: begin + offset,
+                duration_us,
+                kind: SpanKind::Unknown,
+                status: SpanStatus::Unset,
+            };
         out.push(span(1, 0, web, get, 0, ordered + 3000));
         out.push(span(2, 1, web, call, 1000, ordered + 1000));
         out.push(span(3, 2, checkout, order, 1500, ordered));

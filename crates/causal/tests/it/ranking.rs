@@ -99,8 +99,15 @@ fn a_new_error_line_and_a_missing_line_speak() {
     lines(&mut case, 50, "INFO looked up rate {} ms", true);
     lines(&mut case, 40, "ERROR tax.py:41 bad rate for order {}", true);
     let ranking = rank(&case);
-    assert_eq!((ranking.ranked[0].entity.as_str(), ranking.ranked[0].class), ("tax", CauseClass::CodeException));
-    let first_bad = ranking.ranked[0].evidence.iter().find(|e| e.signal.contains("tax.py:41")).expect("the first bad line");
+    assert_eq!(
+        (ranking.ranked[0].entity.as_str(), ranking.ranked[0].class),
+        ("tax", CauseClass::CodeException)
+    );
+    let first_bad = ranking.ranked[0]
+        .evidence
+        .iter()
+        .find(|e| e.signal.contains("tax.py:41"))
+        .expect("the first bad line");
     assert!(first_bad.note.contains("order 0"));
     // It no longer writes what it always wrote.
     returns.logs.clear();

@@ -28,11 +28,13 @@ fn recorded_outages_meet_the_bars() {
     for folder in folders.flatten().map(|f| f.path()) {
         let text = std::fs::read_to_string(folder.join("case.json")).expect("case.json");
         let case = Case::from_files(&text, &mut |file| read(&folder.join(file))).expect("a case");
-        let label: serde_json::Value = serde_json::from_slice(&read(&folder.join("target.json")).expect("label")).expect("json");
+        let label: serde_json::Value =
+            serde_json::from_slice(&read(&folder.join("target.json")).expect("label")).expect("json");
         let ranking = rank(&case);
         let wanted = label["root_cause"][0].as_str().expect("root cause");
         let position = ranking.ranked.iter().position(|s| s.entity == wanted);
-        let scenario = label["scenario"].as_str().expect("scenario").trim_end_matches("-low").trim_end_matches("-high");
+        let scenario =
+            label["scenario"].as_str().expect("scenario").trim_end_matches("-low").trim_end_matches("-high");
         let entry = hits.entry(scenario.to_owned()).or_default();
         entry.0 += 1;
         entry.1 += usize::from(position == Some(0));

@@ -9,7 +9,14 @@ fn service(at: usize) -> EntityId {
 }
 
 fn call(caller: &EntityId, callee: &EntityId, at: i64, seen: Seen) -> CallStub {
-    CallStub { caller: caller.clone(), callee: callee.clone(), count: 1, first_us: at, last_us: at + 1000, seen }
+    CallStub {
+        caller: caller.clone(),
+        callee: callee.clone(),
+        count: 1,
+        first_us: at,
+        last_us: at + 1000,
+        seen,
+    }
 }
 
 #[test]
@@ -35,7 +42,13 @@ fn two_hundred_services_with_reused_addresses() {
             // A connection log of the minute, resolved later or across the change of hands.
             let address = owner.iter().position(|o| *o == b).expect("every service has an address");
             let at = begin + (pick(60) as i64) * 1_000_000 - 500_000;
-            topology.observe_address_call(&service(a), &format!("10.0.0.{address}"), 1, at.max(0), at.max(0) + 800_000);
+            topology.observe_address_call(
+                &service(a),
+                &format!("10.0.0.{address}"),
+                1,
+                at.max(0),
+                at.max(0) + 800_000,
+            );
             topology.observe_call(&call(&service(a), &service(b), begin, Seen::Trace));
         }
         for _ in 0..20 {
@@ -45,7 +58,8 @@ fn two_hundred_services_with_reused_addresses() {
     }
     let found: BTreeSet<(String, String)> =
         topology.edges_at(5 * MINUTE).into_iter().map(|e| (e.from.name, e.to.name)).collect();
-    let truth: BTreeSet<(String, String)> = truth.into_iter().map(|(a, b)| (format!("s{a}"), format!("s{b}"))).collect();
+    let truth: BTreeSet<(String, String)> =
+        truth.into_iter().map(|(a, b)| (format!("s{a}"), format!("s{b}"))).collect();
     let hit = truth.intersection(&found).count() as f64 / truth.len() as f64;
     let wrong = found.difference(&truth).count() as f64 / found.len() as f64;
     assert!(hit >= 0.99, "found {hit}");
