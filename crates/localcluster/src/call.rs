@@ -139,10 +139,10 @@ impl Call {
             return Ok(Value::Null);
         }
         let kind = self.content_type.split(';').next().unwrap_or_default().trim();
-        if kind == "application/vnd.kubernetes.protobuf" {
-            if let Some(object) = protobuf::decode(&self.body) {
-                return Ok(object);
-            }
+        if kind == "application/vnd.kubernetes.protobuf"
+            && let Some(object) = protobuf::decode(&self.body)
+        {
+            return Ok(object);
         }
         if kind.contains("protobuf") || kind.contains("cbor") {
             return Err(ApiError::unsupported_media(
@@ -150,7 +150,8 @@ impl Call {
                 "application/json and application/yaml; with kubectl use -f FILE",
             ));
         }
-        if kind.ends_with("yaml") {
+        // JSON is YAML; kubectl sends it under this name.
+        if kind.ends_with("yaml") && !self.body.trim_ascii_start().starts_with(b"{") {
             let text = std::str::from_utf8(&self.body)
                 .map_err(|e| ApiError::bad_request(format!("the body is not UTF-8: {e}")))?;
             return serde_saphyr::from_str(text)

@@ -273,6 +273,7 @@ impl FieldSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn schema() -> Value {
         json!({ "properties": {
@@ -312,5 +313,46 @@ mod tests {
         let gone = json!({ "ports": [{ "port": 81 }], "labels": { "app": "x" } });
         FieldSet::of(&schema(), &gone).remove_from(&schema(), &mut value);
         assert_eq!(value, json!({ "ports": [{ "port": 80, "name": "a" }], "keep": 1 }));
+    }
+
+    /// Objects of the schema above, with every kind of list.
+    fn objects() -> impl Strategy<Value = Value> {
+        let ports = prop::collection::btree_map(1..5_i64, "[ab]{1,2}", 0..3);
+        let tags = prop::collection::btree_set("[a-d]", 0..3);
+        let labels = prop::collection::btree_map("[a-c]", "[xy]", 0..3);
+        (ports, tags, labels, prop::collection::vec(0..3_i64, 0..3)).prop_map(
+            |(ports, tags, labels, list)| {
+                let ports: Vec<Value> =
+                    ports.iter().map(|(port, name)| json!({ "port": port, "name": name })).collect();
+                json!({ "ports": ports, "tags": tags, "labels": labels, "list": list })
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn json_keeps_every_set(value in objects()) {
+            let set = FieldSet::of(&schema(), &value);
+            prop_assert_eq!(FieldSet::from_json(&set.to_json()), set);
+        }
+
+        #[test]
+        fn what_is_unchanged_is_not_in_the_changes(old in objects(), new in objects()) {
+            let all = FieldSet::of(&schema(), &new);
+            let changed = FieldSet::changed(&schema(), Some(&old), &new);
+            prop_assert_eq!(&changed.intersect(&all), &changed, "changes are fields of the new object");
+            prop_assert!(FieldSet::changed(&schema(), Some(&new), &new).is_empty());
+            let mut rest = all.clone();
+            rest.subtract(&changed);
+            rest.union(&changed);
+            prop_assert_eq!(rest, all);
+        }
+
+        #[test]
+        fn removing_all_fields_leaves_nothing(value in objects()) {
+            let mut left = value.clone();
+            FieldSet::of(&schema(), &value).remove_from(&schema(), &mut left);
+            prop_assert_eq!(left, json!({}));
+        }
     }
 }

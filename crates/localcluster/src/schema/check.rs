@@ -271,8 +271,7 @@ fn check_combinations(schema: &Value, value: &Value, path: &str, causes: &mut Ve
             ));
         }
     }
-    if let Some(forbidden) = schema.get("not").filter(|branch| fits(branch)) {
-        let _ = forbidden;
+    if schema.get("not").is_some_and(fits) {
         causes.push(Cause::invalid(
             path,
             value,

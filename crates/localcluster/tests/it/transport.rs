@@ -50,6 +50,9 @@ async fn ask(
     )
 }
 
+/// Method, path, headers, body, expected code, part of the expected message.
+type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+
 #[tokio::test]
 async fn malformed_requests_get_a_status() {
     let served = serve(cluster()).await;
@@ -58,7 +61,7 @@ async fn malformed_requests_get_a_status() {
     let json = ("content-type", "application/json");
     let boats = "/apis/test.dev/v1/namespaces/default/boats";
     let large = vec![b' '; 4 * 1024 * 1024];
-    let cases: &[(&str, &str, &[(&str, &str)], &[u8], u16, &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("GET", boats, &[], b"", 401, "Unauthorized"),
         ("GET", boats, &[("authorization", "Bearer wrong")], b"", 401, "Unauthorized"),
         ("GET", boats, &[auth, ("impersonate-user", "other")], b"", 403, "cannot impersonate"),
