@@ -22,6 +22,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                 writeln!(out, "{line}")?;
             }
         }
+        Some("forecast") => {
+            let horizon = option("--horizon").ok_or("--horizon is missing")?.parse()?;
+            writeln!(out, "{}", offline::forecast(&series, horizon, events.as_deref())?)?;
+        }
         _ => return Err("the first argument is baseline or forecast".into()),
     }
     Ok(())

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::forecast::{self, ForecastError, ForecastOptions};
 use crate::{Config, Detector, PeakEvent, Verdict};
 
 /// Why a document could not be used.
@@ -22,6 +23,9 @@ pub enum OfflineError {
     /// There are no rows.
     #[error("no rows")]
     Empty,
+    /// The rows can't be forecast.
+    #[error("forecast: {0}")]
+    Forecast(#[from] ForecastError),
 }
 
 /// A row: its time as written, in unix seconds, and its value.
@@ -100,6 +104,21 @@ pub fn baseline(
     let events = events.map_or(Ok(Vec::new()), read_events)?;
     let mut detector = Detector::new(Config { events: events.into(), ..Config::default() });
     Ok(rows.into_iter().map(move |(time, t, value)| line(&time, &detector.observe(t, value))))
+}
+
+/// One JSON object: `{"mean":[H],"quantiles":{"0.025":[H],…,"0.975":[H]}}`.
+///
+/// # Errors
+/// As [`read_series`] and [`read_events`]; no finite value; a horizon out of range.
+pub fn forecast(csv: &str, horizon: usize, events: Option<&str>) -> Result<String, OfflineError> {
+    let rows = read_series(csv)?;
+    let events = events.map_or(Ok(Vec::new()), read_events)?;
+    let history: Vec<(i64, f64)> = rows.iter().filter_map(|&(_, t, v)| Some((t, v?))).collect();
+    let options = ForecastOptions { events: events.into(), step: None };
+    let made = forecast::forecast(&history, horizon, &options)?;
+    let quantiles: serde_json::Map<String, serde_json::Value> =
+        made.quantiles.into_iter().map(|(level, values)| (level.to_string(), values.into())).collect();
+    Ok(serde_json::json!({ "mean": made.mean, "quantiles": quantiles }).to_string())
 }
 
 fn line(time: &str, v: &Verdict) -> String {

@@ -1,0 +1,61 @@
+//! Declared events: taken out of the history, learned by name, put onto the future.
+
+use super::grid::Grid;
+use crate::calendar::PeakEvent;
+
+const DAY: i64 = 86_400;
+
+/// Learned multipliers by name.
+pub(super) struct Effects(Vec<(String, f64)>);
+
+/// Replaces event points by those of the same hour a week or a day before, and learns their ratio.
+pub(super) fn take_out(grid: &mut Grid, events: &[PeakEvent]) -> Effects {
+    let mut learned: Vec<(String, f64)> = Vec::new();
+    let mut ordered: Vec<&PeakEvent> = events.iter().collect();
+    ordered.sort_by_key(|e| e.start);
+    for event in ordered {
+        let range = grid.slots(event.start, event.end);
+        if range.is_empty() {
+            continue;
+        }
+        let week = (7 * DAY / grid.step) as usize;
+        let day = (DAY / grid.step) as usize;
+        let mut ratios = Vec::new();
+        for i in range {
+            let lag = if week > 0 && i >= week { week } else { day };
+            if lag == 0 || i < lag {
+                continue;
+            }
+            let ordinary = grid.values[i - lag];
+            if ordinary > 0.0 {
+                ratios.push(grid.values[i] / ordinary);
+            }
+            grid.values[i] = ordinary;
+        }
+        ratios.sort_unstable_by(f64::total_cmp);
+        if let Some(&ratio) = ratios.get(ratios.len() / 2) {
+            // The newest occurrence counts most.
+            match learned.iter_mut().find(|(name, _)| *name == event.name) {
+                Some((_, known)) => *known = 0.3 * *known + 0.7 * ratio,
+                None => learned.push((event.name.clone(), ratio)),
+            }
+        }
+    }
+    Effects(learned)
+}
+
+impl Effects {
+    /// Multiplier of each coming point; 1 where nothing is known to happen.
+    pub(super) fn ahead(&self, start: i64, step: i64, horizon: usize, events: &[PeakEvent]) -> Vec<f64> {
+        (0..horizon as i64)
+            .map(|i| {
+                let t = start + i * step;
+                events.iter().find(|e| e.contains(t)).map_or(1.0, |e| {
+                    e.multiplier
+                        .or_else(|| self.0.iter().find(|(name, _)| *name == e.name).map(|&(_, m)| m))
+                        .unwrap_or(1.0)
+                })
+            })
+            .collect()
+    }
+}
