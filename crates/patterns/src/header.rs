@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{Extent, Kind, Unit, next, units};
+use crate::units::{Extent, Kind, Unit, is_separator, next, units};
 
 /// Share of lines that must agree on a time or a level for their column to be part of the header.
 const AGREE: f64 = 0.9;
@@ -25,8 +25,13 @@ const FEW: usize = 8;
 pub enum Layout {
     /// Columns separated by blanks.
     Columns(Vec<Column>),
-    /// This many fields, each closed by `|`.
-    Piped(usize),
+    /// Fields, each closed by a separator without blanks: `time|thread|message`, `LEVEL:logger:message`.
+    Fields {
+        /// What closes a field: `|` or `:`.
+        separator: char,
+        /// Number of fields before the message, at least 1.
+        count: usize,
+    },
 }
 
 /// What is expected in one column of a header.
@@ -41,11 +46,11 @@ pub enum Column {
     Any,
     /// `[…]`, if there.
     Bracket,
-    /// `-`, if there.
+    /// `-`, `---`, `:` or `|`, if there.
     Dash,
     /// `logger:` or `program[pid]:`, if there.
     Tag,
-    /// Everything up to a lone `-`, if one is near.
+    /// Everything up to a lone `-`, `:` or `|`, if one is near.
     UntilDash,
 }
 
@@ -66,7 +71,7 @@ impl Layout {
         if lines.is_empty() {
             return None;
         }
-        piped(&lines).or_else(|| {
+        fields(&lines, '|', 6).or_else(|| fields(&lines, ':', 2)).or_else(|| {
             let rows: Vec<Vec<Unit>> = lines.iter().map(|l| units(l)).collect();
             Fit { lines: &lines, rows: &rows }.columns().map(Self::Columns)
         })
@@ -77,11 +82,14 @@ impl Layout {
     pub fn strip<'a>(&self, line: &'a str) -> Stripped<'a> {
         let at = match self {
             Self::Columns(columns) => strip_columns(columns, line),
-            Self::Piped(fields) => memchr::memchr_iter(b'|', line.as_bytes()).nth(fields - 1).map(|p| p + 1),
+            Self::Fields { separator, count } => line
+                .match_indices(*separator)
+                .nth(count.saturating_sub(1))
+                .map(|(p, _)| p + separator.len_utf8()),
         };
         let at = at.unwrap_or(0);
         let (header, body) = line.split_at_checked(at).unwrap_or(("", line));
-        Stripped { header, body: body.trim_start() }
+        Stripped { header, body: body.trim_ascii_start() }
     }
 }
 
@@ -98,7 +106,7 @@ fn strip_columns(columns: &[Column], line: &str) -> Option<usize> {
             }
             Column::Time | Column::Any | Column::Level => u.end,
             Column::Bracket if line.as_bytes()[u.start] == b'[' => u.end,
-            Column::Dash if &line[u.start..u.end] == "-" => u.end,
+            Column::Dash if is_separator(&line.as_bytes()[u.start..u.end]) => u.end,
             Column::Tag => tag_end(line, u).unwrap_or(at),
             Column::UntilDash => dash_end(line, at).unwrap_or(at),
             Column::Bracket | Column::Dash => at,
@@ -110,7 +118,7 @@ fn strip_columns(columns: &[Column], line: &str) -> Option<usize> {
 /// End of a tag that begins with this column: `name:`, `name[1] (origin):`, `name 1.4.1:`, `-- name:`.
 fn tag_end(line: &str, u: Extent) -> Option<usize> {
     let text = &line[u.start..u.end];
-    if text.ends_with(':') && (text.starts_with('[') || u.is_tag(line)) {
+    if (text.ends_with(':') && text.starts_with('[')) || u.is_tag(line) {
         return Some(u.end);
     }
     let n = next(line, u.end)?;
@@ -128,7 +136,7 @@ fn tag_end(line: &str, u: Extent) -> Option<usize> {
 fn dash_end(line: &str, mut at: usize) -> Option<usize> {
     for _ in 0..=MAX_GAP {
         let u = next(line, at)?;
-        if &line[u.start..u.end] == "-" {
+        if is_separator(&line.as_bytes()[u.start..u.end]) {
             return Some(u.end);
         }
         at = u.end;
@@ -136,30 +144,34 @@ fn dash_end(line: &str, mut at: usize) -> Option<usize> {
     None
 }
 
-/// Lines of the form `time|field|field|message`.
-fn piped(lines: &[&str]) -> Option<Layout> {
+/// Lines of the form `time|field|field|message` or `LEVEL:logger:message`, of `most` fields.
+fn fields(lines: &[&str], separator: char, most: usize) -> Option<Layout> {
     let mut counts = Vec::with_capacity(lines.len());
-    let mut timed = 0;
+    let mut opened = 0;
     for l in lines {
-        let mut fields = 0;
+        let mut count = 0;
         let mut from = 0;
-        for p in memchr::memchr_iter(b'|', l.as_bytes()).take(6) {
+        for (p, _) in l.match_indices(separator).take(most) {
             let field = l[from..p].trim();
-            let short = field.len() <= 48 && field.split_whitespace().count() <= 2;
-            if !short {
+            // A date and its time may be two words; names between colons are one.
+            let words = if separator == '|' { 2 } else { 1 };
+            if field.len() > 48 || field.split_whitespace().count() > words || (separator == ':' && p == from)
+            {
                 break;
             }
-            if fields == 0 && units(field).iter().any(|u| u.kind == Kind::Time) {
-                timed += 1;
+            let opens = |k: Kind| k == Kind::Level || (k == Kind::Time && separator == '|');
+            if count == 0 && units(field).iter().any(|u| opens(u.kind)) {
+                opened += 1;
             }
-            fields += 1;
+            count += 1;
             from = p + 1;
         }
-        counts.push(fields);
+        counts.push(count);
     }
     counts.sort_unstable();
-    let fields = counts[counts.len() / 20];
-    (fields > 0 && f64::from(timed) >= AGREE * lines.len() as f64).then_some(Layout::Piped(fields))
+    let count = counts[counts.len() / 20];
+    (count > 0 && f64::from(opened) >= AGREE * lines.len() as f64)
+        .then_some(Layout::Fields { separator, count })
 }
 
 struct Fit<'a> {
@@ -309,6 +321,10 @@ mod tests {
             ("1349{} node-246 unix.hw state.unavailable 10778047{} 1 Component is down", "Component is down"),
             ("10.0.0.{} - - [10/Oct/2000:13:55:{} -0700] \"GET / HTTP/1.0\" 200", "\"GET / HTTP/1.0\" 200"),
             ("INFO: Starting {}", "Starting 10"),
+            ("INFO:root:Starting: {}", "Starting: 10"),
+            ("2020-01-01 10:00:{},123 - shop.cart - INFO - added {}", "added 10"),
+            ("I0102 10:00:{}.123456   42{} server.go:8{}] ready {}", "ready 10"),
+            ("2020-01-02T10:00:{}.123Z  INFO 1 --- [  main] c.e.shop.Orders   : placed {}", "placed 10"),
         ] {
             assert_eq!(body(line), want, "{line}");
         }

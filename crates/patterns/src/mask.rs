@@ -167,15 +167,17 @@ impl<S: Sink> Masker<'_, S> {
             if k & WORD == 0 {
                 break;
             }
-            if k & BACKSLASH != 0 && octal_escape(&b[e..n]) > 0 {
-                if e == s {
-                    self.sink.separator(s, s + 4);
-                    return s + 4;
-                }
-                break;
-            }
             seen |= k;
             e += 1;
+        }
+        if seen & BACKSLASH != 0
+            && let Some(p) = (s..e).find(|p| octal_escape(&b[*p..n]) > 0)
+        {
+            if p == s {
+                self.sink.separator(s, s + 4);
+                return s + 4;
+            }
+            e = p;
         }
         let run_end = e;
         // A full stop or colon at the end belongs to the sentence.
@@ -201,9 +203,11 @@ impl<S: Sink> Masker<'_, S> {
                 return s + t;
             }
         }
-        if (3..=5).contains(&w.len()) && is_one_of(w, &["true", "false", "null", "nil"]) {
+        let initial = w[0] | 0x20;
+        let short = (3..=5).contains(&w.len());
+        if short && matches!(initial, b't' | b'f' | b'n') && is_one_of(w, &["true", "false", "null", "nil"]) {
             self.sink.value(Certainty::Enumerated, s, e);
-        } else if matches!(w.len(), 4 | 5) && is_one_of(w, &["root", "admin"]) {
+        } else if short && matches!(initial, b'r' | b'a') && is_one_of(w, &["root", "admin"]) {
             // A key's value may be one of a few; elsewhere an account's name speaks for names there.
             let keyed = s > 0 && self.line[s - 1] == b'=';
             self.sink.value(if keyed { Certainty::Enumerated } else { Certainty::Form }, s, e);

@@ -227,7 +227,8 @@ impl Miner {
         self.store.aliases()
     }
 
-    /// Aliases since the last call, in the order in which they arose.
+    /// Aliases since the last call, in the order in which they arose; at most four times
+    /// [`MinerConfig::max_templates`] wait, what comes after is only in [`Miner::aliases`].
     pub fn take_aliases(&mut self) -> Vec<Alias> {
         self.store.take_aliases()
     }

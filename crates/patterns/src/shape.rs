@@ -102,7 +102,7 @@ impl<S: Sink> Masker<'_, S> {
             return None;
         }
         let mut end = e;
-        if url || rooted {
+        if url || rooted || drive {
             let more =
                 |c: u8| class(c) & WORD != 0 || matches!(c, b'?' | b'=' | b'&' | b'#' | b'*' | b'!' | b';');
             while end < n && (more(b[end]) || (url && b[end] == b',')) {

@@ -166,7 +166,7 @@ impl KeyBuilder {
     /// Equal for two lines that have the same masked text.
     pub(crate) fn key(&mut self, line: &str) -> u64 {
         self.buffer.clear();
-        let line = line.trim().as_bytes();
+        let line = line.as_bytes().trim_ascii();
         let mut sink = KeySink { line, copied: 0, out: &mut self.buffer };
         mask(line, &mut sink);
         let rest = sink.copied;
@@ -339,6 +339,7 @@ mod tests {
             ("Failed password for root", "Failed password for <*>"),
             ("fans ( 3534 **** 3515 ) *** ok", "fans ( <*> <*> <*> ) <*> ok"),
             ("10.250.10.6:50010:Got exception", "<*>:Got exception"),
+            ("with pattern: C:\\a\\b\\*_std.sqm, flags: 0x2", "with pattern: <*>, flags: <*>"),
             ("mapred.tip.id is old", "mapred.tip.id is old"),
             ("disposition = @0xb6fd90", "disposition = @<*>"),
             ("", ""),

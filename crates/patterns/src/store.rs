@@ -248,7 +248,9 @@ impl Store {
         if self.aliases.insert(old.0, new).is_none() {
             self.alias_order.push_back(old);
         }
-        self.fresh_aliases.push((old, new));
+        if self.fresh_aliases.len() < self.max * 4 {
+            self.fresh_aliases.push((old, new));
+        }
         while self.alias_order.len() > self.max * 4 {
             if let Some(first) = self.alias_order.pop_front() {
                 self.aliases.remove(&first.0);

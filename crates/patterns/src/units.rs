@@ -13,7 +13,7 @@ pub(crate) enum Kind {
     Bracket,
     /// Digits only.
     Number,
-    /// A lone `-`.
+    /// A lone `-`, `---`, `:` or `|`.
     Dash,
     /// `logger:` or `program[pid]:`.
     Tag,
@@ -91,20 +91,21 @@ pub(crate) fn units(line: &str) -> Vec<Unit> {
 }
 
 fn word_end(b: &[u8], start: usize) -> usize {
-    start + b[start..].iter().take_while(|c| !c.is_ascii_whitespace()).count()
+    memchr::memchr2(b' ', b'\t', &b[start..]).map_or(b.len(), |n| start + n)
 }
 
 /// End of a balanced `[…]`, which must be short and be followed by a blank, a colon or the end.
 fn bracket_end(b: &[u8], start: usize) -> Option<usize> {
     let mut depth = 0usize;
-    for (i, c) in b.iter().enumerate().skip(start).take(256) {
-        match c {
-            b'[' => depth += 1,
-            b']' => depth -= 1,
-            _ => {}
+    for i in memchr::memchr2_iter(b'[', b']', &b[start..b.len().min(start + 256)]) {
+        if b[start + i] == b'[' {
+            depth += 1;
+            continue;
         }
+        depth -= 1;
         if depth == 0 {
-            let end = i + 1 + usize::from(b.get(i + 1) == Some(&b':'));
+            let close = start + i + 1;
+            let end = close + usize::from(b.get(close) == Some(&b':'));
             return b.get(end).is_none_or(u8::is_ascii_whitespace).then_some(end);
         }
     }
@@ -120,7 +121,7 @@ fn kind(w: &[u8]) -> Kind {
         return if has_time(inner) { Kind::Time } else { Kind::Bracket };
     }
     let bare = w.strip_suffix(b",").unwrap_or(w);
-    if w == b"-" {
+    if is_separator(w) {
         Kind::Dash
     } else if is_time(bare) {
         Kind::Time
@@ -210,9 +211,22 @@ fn has_time(w: &[u8]) -> bool {
     seconds || (date(w.get(..10).unwrap_or_default()) == 10 && w.len() > 10)
 }
 
+/// Punctuation that stands alone between columns.
+pub(crate) fn is_separator(w: &[u8]) -> bool {
+    (1..=3).contains(&w.len()) && w.iter().all(|c| matches!(c, b'-' | b':' | b'|'))
+}
+
+/// `file.go:12]`, as klog and glog write it.
+fn is_origin(w: &[u8]) -> bool {
+    let Some(line) = w.strip_suffix(b"]").and_then(|t| Some(&t[memchr::memrchr(b':', t)? + 1..])) else {
+        return false;
+    };
+    w[0].is_ascii_alphabetic() && !line.is_empty() && line.iter().all(u8::is_ascii_digit)
+}
+
 /// `name:` where the name may carry a process id, a path, a class or a facility.
 fn is_tag(w: &[u8]) -> bool {
-    let Some(name) = w.strip_suffix(b":") else { return false };
+    let Some(name) = w.strip_suffix(b":") else { return is_origin(w) };
     let allowed = |c: &u8| {
         c.is_ascii_alphanumeric()
             || matches!(c, b'.' | b'_' | b'-' | b'$' | b'/' | b'(' | b')' | b'[' | b']' | b'#' | b'@')

@@ -52,7 +52,7 @@ fn line() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(fixed(48))]
+    #![proptest_config(fixed(32))]
 
     #[test]
     fn order_does_not_matter((lines, shuffled) in prop::collection::vec(line(), 1..400)
