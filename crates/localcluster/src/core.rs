@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -25,9 +25,13 @@ pub(crate) struct Core {
     pub(crate) admission: Vec<Arc<dyn Admission>>,
     pub(crate) now: Clock,
     registry: RwLock<Arc<Registry>>,
+    /// Definitions with the kinds made of them, because compiling a schema is the dear part.
+    compiled: Mutex<Vec<Compiled>>,
     /// Becomes true when the cluster is closed.
     pub(crate) closing: watch::Sender<bool>,
 }
+
+type Compiled = (Arc<Value>, Vec<Arc<Kind>>);
 
 /// What a request is answered with.
 pub(crate) enum Answer {
@@ -44,8 +48,14 @@ impl Answer {
 
 impl Core {
     pub(crate) fn new(store: Store, admission: Vec<Arc<dyn Admission>>, now: Clock) -> Self {
-        let core =
-            Self { store, admission, now, registry: RwLock::default(), closing: watch::Sender::new(false) };
+        let core = Self {
+            store,
+            admission,
+            now,
+            registry: RwLock::default(),
+            compiled: Mutex::default(),
+            closing: watch::Sender::new(false),
+        };
         core.reload();
         core
     }
@@ -60,10 +70,15 @@ impl Core {
         for kind in builtin::kinds() {
             registry.insert(Arc::clone(kind));
         }
+        let mut compiled = self.compiled.lock();
+        let known = std::mem::take(&mut *compiled);
         for definition in self.store.list(crd::SHELF, None).objects {
-            for kind in crd::kinds(&definition) {
-                registry.insert(kind);
+            let before = known.iter().find(|(seen, _)| Arc::ptr_eq(seen, &definition));
+            let kinds = before.map_or_else(|| crd::kinds(&definition), |(_, kinds)| kinds.clone());
+            for kind in &kinds {
+                registry.insert(Arc::clone(kind));
             }
+            compiled.push((definition, kinds));
         }
         *self.registry.write() = Arc::new(registry);
     }
