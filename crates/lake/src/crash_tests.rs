@@ -8,7 +8,7 @@ use std::time::Duration;
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int64Type;
-use causeway_model::{Accepted, Caller, Clock, LogBuilder, LogRow, Query, Table, events_batch};
+use causeway_model::{Accepted, Caller, Clock, Event, LogBuilder, LogRow, Query, Table, events_batch};
 
 use crate::fault::Faults;
 use crate::lock::LockError;
@@ -53,6 +53,19 @@ fn logs(request: usize) -> RecordBatch {
     logs.finish().unwrap().record_batch().clone()
 }
 
+fn event() -> Event {
+    let text = || "x".to_owned();
+    Event {
+        time_us: Fixed.now_us(),
+        namespace: text(),
+        kind: text(),
+        entity: text(),
+        reason: text(),
+        message: text(),
+        attributes: Vec::new(),
+    }
+}
+
 async fn send(lake: &Lake, request: usize) -> bool {
     matches!(
         lake.append(Table::Logs, logs(request), Some(request as u64)).await,
@@ -72,7 +85,7 @@ async fn work(lake: &Lake) -> Vec<usize> {
             3 => lake.flush().await,
             4 => lake.compact(Table::Logs).await.map(|_| ()),
             6 => lake
-                .append(Table::Events, events_batch(&[]).unwrap(), None)
+                .append(Table::Events, events_batch(&[event()]).unwrap(), None)
                 .await
                 .map(|_| ())
                 .map_err(|e| LakeError::Thread(e.to_string())),

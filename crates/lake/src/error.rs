@@ -56,6 +56,19 @@ pub enum LakeError {
         /// What is wrong.
         detail: String,
     },
+    /// The write-ahead log could not be trimmed; what it holds stays.
+    #[error("write-ahead log could not be trimmed: {0}")]
+    Trim(SinkError),
+    /// A compaction would have changed the number of rows, and was given up.
+    #[error("compaction of table {} would have made {after} rows of {before}; nothing was changed", table.name())]
+    RowCount {
+        /// The table.
+        table: Table,
+        /// Rows of the files to be replaced.
+        before: u64,
+        /// Rows of the new files.
+        after: u64,
+    },
     /// A worker thread ended early.
     #[error("a background thread of the lake ended: {0}")]
     Thread(String),
@@ -75,12 +88,12 @@ impl LakeError {
     pub fn category(&self) -> &'static str {
         match self {
             Self::Lock(_) => "locked",
-            Self::Wal(_) => "wal",
+            Self::Wal(_) | Self::Trim(_) => "wal",
             Self::Io { .. } => "io",
             Self::Store(_) => "store",
             Self::Delta { .. } => "delta",
             Self::Arrow(_) | Self::Parquet(_) => "encoding",
-            Self::Engine(_) => "engine",
+            Self::Engine(_) | Self::RowCount { .. } => "engine",
             Self::Option { .. } => "option",
             Self::Thread(_) => "thread",
             Self::Closed => "closed",

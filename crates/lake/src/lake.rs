@@ -339,7 +339,7 @@ impl Inner {
         newest[OPAQUE] = self.released.load(Ordering::SeqCst);
         let result = self.wal.trim(newest, close).await;
         self.options.metrics.wal_bytes.set(self.wal.gauges.bytes.load(Ordering::Relaxed) as i64);
-        result.map_err(|e| LakeError::Thread(e.to_string()))
+        result.map_err(LakeError::Trim)
     }
 
     /// Where a test may stop the lake.

@@ -84,13 +84,13 @@ impl Lake {
         for files in days.into_values().filter(|files| files.len() > 1) {
             let add = inner.rewrite(table, &files).await?;
             let rows = |files: &[DataFile]| files.iter().map(|f| f.rows).sum::<u64>();
-            if rows(&add) != rows(&files) {
-                let detail = format!("{} rows became {}", rows(&files), rows(&add));
-                return Err(LakeError::Option { name: "compaction", detail });
+            let (before, after) = (rows(&files), rows(&add));
+            if before != after {
+                return Err(LakeError::RowCount { table, before, after });
             }
             report.before += files.len() as u64;
             report.after += add.len() as u64;
-            report.rows += rows(&add);
+            report.rows += after;
             let change = Change { add, remove: files };
             inner.commit(table, &mut log, &change, Reason::Compaction).await?;
             inner.reach()?;

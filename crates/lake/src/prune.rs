@@ -100,8 +100,7 @@ pub(crate) fn cannot_fail(filter: &Expr) -> bool {
             cannot_fail(left) && cannot_fail(right)
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            compares(*op)
-                && ((plain(left) && literal(right)) || (literal(left) && plain(right)))
+            compares(*op) && ((plain(left) && literal(right)) || (literal(left) && plain(right)))
         }
         Expr::IsNull(inner) | Expr::IsNotNull(inner) => plain(inner),
         Expr::InList(list) => plain(&list.expr) && list.list.iter().all(literal),

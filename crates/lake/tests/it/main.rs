@@ -1,4 +1,5 @@
 //! The lake through its public interface.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking, as the tests do")]
 
 mod durability;
 mod maintenance;
