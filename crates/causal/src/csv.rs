@@ -97,4 +97,14 @@ mod tests {
         assert_eq!(all("\"open"), vec![vec!["open"]]);
         assert!(all("").is_empty());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn quoted_fields_come_back(rows in proptest::collection::vec(proptest::collection::vec(".{0,12}", 1..4), 0..6)) {
+            let quote = |field: &String| format!("\"{}\"", field.replace('"', "\"\""));
+            let text: String =
+                rows.iter().map(|r| r.iter().map(quote).collect::<Vec<_>>().join(",") + "\n").collect();
+            proptest::prop_assert_eq!(all(&text), rows);
+        }
+    }
 }

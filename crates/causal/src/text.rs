@@ -104,4 +104,15 @@ mod tests {
             ["p99", "shop/cart", "2.1"]
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn every_number_that_is_written_is_found_again(value in -1e7f64..1e7, unit in "(s|ms|pct|)") {
+            let text = format!("x went to {}.", with_unit(value, &unit));
+            let fact = format!("a {} b", number(value));
+            for claim in claims(&text) {
+                proptest::prop_assert!(contains_word(&fact, claim));
+            }
+        }
+    }
 }
