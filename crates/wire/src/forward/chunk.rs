@@ -12,8 +12,9 @@ use super::scan::{content, split};
 use crate::assemble::Assembly;
 use crate::{DecodeContext, DecodeError, Decoded};
 
-/// Depth to which values are read; deeper ones make the message malformed.
-const MAX_VALUE_DEPTH: usize = 64;
+/// Depth to which values are read: what the stream lets through, counted as `rmpv` does, which counts two for a
+/// container and up to three for what lies in it.
+const MAX_VALUE_DEPTH: usize = 160;
 
 /// The records of one message.
 #[derive(Clone, Debug)]

@@ -5,6 +5,9 @@ use std::hint::black_box;
 use rmpv::{Value, ValueRef};
 use sha2::{Digest, Sha512};
 
+/// A list of texts needs 5: `rmpv` counts two for a list and up to three for what lies in it.
+const MAX_DEPTH: usize = 8;
+
 /// A shared key, as bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SharedKey(Vec<u8>);
@@ -136,6 +139,14 @@ mod tests {
         let mut ping = Ping { hostname: hostname.into(), salt: salt.into(), hex_digest: Vec::new() };
         ping.hex_digest = handshake.digest(&ping, hostname.as_bytes(), key).into_bytes();
         ping
+    }
+
+    #[test]
+    fn a_ping_is_read() {
+        let fields = ["PING", "app", "salt", "00ff", "", ""].map(Value::from).to_vec();
+        let want = Ping { hostname: b"app".to_vec(), salt: b"salt".to_vec(), hex_digest: b"00ff".to_vec() };
+        assert_eq!(Ping::parse(&encode(&Value::Array(fields))), Some(want));
+        assert_eq!(Ping::parse(&encode(&Value::Array(vec!["PONG".into()]))), None);
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! HTTP receivers: one route a path of the decoders' registry.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::post;
+use bytes::Bytes;
+use causeway_wire::{Decoder, Reply, decoder_for, decoders};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+
+use crate::IngestError;
+use crate::decompress::Compression;
+use crate::gate::{Accepted, Gate};
+
+/// Routes of all decoders.
+pub(crate) fn router(gate: Arc<Gate>) -> Router {
+    let paths: BTreeSet<&'static str> = decoders().map(Decoder::path).collect();
+    let router = paths.into_iter().fold(Router::new(), |router, path| router.route(path, post(receive)));
+    router.with_state(gate)
+}
+
+async fn receive(State(gate): State<Arc<Gate>>, request: Request) -> Response {
+    let path = request.uri().path();
+    let content_type = header(request.headers(), CONTENT_TYPE.as_str()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let known = decoder_for(path, media_type);
+    // An answer has to be written in some encoding, even to a request that no decoder takes.
+    let Some(decoder) = known.or_else(|| decoder_for(path, "application/json")) else {
+        return status(StatusCode::NOT_FOUND);
+    };
+    let unsupported = known.is_none().then(|| IngestError::MediaType(media_type.chars().take(64).collect()));
+    let result = match unsupported {
+        Some(error) => gate.admit(request.headers()).and(Err(error)),
+        None => process(&gate, decoder, request).await,
+    };
+    let outcome = result.as_ref().map_or_else(IngestError::category, |_| "accepted");
+    gate.metrics.request("http", decoder.protocol(), outcome);
+    answer(decoder, result)
+}
+
+async fn process(
+    gate: &Arc<Gate>,
+    decoder: &'static dyn Decoder,
+    request: Request,
+) -> Result<Accepted, IngestError> {
+    let grant = gate.admit(request.headers())?;
+    let compression = Compression::of(header(request.headers(), CONTENT_ENCODING.as_str()))?;
+    let limit = gate.body_limit(&grant);
+    let announced = header(request.headers(), CONTENT_LENGTH.as_str()).and_then(|l| l.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(IngestError::TooLarge { limit });
+    }
+    let permit = gate.turn().await?;
+    let body = read(request.into_body(), limit, gate).await?;
+    let ready = gate
+        .decode(&grant, decoder.protocol(), body, compression, |body, context| decoder.decode(body, context))
+        .await?;
+    gate.deliver(&grant, ready, permit).await
+}
+
+async fn read(body: Body, limit: usize, gate: &Gate) -> Result<Bytes, IngestError> {
+    let collected = Limited::new(body, limit).collect();
+    match tokio::time::timeout(gate.limits.read_timeout, collected).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(IngestError::TooLarge { limit }),
+        Ok(Err(error)) => Err(IngestError::Body(error.to_string())),
+        Err(_) => Err(IngestError::Timeout),
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn answer(decoder: &dyn Decoder, result: Result<Accepted, IngestError>) -> Response {
+    let (code, body, retry_after_ms) = match result {
+        Ok(Accepted { rejected, message }) => {
+            (StatusCode::OK, decoder.reply(Reply::Accepted { rejected, message: &message }), None)
+        }
+        Err(error) => {
+            let message = error.to_string();
+            let body = decoder.reply(Reply::Failed { failure: error.failure(), message: &message });
+            (error.http_status(), body, error.retry_after_ms())
+        }
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = code;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(decoder.content_type()));
+    if let Some(ms) = retry_after_ms {
+        headers.insert(RETRY_AFTER, HeaderValue::from(ms.div_ceil(1_000).max(1)));
+    }
+    if code == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+fn status(code: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = code;
+    response
+}
