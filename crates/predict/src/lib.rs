@@ -1,12 +1,26 @@
 //! Detectors, forecasts, change points and SLO burn arithmetic.
+//!
+//! - [`Detector`]: normal without thresholds, one point at a time; [`Alert`] turns verdicts into one open finding, [`Reorder`]
+//!   puts late points back into order before.
+//! - [`forecast`]: the future of a series with calibrated quantiles; [`time_to_breach`].
+//! - [`burn`]: error budgets and burn rates.
+//! - [`offline`]: the same on CSV documents.
+//!
+//! Pure: time is an argument. The methods are streaming, O(1) a point and never refitted, which is why they are our own
+//! rather than a fitted model's: a million series are judged on one core.
 
+mod alert;
+pub mod burn;
 mod calendar;
 mod config;
 mod detector;
 mod forecast;
 pub mod offline;
+mod reorder;
 
+pub use alert::{Alert, AlertState, MissingData, Observation, RuleError, Transition, WindowRule};
 pub use calendar::{Offsets, PeakEvent};
 pub use config::{Config, Direction, ModelKind, Prior, Sensitivity, SignalKind};
 pub use detector::{Detector, State, Verdict};
 pub use forecast::{Breach, Forecast, ForecastError, ForecastOptions, LEVELS, forecast, time_to_breach};
+pub use reorder::Reorder;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ModelKind, SignalKind};
+pub(crate) use evidence::binomial_score;
 use model::Model;
 use transform::Transform;
 pub use verdict::Verdict;

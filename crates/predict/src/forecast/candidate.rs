@@ -71,7 +71,9 @@ fn seasonal(y: &[f64], horizon: usize, seasons: &Seasons, all: &mut Vec<Vec<f64>
     all.push(vec![last; horizon]);
     all.push(vec![tail_mean(y, day); horizon]);
     all.push((0..horizon).map(|i| back(y, day, i)).collect());
-    for (period, decay, cycles) in [(day, 0.6, 8), (day, 0.85, 10), (seasons.week, 0.3, 3), (seasons.week, 0.7, 6)] {
+    for (period, decay, cycles) in
+        [(day, 0.6, 8), (day, 0.85, 10), (seasons.week, 0.3, 3), (seasons.week, 0.7, 6)]
+    {
         if period <= 1 || y.len() < period + 1 {
             continue;
         }
@@ -142,7 +144,12 @@ impl Profile {
             }
             weight *= decay;
         }
-        Self { values: sums.into_iter().map(|(sum, total)| if total > 0.0 { sum / total } else { 0.0 }).collect() }
+        Self {
+            values: sums
+                .into_iter()
+                .map(|(sum, total)| if total > 0.0 { sum / total } else { 0.0 })
+                .collect(),
+        }
     }
 
     fn at(&self, t: usize) -> f64 {

@@ -41,7 +41,9 @@ impl Grid {
 
     /// Slots of a window, end exclusive.
     pub(super) fn slots(&self, start: i64, end: i64) -> std::ops::Range<usize> {
-        let index = |t: i64| ((t - self.start + self.step - 1).div_euclid(self.step)).clamp(0, self.values.len() as i64);
+        let index = |t: i64| {
+            ((t - self.start + self.step - 1).div_euclid(self.step)).clamp(0, self.values.len() as i64)
+        };
         index(start) as usize..index(end) as usize
     }
 }

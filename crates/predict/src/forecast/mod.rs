@@ -77,10 +77,14 @@ pub fn forecast(
     let effects = peaks::take_out(&mut grid, &options.events);
     let seasons = Seasons::of(grid.step, grid.values.len());
     let origins = backtest_origins(grid.values.len(), horizon, &seasons);
-    let trials: Vec<Trial> = origins.iter().map(|&o| Trial::run(&grid.values, o, horizon, &seasons)).collect();
+    let trials: Vec<Trial> =
+        origins.iter().map(|&o| Trial::run(&grid.values, o, horizon, &seasons)).collect();
     let weights = weigh(&trials, grid.values.len());
     let mut mean = blend(&candidates(&grid.values, horizon, &seasons), &weights);
     let mut quantiles = interval::quantiles(&grid.values, &mean, &trials, &weights, &seasons);
+    if let Some((_, median)) = quantiles.iter().find(|(level, _)| *level == 0.5) {
+        mean.clone_from(median);
+    }
     for (i, &multiplier) in effects.ahead(start, grid.step, horizon, &options.events).iter().enumerate() {
         if multiplier != 1.0 {
             for (level, values) in &mut quantiles {
@@ -99,6 +103,7 @@ pub fn forecast(
 
 /// A rehearsal: what the candidates said at an earlier origin, and what came.
 struct Trial {
+    origin: usize,
     predictions: Vec<Vec<f64>>,
     actual: Vec<f64>,
 }
@@ -106,7 +111,7 @@ struct Trial {
 impl Trial {
     fn run(values: &[f64], origin: usize, horizon: usize, seasons: &Seasons) -> Self {
         let actual = values[origin..(origin + horizon).min(values.len())].to_vec();
-        Self { predictions: candidates(&values[..origin], actual.len(), seasons), actual }
+        Self { origin, predictions: candidates(&values[..origin], actual.len(), seasons), actual }
     }
 }
 
@@ -117,7 +122,10 @@ fn backtest_origins(n: usize, horizon: usize, seasons: &Seasons) -> Vec<usize> {
     let room = newest.saturating_sub(needed);
     let stride = if seasons.day > 1 { (seasons.day / 2).max(1) } else { (horizon / 3).max(1) };
     let stride = if stride * (ORIGINS - 1) <= room { stride } else { (room / (ORIGINS - 1)).max(1) };
-    (0..ORIGINS).map(|k| newest.saturating_sub(k * stride)).filter(|&o| o >= needed.min(newest) && o >= 2).collect()
+    (0..ORIGINS)
+        .map(|k| newest.saturating_sub(k * stride))
+        .filter(|&o| o >= needed.min(newest) && o >= 2)
+        .collect()
 }
 
 /// Weight of each candidate, summing to 1.
@@ -130,7 +138,8 @@ fn weigh(trials: &[Trial], n: usize) -> Vec<f64> {
         .map(|c| {
             let (mut sum, mut points) = (0.0, 0.0);
             for trial in trials {
-                let off: f64 = trial.predictions[c].iter().zip(&trial.actual).map(|(p, a)| (p - a).abs()).sum();
+                let off: f64 =
+                    trial.predictions[c].iter().zip(&trial.actual).map(|(p, a)| (p - a).abs()).sum();
                 sum += off / trial.actual.len().max(1) as f64;
                 points += 1.0;
             }

@@ -1,0 +1,269 @@
+//! Properties that hold for every series.
+
+use std::sync::Arc;
+
+use causeway_predict::{
+    Config, Detector, Direction, ForecastOptions, ModelKind, Reorder, SignalKind, State, Verdict, forecast,
+    offline, time_to_breach,
+};
+use proptest::prelude::*;
+
+/// A small generator, so that series are the same everywhere.
+struct Noise(u64);
+
+impl Noise {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.0 >> 11) as f64) / (1_u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
+    }
+}
+
+/// Days of five-minute points with a daily rhythm, noise, and spikes.
+fn series(seed: u64, n: usize) -> Vec<(i64, f64)> {
+    let mut noise = Noise(seed);
+    (0..n)
+        .map(|i| {
+            let daily = (i as f64 / 288.0 * std::f64::consts::TAU).sin();
+            let spike = if noise.uniform() < 0.002 { 40.0 * noise.uniform() } else { 0.0 };
+            (1_700_000_000 + 300 * i as i64, 50.0 + 20.0 * daily + noise.normal() + spike)
+        })
+        .collect()
+}
+
+fn verdicts(config: &Arc<Config>, points: &[(i64, f64)]) -> Vec<Verdict> {
+    let mut detector = Detector::new(config.clone());
+    points.iter().map(|&(t, v)| detector.observe(t, Some(v))).collect()
+}
+
+fn gauge() -> Arc<Config> {
+    Arc::new(Config { kind: SignalKind::Gauge, ..Config::default() })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn restored_detectors_continue_identically(seed in any::<u64>(), cut in 1_usize..900) {
+        let (config, points) = (gauge(), series(seed, 1000));
+        let mut whole = Detector::new(config.clone());
+        let mut first = Detector::new(config.clone());
+        for &(t, v) in &points[..cut] {
+            whole.observe(t, Some(v));
+            first.observe(t, Some(v));
+        }
+        let text = serde_json::to_string(first.snapshot()).unwrap();
+        let state: State = serde_json::from_str(&text).unwrap();
+        let mut second = Detector::restore(config, state);
+        for &(t, v) in &points[cut..] {
+            prop_assert_eq!(whole.observe(t, Some(v)), second.observe(t, Some(v)));
+        }
+    }
+
+    #[test]
+    fn scaling_and_shifting_a_gauge_changes_no_verdict(seed in any::<u64>(), power in -8_i32..8, shift in -512_i32..512) {
+        let (config, points) = (gauge(), series(seed, 1500));
+        // Powers of two and few digits keep the arithmetic exact enough to compare flags.
+        let points: Vec<(i64, f64)> = points.iter().map(|&(t, v)| (t, (v * 64.0).round() / 64.0)).collect();
+        let moved: Vec<(i64, f64)> =
+            points.iter().map(|&(t, v)| (t, (v + f64::from(shift)) * 2_f64.powi(power))).collect();
+        for (a, b) in verdicts(&config, &points).iter().zip(verdicts(&config, &moved)) {
+            prop_assert!((a.score - b.score).abs() < 0.05, "{} {}", a.score, b.score);
+            prop_assert_eq!(a.anomalous, b.anomalous);
+        }
+    }
+
+    #[test]
+    fn arrival_order_inside_the_delay_changes_nothing(seed in any::<u64>()) {
+        let (config, points) = (gauge(), series(seed, 600));
+        let mut noise = Noise(seed ^ 7);
+        let mut arrivals: Vec<(i64, i64, f64)> =
+            points.iter().map(|&(t, v)| (t + (noise.uniform() * 890.0) as i64, t, v)).collect();
+        arrivals.sort_by_key(|&(arrived, _, _)| arrived);
+        let mut reorder = Reorder::new(900);
+        let mut detector = Detector::new(config.clone());
+        let mut seen = Vec::new();
+        for (_, t, v) in arrivals {
+            seen.extend(reorder.push(t, v).into_iter().map(|(t, v)| detector.observe(t, Some(v))));
+        }
+        seen.extend(reorder.drain().into_iter().map(|(t, v)| detector.observe(t, Some(v))));
+        prop_assert_eq!(seen, verdicts(&config, &points));
+    }
+
+    #[test]
+    fn constant_or_missing_series_never_page(value in -1e9_f64..1e9, kind in 0_usize..6, holes in 0_u64..5) {
+        let kinds = [SignalKind::Auto, SignalKind::Gauge, SignalKind::Counter, SignalKind::Count, SignalKind::Ratio, SignalKind::Latency];
+        for config in [Config { kind: kinds[kind], ..Config::default() }, Config::golden(kinds[kind])] {
+            let mut detector = Detector::new(config);
+            for i in 0..2000_u64 {
+                let missing = holes > 0 && (i / 7) % 5 < holes;
+                let verdict = detector.observe(300 * i as i64, (!missing).then_some(value));
+                prop_assert!(!verdict.anomalous && !verdict.outside, "{:?} at {}", verdict, i);
+            }
+        }
+    }
+
+    #[test]
+    fn no_input_panics(rows in prop::collection::vec((any::<i64>(), any::<f64>()), 0..300), kind in 0_usize..6, horizon in 0_usize..40) {
+        let kinds = [SignalKind::Auto, SignalKind::Gauge, SignalKind::Counter, SignalKind::Count, SignalKind::Ratio, SignalKind::Latency];
+        let mut detector = Detector::new(Config { kind: kinds[kind], warmup: 5, ..Config::default() });
+        for &(t, v) in &rows {
+            let v = detector.observe(t, Some(v));
+            prop_assert!(v.score.is_finite());
+        }
+        let near: Vec<(i64, f64)> = rows.iter().map(|&(t, v)| (t % 1_000_000, v)).collect();
+        if let Ok(made) = forecast(&near, horizon, &ForecastOptions::default()) {
+            prop_assert_eq!(made.mean.len(), horizon);
+            for pair in made.quantiles.windows(2) {
+                prop_assert!(pair[0].1.iter().zip(&pair[1].1).all(|(a, b)| a <= b));
+            }
+        }
+    }
+
+    #[test]
+    fn offline_never_panics(text in "[0-9T:Z,.\\-na\n]{0,200}") {
+        let _ = offline::baseline(&text, None).map(Iterator::count);
+        let _ = offline::forecast(&text, 5, Some(&text));
+    }
+}
+
+/// Ten-second windows: 60 of them normal, then a fault.
+fn golden(
+    kind: SignalKind,
+    normal: impl Fn(&mut Noise) -> (f64, f64),
+    fault: impl Fn(&mut Noise) -> (f64, f64),
+    seed: u64,
+) -> (usize, Option<usize>, usize) {
+    let mut noise = Noise(seed);
+    let mut detector = Detector::new(Config::golden(kind));
+    let (mut false_alarms, mut found, mut lasting) = (0, None, 0);
+    for i in 0..90 {
+        let (value, weight) = if i < 60 { normal(&mut noise) } else { fault(&mut noise) };
+        let verdict = detector.observe_weighted(1_000_000 + 10 * i as i64, Some(value), Some(weight));
+        if verdict.anomalous && i < 60 {
+            false_alarms += 1;
+        }
+        if verdict.anomalous && i >= 60 && found.is_none() {
+            found = Some(i - 60);
+        }
+        if verdict.outside && i >= 70 {
+            lasting += 1;
+        }
+    }
+    (false_alarms, found, lasting)
+}
+
+#[test]
+fn golden_latency_faults_are_found_within_a_few_windows() {
+    let mut false_alarms = 0;
+    for seed in 0..50 {
+        let steady =
+            |level: f64, spread: f64| move |n: &mut Noise| (level * (spread * n.normal()).exp(), 50.0);
+        let (wrong, found, lasting) = golden(SignalKind::Latency, steady(0.1, 0.1), steady(0.3, 0.1), seed);
+        assert!(found.is_some_and(|at| at <= 3), "seed {seed}: {found:?}");
+        assert!(lasting >= 18, "seed {seed}: {lasting} of 20");
+        let (more, found, _) = golden(SignalKind::Latency, steady(0.1, 0.33), steady(0.35, 0.33), seed);
+        assert!(found.is_some_and(|at| at <= 8), "scattered, seed {seed}: {found:?}");
+        false_alarms += wrong + more;
+    }
+    assert!(false_alarms <= 2, "{false_alarms} in 100 series");
+}
+
+#[test]
+fn golden_errors_need_evidence() {
+    let errors = |p: f64, trials: u32| {
+        move |n: &mut Noise| {
+            let bad = (0..trials).filter(|_| n.uniform() < p).count();
+            (bad as f64 / f64::from(trials), f64::from(trials))
+        }
+    };
+    let mut false_alarms = 0;
+    for seed in 0..50 {
+        let (wrong, found, _) = golden(SignalKind::Ratio, errors(0.01, 100), errors(0.3, 100), seed);
+        assert!(found.is_some_and(|at| at <= 3), "seed {seed}: {found:?}");
+        let (low, _, _) = golden(SignalKind::Ratio, errors(0.02, 4), errors(0.02, 4), seed);
+        false_alarms += wrong + low;
+    }
+    assert!(false_alarms <= 1, "{false_alarms}");
+}
+
+#[test]
+fn golden_rate_noise_is_quiet_and_a_collapse_is_found() {
+    let poisson = |mean: f64| {
+        move |n: &mut Noise| {
+            let (mut k, mut p, floor) = (0.0, n.uniform(), (-mean).exp());
+            while p > floor {
+                k += 1.0;
+                p *= n.uniform();
+            }
+            (k, k)
+        }
+    };
+    let mut false_alarms = 0;
+    for seed in 0..50 {
+        let (wrong, found, _) = golden(SignalKind::Count, poisson(30.0), poisson(2.0), seed);
+        assert!(found.is_some_and(|at| at <= 4), "seed {seed}: {found:?}");
+        let (low, _, _) = golden(SignalKind::Count, poisson(2.0), poisson(2.0), seed);
+        false_alarms += wrong + low;
+    }
+    assert!(false_alarms <= 2, "{false_alarms}");
+}
+
+#[test]
+fn static_bounds_hold_at_once() {
+    let model = ModelKind::Static { lower: Some(1.0), upper: Some(2.0) };
+    let mut detector = Detector::new(Config { model, direction: Direction::Above, ..Config::default() });
+    let flags: Vec<bool> =
+        [0.5, 1.5, 2.5].iter().zip(0..).map(|(&v, t)| detector.observe(t, Some(v)).anomalous).collect();
+    assert_eq!(flags, [false, false, true]);
+}
+
+#[test]
+fn a_counter_reset_is_no_deviation() {
+    let mut detector = Detector::new(Config { kind: SignalKind::Counter, ..Config::default() });
+    let (mut total, mut noise) = (1e6, Noise(3));
+    for i in 0..3000_i64 {
+        total = if i == 2000 { 0.0 } else { total } + 600.0 + 30.0 * noise.normal();
+        let verdict = detector.observe(60 * i, Some(total));
+        assert!(!(1990..2100).contains(&i) || !verdict.anomalous, "at {i}: {verdict:?}");
+    }
+}
+
+#[test]
+fn state_is_small() {
+    let mut detector = Detector::new(gauge());
+    for (t, v) in series(1, 600) {
+        detector.observe(t, Some(v));
+    }
+    assert!(detector.memory() <= 4096, "{} bytes", detector.memory());
+    println!("state: {} bytes", detector.memory());
+}
+
+#[test]
+fn a_rising_series_breaches() {
+    let history: Vec<(i64, f64)> = (0..500).map(|i| (60 * i, i as f64)).collect();
+    let made = forecast(&history, 60, &ForecastOptions::default()).unwrap();
+    let breach = time_to_breach(&made, 505.0, Direction::Above).unwrap();
+    assert!(breach.at > 60 * 499 && breach.at <= 60 * 560 && breach.probability > 0.5, "{breach:?}");
+    assert_eq!(time_to_breach(&made, 1e9, Direction::Above), None);
+}
+
+#[test]
+fn odd_documents_give_errors_or_nulls() {
+    assert_eq!(offline::read_series("timestamp,value\n"), Err(offline::OfflineError::Empty));
+    assert!(offline::read_series("timestamp,value\nyesterday,1\n").is_err());
+    let lines: Vec<String> = offline::baseline(
+        "timestamp,value\n2024-01-01T00:00:00Z,\n2024-01-01T00:00:00Z,NaN\n2023-01-01 00:00:00,5\n",
+        None,
+    )
+    .unwrap()
+    .collect();
+    assert_eq!(lines.len(), 3);
+    assert!(lines[2].contains("\"expected\":null"), "{}", lines[2]);
+    let one = offline::forecast("timestamp,value\n2024-01-01T00:00:00Z,7\n", 3, None).unwrap();
+    assert!(one.starts_with("{\"mean\":[7.0,7.0,7.0]"), "{one}");
+    assert!(offline::forecast("timestamp,value\n2024-01-01T00:00:00Z,\n", 3, None).is_err());
+}
