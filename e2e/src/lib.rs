@@ -5,5 +5,6 @@
 pub mod demo;
 pub mod feeder;
 pub mod otlp;
+pub mod process;
 pub mod recording;
 pub mod simulator;

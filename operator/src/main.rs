@@ -1,9 +1,7 @@
 //! The `causeway` binary: parses the command line and hands over to the command.
 
 mod cli;
-mod controllers;
 mod crd;
-mod incidents;
 mod offline;
 mod query;
 mod standalone;

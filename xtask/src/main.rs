@@ -1,3 +1,66 @@
-//! Repository tasks.
+//! Repository tasks: `cargo xtask demo`, `test`, `codegen`, `tidy`, `bench`.
 
-fn main() {}
+mod bench;
+mod codegen;
+mod demo;
+mod run;
+mod test;
+mod tidy;
+mod tools;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Repository tasks")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build, and watch a recorded outage being found, explained and repaired
+    Demo {
+        /// Arguments of the demo: see `cargo xtask demo -- --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Everything that must be green: format, lints, tidy, generated files, all tests, real clients
+    Test(test::TestArguments),
+    /// Write generated files
+    Codegen {
+        /// Only say whether they are up to date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check the rules of ARCHITECTURE.md
+    Tidy,
+    /// Measure
+    Bench {
+        /// What
+        #[arg(value_enum, default_value_t)]
+        what: bench::Bench,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Demo { arguments } => demo::demo(&arguments),
+        Task::Test(arguments) => test::test(&arguments),
+        Task::Codegen { check } => codegen::codegen(check),
+        Task::Tidy => tidy::tidy(),
+        Task::Bench { what } => bench::bench(what),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the error's surface is the terminal")]
+fn fail(error: &anyhow::Error) -> ExitCode {
+    eprintln!("error: {error:#}");
+    ExitCode::FAILURE
+}

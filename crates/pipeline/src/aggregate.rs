@@ -79,6 +79,12 @@ impl Aggregator {
         self.stats
     }
 
+    /// `now` when the last record came; `None` before the first.
+    #[must_use]
+    pub fn last_arrival_us(&self) -> Option<Micros> {
+        (self.last_arrival_us > Micros::MIN).then_some(self.last_arrival_us)
+    }
+
     /// Newest event time minus the allowed lateness; `None` before the first record.
     #[must_use]
     pub fn watermark_us(&self) -> Option<Micros> {

@@ -7,7 +7,7 @@ use causeway_model::{
     Accepted, Batch, BatchError, BoxFuture, Clock, Delivery, Micros, Partial, Sink, SinkError, SourceRef,
 };
 use causeway_patterns::Miner;
-use causeway_steps::Pipeline;
+use causeway_steps::{Pipeline, StepError};
 use parking_lot::Mutex;
 
 use crate::templates::{Interner, Mined, mine};
@@ -21,6 +21,15 @@ pub type PartialSink = Arc<dyn Fn(Partial) + Send + Sync>;
 pub struct GatewayConfig {
     /// Windows and lateness.
     pub aggregator: AggregatorConfig,
+}
+
+/// Why a batch could not be prepared.
+#[derive(Debug, thiserror::Error)]
+enum PrepareError {
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Batch(#[from] BatchError),
 }
 
 struct SourceState {
@@ -73,6 +82,14 @@ impl Gateway {
         self.sources.lock().values().filter_map(|s| s.lock().aggregator.watermark_us()).min()
     }
 
+    /// `now` when the last record of a source came; `None` before the first.
+    #[must_use]
+    pub fn last_arrival_us(&self, source: &SourceRef) -> Option<Micros> {
+        let state = self.sources.lock().get(source).cloned()?;
+        let arrived = state.lock().aggregator.last_arrival_us();
+        arrived
+    }
+
     /// After a restart: windows that end at or before this time have reached the engine and are not built again.
     pub fn resume_after(&self, source: &SourceRef, until_us: Micros) {
         self.source(source).lock().aggregator.resume_after(until_us);
@@ -106,12 +123,12 @@ impl Gateway {
         state
     }
 
-    fn prepare(&self, state: &Mutex<SourceState>, batch: Batch) -> Result<(Batch, Option<Mined>), BatchError> {
+    fn prepare(&self, state: &Mutex<SourceState>, batch: Batch) -> Result<(Batch, Option<Mined>), PrepareError> {
         let steps = Arc::clone(&state.lock().steps);
         let (batch, counts) = steps.run(batch)?;
         for step in counts {
-            self.metrics.dropped.inc_by(step.dropped);
-            self.metrics.changed.inc_by(step.changed);
+            self.metrics.dropped.inc_by(step.dropped as u64);
+            self.metrics.changed.inc_by(step.changed as u64);
         }
         match batch {
             Batch::Logs(rows) => {
@@ -157,16 +174,15 @@ impl Gateway {
 impl Sink for Gateway {
     fn accept(&self, delivery: Delivery) -> BoxFuture<'_, Result<Accepted, SinkError>> {
         Box::pin(async move {
-            let invalid = |e: BatchError| SinkError::Invalid(e.to_string());
             let state = self.source(&delivery.source);
-            let (batch, mined) = self.prepare(&state, delivery.batch).map_err(invalid)?;
+            let (batch, mined) = self.prepare(&state, delivery.batch).map_err(|e| SinkError::Invalid(e.to_string()))?;
             if batch.is_empty() {
                 return Ok(Accepted { rows: 0, duplicate: false });
             }
             let durable = Delivery { batch: batch.clone(), ..delivery };
             let accepted = self.sink.accept(durable).await?;
             if !accepted.duplicate {
-                self.aggregate(&state, &batch, mined).map_err(invalid)?;
+                self.aggregate(&state, &batch, mined).map_err(|e| SinkError::Invalid(e.to_string()))?;
                 self.emit(&state, self.clock.now_us());
             }
             Ok(accepted)

@@ -59,8 +59,8 @@ pub(crate) fn mine(batch: &LogBatch, miner: &mut Miner) -> Result<(LogBatch, Min
         if seen.is_new {
             mined.texts.push((id, miner.template(seen.template).unwrap_or_default().into()));
         }
-        if let Some((old, new)) = seen.alias {
-            mined.aliases.push((old.0, new.0));
+        if seen.generalised {
+            mined.aliases.extend(miner.take_aliases().into_iter().map(|a| (a.old.0, a.new.0)));
         }
         mined.templates.push(id);
     }

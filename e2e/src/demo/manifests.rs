@@ -55,13 +55,15 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 /// Runbooks are shipped without a namespace: whoever applies one chooses it.
 fn runbook(file: &Path, target: &Path) -> Result<()> {
     let text = std::fs::read_to_string(file)?;
-    let mut object: Value =
-        serde_saphyr::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))?;
-    let metadata = object.pointer_mut("/metadata").and_then(Value::as_object_mut);
-    let metadata = metadata.with_context(|| format!("{} has no metadata", file.display()))?;
-    metadata.insert("namespace".to_owned(), json!(NAMESPACE));
-    let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
-    let path = target.join(format!("40-runbook-{name}.yaml"));
-    std::fs::write(path, object.to_string())?;
+    for document in text.split("\n---") {
+        let mut object: Value =
+            serde_saphyr::from_str(document).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))?;
+        let metadata = object.pointer_mut("/metadata").and_then(Value::as_object_mut);
+        let metadata = metadata.with_context(|| format!("{} has no metadata", file.display()))?;
+        metadata.insert("namespace".to_owned(), json!(NAMESPACE));
+        let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
+        let path = target.join(format!("40-runbook-{name}.yaml"));
+        std::fs::write(path, object.to_string())?;
+    }
     Ok(())
 }

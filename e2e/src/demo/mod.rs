@@ -1,7 +1,6 @@
 //! The demo: a recorded outage, fed through the real endpoint, found, explained, repaired and verified.
 
 mod manifests;
-mod process;
 mod remote;
 mod report;
 mod run;

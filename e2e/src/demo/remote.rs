@@ -10,7 +10,7 @@ use kube::{Api, Client, Config};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::process::Endpoints;
+use crate::process::Endpoints;
 use crate::simulator::{StepAnswer, Verdict};
 
 /// State of the engine after a step.

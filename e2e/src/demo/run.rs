@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::process::{Endpoints, Places, Running};
+use crate::process::{Endpoints, Places, Running};
 use super::remote::{EngineState, Remote};
 use super::screen::Screen;
 use super::slack::SlackStandIn;
@@ -157,7 +157,7 @@ impl Demo {
         let fault_at = self.now;
         self.feeder.switch(Mode::Fault, self.now.as_microsecond());
         self.screen.fault_begins();
-        let mut fault_ended = None;
+        let (mut fault_ended, mut quiet) = (None, 0);
         for step in 0..MAX_FAULT {
             self.advance().await?;
             let incidents = self.incidents().await?;
@@ -177,8 +177,9 @@ impl Demo {
             if !summary.detected && step >= MAX_UNDETECTED {
                 break;
             }
-            // Given up: every repair is over, and none is waiting for anybody.
-            if step >= MAX_UNDETECTED && !remediations.is_empty() && remediations.iter().all(is_over) {
+            // Given up: every repair has been over for a while.
+            quiet = if !remediations.is_empty() && remediations.iter().all(is_over) { quiet + 1 } else { 0 };
+            if quiet >= MAX_UNDETECTED {
                 break;
             }
             if self.arguments.no_repair && step >= MAX_UNDETECTED {

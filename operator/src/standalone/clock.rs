@@ -23,9 +23,10 @@ pub(crate) struct ProcessClock {
 }
 
 impl ProcessClock {
-    /// A clock; a stepped one starts at the machine's time.
-    pub(crate) fn new(mode: ClockMode) -> Arc<Self> {
-        let stepped = (mode == ClockMode::Stepped).then(|| AtomicI64::new(machine_us()));
+    /// A clock; a stepped one starts at `first`, or else at the machine's time.
+    pub(crate) fn new(mode: ClockMode, first: Option<jiff::Timestamp>) -> Arc<Self> {
+        let first = first.map_or_else(machine_us, jiff::Timestamp::as_microsecond);
+        let stepped = (mode == ClockMode::Stepped).then(|| AtomicI64::new(first));
         Arc::new(Self { stepped })
     }
 

@@ -1,4 +1,4 @@
-//! The processes of a demo: Causeway and the workload simulator, killed when the demo ends.
+//! Processes of a scenario: Causeway and the workload simulator, killed when the scenario ends.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,19 +13,26 @@ const START: Duration = Duration::from_secs(120);
 /// Addresses of a running Causeway, from its `endpoints.json`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Endpoints {
-    pub(super) otlp_grpc: String,
-    pub(super) otlp_http: String,
-    pub(super) forward: String,
-    pub(super) admin: String,
-    pub(super) api: String,
-    pub(super) kubernetes: String,
-    pub(super) pid: u32,
+pub struct Endpoints {
+    /// OTLP over gRPC.
+    pub otlp_grpc: String,
+    /// OTLP over HTTP.
+    pub otlp_http: String,
+    /// Fluent Forward, `host:port`.
+    pub forward: String,
+    /// Metrics and health.
+    pub admin: String,
+    /// HTTP API.
+    pub api: String,
+    /// Kubernetes API.
+    pub kubernetes: String,
+    /// Process id.
+    pub pid: u32,
 }
 
-/// A child process that dies with the demo.
+/// A child process that dies with the scenario.
 #[derive(Debug)]
-pub(super) struct Running {
+pub struct Running {
     child: Child,
     name: &'static str,
 }
@@ -47,14 +54,20 @@ impl Running {
     }
 
     /// Ends it at once, as a crash would.
-    pub(super) fn kill(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the signal can't be sent.
+    pub fn kill(&mut self) -> Result<()> {
         self.child.kill().with_context(|| format!("cannot kill {}", self.name))?;
         self.child.wait()?;
         Ok(())
     }
 
     /// Asks it to end, and waits for it.
-    pub(super) fn stop(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// When the signal can't be sent.
+    pub fn stop(&mut self) -> Result<()> {
         let pid = self.child.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status()?;
         let begun = Instant::now();
@@ -67,8 +80,8 @@ impl Running {
         self.kill()
     }
 
-    /// Leaves it running when the demo ends.
-    pub(super) fn detach(self) -> u32 {
+    /// Leaves it running when the scenario ends.
+    pub fn detach(self) -> u32 {
         let pid = self.child.id();
         std::mem::forget(self);
         pid
@@ -107,16 +120,23 @@ fn tail(log: &Path) -> String {
 
 /// Where things of one demo are.
 #[derive(Clone, Debug)]
-pub(super) struct Places {
-    pub(super) causeway: PathBuf,
-    pub(super) data: PathBuf,
-    pub(super) manifests: PathBuf,
-    pub(super) logs: PathBuf,
+pub struct Places {
+    /// The binary.
+    pub causeway: PathBuf,
+    /// Data folder.
+    pub data: PathBuf,
+    /// Manifests to apply.
+    pub manifests: PathBuf,
+    /// Where the processes' logs go.
+    pub logs: PathBuf,
 }
 
 impl Places {
     /// Starts Causeway with a stepped clock at `now`: on free ports, or again on those of the process before.
-    pub(super) async fn start_causeway(
+    ///
+    /// # Errors
+    /// When it does not get ready; the message has the end of its log.
+    pub async fn start_causeway(
         &self,
         now: jiff::Timestamp,
         before: Option<&Endpoints>,
@@ -147,7 +167,10 @@ impl Places {
     }
 
     /// Starts the workload simulator; gives its address.
-    pub(super) async fn start_simulator(&self, label: &Path) -> Result<(Running, String)> {
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn start_simulator(&self, label: &Path) -> Result<(Running, String)> {
         let file = self.logs.join("simulator.address");
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("simulate").arg("--kubeconfig").arg(self.data.join("kubeconfig"));

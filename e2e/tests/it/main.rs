@@ -1,0 +1,7 @@
+//! Scenarios with the built binary and real clients. They need the binary: `cargo build --workspace` makes it, and
+//! `cargo xtask test` sets what else they need.
+
+mod bad_input;
+mod clients;
+mod kubectl;
+mod support;

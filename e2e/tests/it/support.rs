@@ -1,0 +1,99 @@
+//! A running Causeway for one test.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use causeway_e2e::process::{Endpoints, Places, Running};
+use serde_json::{Value, json};
+
+/// A Causeway on free ports and a folder of its own; killed at the end.
+pub(crate) struct Fixture {
+    pub(crate) endpoints: Endpoints,
+    pub(crate) places: Places,
+    pub(crate) token: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) causeway: Running,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) fn binary() -> PathBuf {
+    if let Some(path) = std::env::var_os("CAUSEWAY_BINARY") {
+        return path.into();
+    }
+    let mut path = std::env::current_exe().unwrap();
+    while path.file_name().is_some_and(|n| n != "debug") {
+        path.pop();
+    }
+    let beside = path.join("causeway");
+    if beside.exists() {
+        return beside;
+    }
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/debug/causeway")
+}
+
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        let folder = tempfile::tempdir().unwrap();
+        let places = Places {
+            causeway: binary(),
+            data: folder.path().join("data"),
+            manifests: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests"),
+            logs: folder.path().to_owned(),
+        };
+        std::fs::create_dir_all(&places.data).unwrap();
+        let (causeway, endpoints) = places.start_causeway(jiff::Timestamp::now(), None).await.unwrap();
+        let kubeconfig = std::fs::read_to_string(places.data.join("kubeconfig")).unwrap();
+        let kubeconfig: Value = serde_saphyr::from_str(&kubeconfig).unwrap();
+        let token = kubeconfig.pointer("/users/0/user/token").and_then(Value::as_str).unwrap().to_owned();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { endpoints, places, token, http, causeway, _folder: folder }
+    }
+
+    pub(crate) async fn query(&self, sql: &str) -> Vec<Vec<String>> {
+        let answer = self
+            .http
+            .post(format!("{}/api/v1/query", self.endpoints.api))
+            .bearer_auth(&self.token)
+            .json(&json!({"sql": sql}))
+            .send()
+            .await
+            .unwrap();
+        let text = answer.text().await.unwrap();
+        let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
+        serde_json::from_value(value.get("rows").unwrap_or_else(|| panic!("{value}")).clone()).unwrap()
+    }
+
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        let rows = self.query(sql).await;
+        rows[1][0].parse().unwrap()
+    }
+
+    pub(crate) fn kubectl(&self, arguments: &[&str]) -> (bool, String) {
+        let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
+        let output = Command::new(program)
+            .arg("--kubeconfig")
+            .arg(self.places.data.join("kubeconfig"))
+            .args(arguments)
+            .env("HOME", &self.places.logs)
+            .output()
+            .unwrap();
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        (output.status.success(), text)
+    }
+}
+
+/// Runs a Python client; `None` where no Python with the clients is at hand (`cargo xtask test` always has one).
+pub(crate) fn python(script: &str, arguments: &[&str]) -> Option<String> {
+    let python = std::env::var_os("CAUSEWAY_PYTHON")?;
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
+    let output = Command::new(python).arg(script).args(arguments).output().unwrap();
+    let text =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{text}");
+    Some(text)
+}

@@ -1,0 +1,74 @@
+//! `causeway standalone`: all roles in one process.
+
+mod admission;
+mod api;
+mod clock;
+mod engine_host;
+mod manifests;
+mod persist;
+mod ports;
+mod ports_of_controllers;
+mod recover;
+mod roles;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use causeway_telemetry::Format;
+use clap::{Args, ValueEnum};
+
+use clock::ClockMode;
+use ports::PortArguments;
+
+/// Format of the process's own log.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum LogFormat {
+    /// For people
+    #[default]
+    Plain,
+    /// One object a line
+    Json,
+}
+
+/// Arguments of `standalone`.
+#[derive(Debug, Args)]
+pub(crate) struct StandaloneArguments {
+    /// Folder for everything that is kept
+    #[arg(long, default_value = "data")]
+    data: PathBuf,
+    /// Folder with YAML objects to apply at the start
+    #[arg(long)]
+    manifests: Option<PathBuf>,
+    /// Where the time of decisions comes from
+    #[arg(long, value_enum, default_value_t)]
+    clock: ClockMode,
+    /// First time of a stepped clock
+    #[arg(long)]
+    now: Option<jiff::Timestamp>,
+    /// Format of the log
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+    /// What is logged, as in `info` or `causeway=debug,info`
+    #[arg(long, env = "CAUSEWAY_LOG", default_value = "info")]
+    log: String,
+    #[command(flatten)]
+    ports: PortArguments,
+}
+
+/// Runs until SIGTERM or SIGINT.
+pub(crate) fn run(arguments: StandaloneArguments) -> Result<()> {
+    let format = match arguments.log_format {
+        LogFormat::Plain => Format::Plain,
+        LogFormat::Json => Format::Json,
+    };
+    causeway_telemetry::init_tracing(format, &arguments.log)?;
+    std::fs::create_dir_all(&arguments.data).with_context(|| {
+        format!("cannot make the data folder {}: choose another with --data", arguments.data.display())
+    })?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        // Queries of the SQL engine recurse deeply in an unoptimised build.
+        .thread_stack_size(8 << 20)
+        .build()?;
+    runtime.block_on(roles::run(arguments))
+}

@@ -1,0 +1,233 @@
+//! Wires the roles together and runs them until the end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use causeway_controllers::{Context as ControllerContext, IncidentFeed, Notifications, Ports as ControllerPorts};
+use causeway_ingest::{Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer};
+use causeway_kubekit::{Activity, ControllerMetrics};
+use causeway_lake::{Lake, LakeMetrics, LakeOptions};
+use causeway_localcluster::{LocalCluster, Options, Storage, User};
+use causeway_model::{Caller, Clock as _, Partial, Query as _};
+use causeway_notify::{NotifyMetrics, RetryPolicy};
+use causeway_pipeline::{Gateway, GatewayConfig, PartialSink, PipelineMetrics};
+use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, ShutdownReason, admin_router, serve};
+
+use super::admission::{OPERATOR, Rules};
+use super::api::{ApiState, router};
+use super::clock::{ClockMode, ProcessClock};
+use super::engine_host::{EngineHost, engine_config};
+use super::ports_of_controllers::{AuditLog, ChainHead, GatewayPort, keep};
+use super::recover::{load_engine, replay, save_engine};
+use super::{StandaloneArguments, manifests, persist};
+
+/// How long roles may take to end.
+const DRAIN: Duration = Duration::from_secs(20);
+/// Time between snapshots of the engine, on the machine's clock.
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
+
+/// Runs until a signal.
+pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
+    let StandaloneArguments { data, manifests, clock, now, ports, .. } = arguments;
+    let build = BuildInfo::new("standalone", env!("CARGO_PKG_VERSION"), "");
+    build.log();
+    let shutdown = Shutdown::new(DRAIN);
+    shutdown.listen_for_signals()?;
+    let stop = shutdown.token();
+    let (metrics, health) = (Metrics::new(&build), Health::new());
+    let starting = health.register("start");
+    let ports = ports.bind().await?;
+    let endpoints = ports.endpoints()?;
+    let stepped = clock == ClockMode::Stepped;
+    let clock = ProcessClock::new(clock, now);
+    let controller_clock = causeway_kubekit::Clock::from_fn({
+        let clock = Arc::clone(&clock);
+        Arc::new(move || clock.timestamp())
+    });
+    let activity = Activity::new();
+
+    let cluster = open_cluster(&data, &clock)?;
+    cluster.write_kubeconfig(&data.join("kubeconfig"), &endpoints.kubernetes)?;
+    let lake = open_lake(&data, &clock, &metrics).await?;
+
+    let engine = load_engine(&data);
+    let resumed_at = engine.watermark_us();
+    let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone());
+    let gateway = Arc::new(Gateway::new(
+        Arc::new(lake.clone()),
+        partial_sink(&host, resumed_at),
+        clock.clone(),
+        GatewayConfig::default(),
+        metrics.register(PipelineMetrics::register),
+    ));
+    let config = engine_config();
+    let since = resumed_at.map_or(clock.now_us() - 2 * 3_600_000_000, |t| t - config.recent_us);
+    let records = replay(&lake, &gateway, since).await?;
+    gateway.tick();
+    tracing::info!(records, since = causeway_model::rfc3339(since), "windows rebuilt from the lake");
+
+    let (feed, inbox) = IncidentFeed::new();
+    let (audit, entries) = AuditLog::new(activity.clone());
+    let head = chain_head(&lake).await?;
+    shutdown.spawn("audit", keep(lake.clone(), head, entries));
+    shutdown.spawn("findings", persist::serve(lake.clone(), feed, activity.clone(), outputs));
+    host.republish();
+
+    let credentials = Credentials::new();
+    let context = ControllerContext {
+        client: cluster.client(OPERATOR),
+        activity: activity.clone(),
+        clock: controller_clock.clone(),
+        metrics: metrics.register(ControllerMetrics::register),
+        instance: format!("standalone-{}", std::process::id()),
+        // The rules are part of this process.
+        admission_since: Some(jiff::Timestamp::MIN),
+        notifications: Notifications {
+            state: data.join("notifications"),
+            dead_letters: data.join("dead-letters"),
+            retry: RetryPolicy::default(),
+            metrics: metrics.register(NotifyMetrics::register),
+            console: None,
+        },
+    };
+    let controller_ports = ControllerPorts {
+        engine: host.clone(),
+        gateway: Arc::new(GatewayPort::new(gateway.clone(), credentials.clone(), clock.clone())),
+        audit: Arc::new(audit),
+    };
+    shutdown.spawn("controllers", causeway_controllers::run(context, controller_ports, inbox, stop.clone()));
+
+    let handles = IngestServer::start(
+        IngestConfig {
+            grpc: ports.otlp_grpc,
+            http: ports.otlp_http,
+            forward: ports.forward,
+            extra_http: axum::Router::new(),
+            server_name: "causeway".to_owned(),
+            limits: IngestLimits::default(),
+        },
+        credentials,
+        gateway.clone(),
+        clock.clone(),
+        metrics.register(IngestMetrics::register),
+        stop.clone(),
+    )?;
+    shutdown.spawn("ingest", handles.finished());
+    let served = cluster.clone();
+    let until = stop.clone();
+    shutdown.spawn("kubernetes", async move {
+        served.serve(ports.kubernetes, until.cancelled_owned()).await;
+    });
+    let state = ApiState {
+        tokens: cluster.token("admin").map(str::to_owned).into_iter().collect(),
+        lake: lake.clone(),
+        host: host.clone(),
+        gateway: gateway.clone(),
+        clock: clock.clone(),
+        controllers: controller_clock.clone(),
+        activity: activity.clone(),
+    };
+    shutdown.spawn("api", serve(ports.api, router(Arc::new(state)), stop.clone()));
+    shutdown.spawn("admin", serve(ports.admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
+    if let Some(folder) = &manifests {
+        // As the administrator, whose rights a person with the kubeconfig has.
+        let count = manifests::apply(&cluster.client("admin"), folder).await?;
+        tracing::info!(count, folder = %folder.display(), "manifests applied");
+    }
+    activity.settled().await;
+    shutdown.spawn("timer", timer(host.clone(), gateway.clone(), data.clone(), stepped, stop.clone()));
+    endpoints.write(&data)?;
+    starting.ready();
+    tracing::info!(?endpoints, "ready");
+    finish(&shutdown, &lake, &host, &data).await
+}
+
+fn open_cluster(data: &Path, clock: &Arc<ProcessClock>) -> Result<LocalCluster> {
+    let clock = Arc::clone(clock);
+    LocalCluster::open(Options {
+        storage: Storage::Folder(data.to_owned()),
+        crds: causeway_crds::all_crds(),
+        users: vec![User::new("admin")],
+        admission: vec![Arc::new(Rules)],
+        now: Arc::new(move || clock.timestamp()),
+    })
+    .with_context(|| format!("cannot open the cluster's state in {}", data.display()))
+}
+
+async fn open_lake(data: &Path, clock: &Arc<ProcessClock>, metrics: &Metrics) -> Result<Lake> {
+    let mut options = LakeOptions::new(data, clock.clone());
+    options.metrics = metrics.register(LakeMetrics::register);
+    let lake = Lake::open(options).await.with_context(|| format!("cannot open the lake in {}", data.display()))?;
+    let report = lake.recovery();
+    tracing::info!(frames = report.frames, rows = report.rows, torn_bytes = report.torn_bytes, "lake opened");
+    Ok(lake)
+}
+
+/// Windows up to `resumed_at` are in the engine's snapshot: only their spans and logs are needed again.
+fn partial_sink(host: &Arc<EngineHost>, resumed_at: Option<i64>) -> PartialSink {
+    let host = Arc::clone(host);
+    Arc::new(move |partial: Partial| {
+        if resumed_at.is_some_and(|t| partial.window.end_us <= t) {
+            host.remember(partial);
+        } else {
+            host.observe(partial);
+        }
+    })
+}
+
+async fn chain_head(lake: &Lake) -> Result<ChainHead> {
+    let caller = Caller { user: "audit".into(), namespaces: None, byte_budget: u64::MAX };
+    let result =
+        lake.sql(&caller, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").await?;
+    let rows = causeway_lake::to_rows(&result.batches)?;
+    Ok(match rows.get(1).map(Vec::as_slice) {
+        Some([sequence, hash]) => ChainHead { sequence: sequence.parse()?, hash: hash.clone() },
+        _ => ChainHead::default(),
+    })
+}
+
+/// Closes windows as time passes, and keeps snapshots. A stepped clock closes windows itself.
+async fn timer(
+    host: Arc<EngineHost>,
+    gateway: Arc<Gateway>,
+    data: std::path::PathBuf,
+    stepped: bool,
+    stop: tokio_util::sync::CancellationToken,
+) {
+    let mut second = tokio::time::interval(Duration::from_secs(1));
+    second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut saved = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = second.tick() => {}
+        }
+        if !stepped {
+            gateway.tick();
+            host.tick();
+        }
+        if saved.elapsed() >= SNAPSHOT_EVERY {
+            saved = tokio::time::Instant::now();
+            if let Err(error) = save_engine(&data, &host) {
+                tracing::error!(error = format!("{error:#}"), "engine snapshot was not written");
+            }
+        }
+    }
+}
+
+async fn finish(shutdown: &Shutdown, lake: &Lake, host: &EngineHost, data: &Path) -> Result<()> {
+    shutdown.token().cancelled().await;
+    save_engine(data, host)?;
+    lake.shutdown().await?;
+    // Tasks that serve queues end when the process does; the rest has the drain time.
+    let path = data.join("endpoints.json");
+    if path.exists() {
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    match shutdown.reason() {
+        Some(ShutdownReason::Failure(reason)) => anyhow::bail!(reason),
+        _ => Ok(()),
+    }
+}

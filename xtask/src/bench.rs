@@ -1,0 +1,39 @@
+//! `cargo xtask bench`: figures that anyone can measure again. They inform; they never fail a test.
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::run::{root, run};
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Bench {
+    /// Everything
+    #[default]
+    All,
+    /// Records a CPU second through decoder, steps, miner and write-ahead log
+    Ingest,
+    /// Milliseconds of CPU for a ranking
+    Rca,
+}
+
+/// Builds with optimisation and measures.
+pub(crate) fn bench(what: Bench) -> Result<()> {
+    if matches!(what, Bench::All | Bench::Rca) {
+        let case = root().join("examples/train-ticket/recordings/280661e3");
+        let case = case.to_string_lossy();
+        run(
+            "root cause: one case with spans and logs, time of the ranking alone",
+            "cargo",
+            &["run", "--quiet", "--locked", "-p", "causeway-causal", "--example", "rca", "--", "--case", &case, "--terms"],
+        )?;
+    }
+    if matches!(what, Bench::All | Bench::Ingest) {
+        run(
+            "ingest: decode, mask, mine, aggregate",
+            "cargo",
+            &["run", "--quiet", "--locked", "-p", "causeway-pipeline", "--example", "ingest"],
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Child processes and paths.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use owo_colors::OwoColorize as _;
+
+/// Root of the repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// Folder for built tools and downloads, outside of the clone.
+pub(crate) fn cache() -> Result<PathBuf> {
+    let base = match (std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")) {
+        (Some(cache), _) if !cache.is_empty() => PathBuf::from(cache),
+        (_, Some(home)) => PathBuf::from(home).join(".cache"),
+        _ => bail!("neither XDG_CACHE_HOME nor HOME is set"),
+    };
+    let folder = base.join("causeway");
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Where cargo puts binaries.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Says what is done.
+#[expect(clippy::print_stdout, reason = "progress goes to the terminal")]
+pub(crate) fn say(text: &str) {
+    println!("{} {text}", "▸".cyan().bold());
+}
+
+/// Runs a command of the repository's root, with its output on the terminal, and says how long it took.
+pub(crate) fn run(title: &str, program: &str, arguments: &[&str]) -> Result<()> {
+    run_in(&root(), title, program, arguments, &[])
+}
+
+/// The same in another folder, with environment variables.
+pub(crate) fn run_in(
+    folder: &Path,
+    title: &str,
+    program: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> Result<()> {
+    say(title);
+    let begun = Instant::now();
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(folder);
+    for (key, value) in environment {
+        command.env(key, value);
+    }
+    let status = command.status().with_context(|| format!("cannot start {program}"))?;
+    if !status.success() {
+        bail!("{title} failed: {program} {}", arguments.join(" "));
+    }
+    say(&format!("{title}: {} s", begun.elapsed().as_secs()));
+    Ok(())
+}
+
+/// Standard output of a command.
+pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .current_dir(root())
+        .output()
+        .with_context(|| format!("cannot start {program}"))?;
+    if !output.status.success() {
+        bail!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(String::from_utf8(output.stdout)?)
+}

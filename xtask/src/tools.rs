@@ -1,0 +1,77 @@
+//! Tools that tests need, installed into the cache.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::run::{cache, root, run_in, say};
+
+/// cargo-deny; compiled once.
+const DENY: &str = "0.20.2";
+/// Python packages of the client tests.
+const PYTHON: [&str; 3] =
+    ["opentelemetry-sdk==1.45.0", "opentelemetry-exporter-otlp==1.45.0", "fluent-logger==0.11.1"];
+
+/// The `kubectl` to test with: built from its Go module, pinned by `e2e/tools/kubectl/go.sum`.
+pub(crate) fn kubectl() -> Result<PathBuf> {
+    let binary = cache()?.join("bin/kubectl-1.36.3");
+    if !binary.exists() {
+        let module = root().join("e2e/tools/kubectl");
+        let flags = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
+        let target = binary.to_string_lossy();
+        run_in(
+            &module,
+            "kubectl 1.36.3 (built once, about 3 minutes)",
+            "go",
+            &["build", "-trimpath", "-ldflags", flags, "-o", &target, "k8s.io/kubernetes/cmd/kubectl"],
+            &[("GOFLAGS", "-mod=readonly"), ("CGO_ENABLED", "0")],
+        )?;
+    }
+    Ok(binary)
+}
+
+/// cargo-deny in the cache.
+pub(crate) fn deny() -> Result<PathBuf> {
+    let folder = cache()?.join(format!("cargo-deny-{DENY}"));
+    let binary = folder.join("bin/cargo-deny");
+    if !binary.exists() {
+        let target = folder.to_string_lossy();
+        run_in(
+            &root(),
+            "cargo-deny (compiled once)",
+            "cargo",
+            &["install", "cargo-deny", "--version", DENY, "--locked", "--root", &target],
+            &[("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1"), ("CARGO_PROFILE_RELEASE_LTO", "off")],
+        )?;
+    }
+    Ok(binary)
+}
+
+/// A Python with the real clients of the tests.
+pub(crate) fn python() -> Result<PathBuf> {
+    let folder = cache()?.join("python-clients-1");
+    let binary = folder.join("bin/python3");
+    if !folder.join("ready").exists() {
+        say("Python clients: OpenTelemetry SDK and fluent-logger");
+        let status = Command::new("python3").args(["-m", "venv"]).arg(&folder).status();
+        let made = status.as_ref().is_ok_and(std::process::ExitStatus::success);
+        if !made {
+            // Debian ships venv apart.
+            install(&["python3-venv"])?;
+            Command::new("python3").args(["-m", "venv"]).arg(&folder).status().context("python3 -m venv")?;
+        }
+        let mut arguments = vec!["-m", "pip", "install", "--quiet"];
+        arguments.extend(PYTHON);
+        run_in(&root(), "pip install", &binary.to_string_lossy(), &arguments, &[])?;
+        std::fs::write(folder.join("ready"), "")?;
+    }
+    Ok(binary)
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    run_in(&root(), "apt-get update", "apt-get", &["update", "-q"], &[])?;
+    let mut arguments = vec!["install", "-y", "-q", "--no-install-recommends"];
+    arguments.extend(packages);
+    run_in(&root(), "apt-get install", "apt-get", &arguments, &[])
+}
