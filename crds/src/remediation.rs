@@ -27,7 +27,7 @@ use crate::runbook::Verify;
     doc = "One planned repair: what would be changed, how it is taken back, how success is seen, and what came of it. The spec is written by the operator once and never changes; the status is written by the executor only.",
     printcolumn(name = "Incident", type_ = "string", json_path = ".spec.incidentRef.name"),
     printcolumn(name = "Runbook", type_ = "string", json_path = ".spec.runbookRef.name"),
-    printcolumn(name = "Target", type_ = "string", json_path = ".spec.targets[*].name"),
+    printcolumn(name = "Target", type_ = "string", json_path = ".spec.targets[0].name"),
     printcolumn(name = "Via", type_ = "string", json_path = ".spec.via", priority = "1"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Outcome", type_ = "string", json_path = ".status.outcome"),

@@ -26,7 +26,7 @@ use crate::reference::LocalRef;
     doc = "What may be done in a namespace: which runbooks in which order, how far Causeway goes by itself, and the limits. Without a policy nothing is planned; the executor acts only where the ServiceAccount causeway-fixer exists.",
     printcolumn(name = "Autonomy", type_ = "string", json_path = ".spec.autonomy"),
     printcolumn(name = "Effective", type_ = "string", json_path = ".status.effectiveAutonomy"),
-    printcolumn(name = "Runbooks", type_ = "string", json_path = ".spec.runbooks[*].name"),
+    printcolumn(name = "Prefers", type_ = "string", json_path = ".spec.runbooks[0].name"),
     printcolumn(name = "Used/h", type_ = "integer", json_path = ".status.usedLastHour"),
     printcolumn(name = "Paused", type_ = "boolean", json_path = ".status.paused"),
     printcolumn(

@@ -24,7 +24,7 @@ use crate::cause::CauseKind;
     category = "causeway-config",
     cel,
     doc = "A repair for a class of causes: typed steps (no shell), how its success is seen, and how it is taken back. A RemediationPolicy decides whether and when it may be used.",
-    printcolumn(name = "Actions", type_ = "string", json_path = ".spec.steps[*].type"),
+    printcolumn(name = "Action", type_ = "string", json_path = ".spec.steps[0].type"),
     printcolumn(name = "Causes", type_ = "string", json_path = ".spec.appliesTo.causes", priority = "1"),
     printcolumn(name = "Risk", type_ = "string", json_path = ".spec.risk"),
     printcolumn(name = "Rollback", type_ = "string", json_path = ".spec.rollback"),

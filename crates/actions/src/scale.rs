@@ -182,4 +182,30 @@ mod tests {
         );
         fixture::restores(&plan, &view);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_planned_is_within_bounds_and_restored(
+            current in 0i32..60, tenths in 0i32..120, replicas in proptest::option::of(-5i32..60),
+            min in -2i32..20, max in -2i32..40, bounds in proptest::option::of((1i32..20, 1i32..40)),
+        ) {
+            let factor = replicas.is_none().then(|| Decimal::from_f64(f64::from(tenths) / 10.0, 1));
+            let mut view = fixture::view();
+            *view.workload.as_mut().unwrap().pointer_mut("/spec/replicas").unwrap() = Value::from(current);
+            view.hpa = bounds.map(|(low, high)| fixture::hpa(low, high.max(low)));
+            if let Ok(plan) = (Scale { replicas, factor, min, max }).plan(&view) {
+                fixture::restores(&plan, &view);
+                for mutation in &plan.mutations {
+                    if let Mutation::Scale(step) = mutation {
+                        proptest::prop_assert!(step.from == current && (min..=max).contains(&step.to));
+                    }
+                }
+                let after = fixture::apply(&plan.mutations, &view);
+                if let Some(hpa) = after.get("HorizontalPodAutoscaler") {
+                    let bound = |key: &str| hpa["spec"][key].as_i64().unwrap();
+                    proptest::prop_assert!(bound("minReplicas") <= bound("maxReplicas"));
+                }
+            }
+        }
+    }
 }

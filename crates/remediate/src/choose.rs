@@ -240,7 +240,10 @@ mod tests {
             choose_runbook(cause, &shelf(), policies, &[]).unwrap_err().iter().map(|r| r.reason).collect()
         };
         let all = policy("a", &["undo", "missing"]);
-        assert_eq!(reasons(&cause("MemoryLeak"), std::slice::from_ref(&all)), ["OtherCause", "NoSuchRunbook"]);
+        assert_eq!(
+            reasons(&cause("MemoryLeak"), std::slice::from_ref(&all)),
+            ["OtherCause", "NoSuchRunbook"]
+        );
         assert_eq!(
             reasons(&CauseView { abstained: true, ..cause("BadRelease") }, std::slice::from_ref(&all)),
             ["NoClearCause"]
@@ -249,7 +252,10 @@ mod tests {
             reasons(&CauseView { confidence: 0.5, ..cause("BadRelease") }, std::slice::from_ref(&all)),
             ["LowConfidence"]
         );
-        assert_eq!(reasons(&CauseView { margin: 0.1, ..cause("BadRelease") }, std::slice::from_ref(&all)), ["LowMargin"]);
+        assert_eq!(
+            reasons(&CauseView { margin: 0.1, ..cause("BadRelease") }, std::slice::from_ref(&all)),
+            ["LowMargin"]
+        );
         let pod = CauseView { target_kind: "Pod".into(), target_group: String::new(), ..cause("BadRelease") };
         assert_eq!(reasons(&pod, &[policy("a", &["undo"])]), ["OtherTarget"]);
         assert_eq!(reasons(&cause("BadRelease"), &[]), ["NoPolicy"]);

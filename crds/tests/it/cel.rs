@@ -47,8 +47,9 @@ fn unions_hold_exactly_the_member_named_by_type() {
         "log-source.md",
         &[("/spec/type", json!("FluentBit")), ("/spec/otlp", Value::Null), ("/spec/fluentBit", auth)],
     );
-    refuses("log-source.md", &[("/spec/steps/0/drop", json!({}))], UNION);
-    refuses("log-source.md", &[("/spec/steps/1/drop", Value::Null)], UNION);
+    refuses("log-source.md", &[("/spec/steps/0/drop", json!({}))], "exactly when type is Drop");
+    refuses("log-source.md", &[("/spec/steps/1/drop", Value::Null)], "exactly when type is Drop");
+    refuses("log-source.md", &[("/spec/steps/1/match", Value::Null)], "needs a match");
     refuses("baseline.md", &[("/spec/series/type", json!("Metric"))], UNION);
     refuses("baseline.md", &[("/spec/series/metric", json!({"name": "x"}))], UNION);
     refuses("slo.md", &[("/spec/indicator/type", json!("Threshold"))], UNION);
