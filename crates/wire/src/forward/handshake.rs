@@ -37,7 +37,8 @@ pub struct Ping {
 impl Ping {
     /// Reads `["PING", hostname, salt, digest, user, password]`; `None` when it is something else.
     pub(super) fn parse(mut message: &[u8]) -> Option<Self> {
-        let ValueRef::Array(fields) = rmpv::decode::read_value_ref_with_max_depth(&mut message, 4).ok()?
+        let ValueRef::Array(fields) =
+            rmpv::decode::read_value_ref_with_max_depth(&mut message, MAX_DEPTH).ok()?
         else {
             return None;
         };
