@@ -4,6 +4,7 @@
 //! Unions are `type` and the member of that name. Numbers that are not whole are decimal strings. Secrets are named, never
 //! contained. [`all_crds`] returns every definition, [`yaml_files`] the files that are committed under `crds/yaml`.
 
+#![expect(clippy::duplicated_attributes, reason = "every printer column names its type")]
 #![expect(unreachable_pub, reason = "the KubeSchema derive repeats each struct inside of a function")]
 
 pub mod approval;

@@ -172,9 +172,9 @@ mod tests {
         })
     }
 
-    fn apply(mut object: Value, operations: Vec<Value>) -> Result<Value, json_patch::PatchError> {
+    fn apply(mut object: Value, operations: Vec<Value>) -> Option<Value> {
         let patch: json_patch::Patch = serde_json::from_value(Value::Array(operations)).unwrap();
-        json_patch::patch(&mut object, &patch).map(|()| object)
+        json_patch::patch(&mut object, &patch).ok().map(|()| object)
     }
 
     proptest! {
@@ -191,7 +191,7 @@ mod tests {
     fn a_changed_old_value_fails_the_patch() {
         let (before, after) = (json!({"data": {"NL": "2.1"}}), json!({"data": {"NL": "0.21"}}));
         let operations = operations(&before, &after);
-        assert!(apply(json!({"data": {"NL": "9"}}), operations).is_err());
+        assert!(apply(json!({"data": {"NL": "9"}}), operations).is_none());
     }
 
     #[test]
