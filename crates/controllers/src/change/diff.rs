@@ -1,0 +1,130 @@
+//! Which fields of an object changed, and what kind of change that is.
+
+use std::collections::BTreeMap;
+
+use causeway_engine::ChangeClass;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::ConfigMap;
+
+use crate::text::bounded;
+
+/// Fields that matter, by path.
+pub(super) type Fields = BTreeMap<String, String>;
+/// Path, old value, new value.
+pub(super) type FieldChange = (String, String, String);
+
+/// Longest value that is told.
+const VALUE: usize = 160;
+/// Changed fields that are told at most.
+const FIELDS: usize = 32;
+/// What a name of a field has in it whose value is not told.
+const SECRET_NAMES: [&str; 6] = ["password", "passwd", "secret", "token", "credential", "apikey"];
+
+/// Image, resources, environment and arguments of the containers, replicas, and annotations of the pod template.
+pub(super) fn of_deployment(object: &Deployment) -> Fields {
+    let mut fields = Fields::new();
+    let Some(spec) = &object.spec else { return fields };
+    if let Some(replicas) = spec.replicas {
+        fields.insert("spec.replicas".into(), replicas.to_string());
+    }
+    let annotations = spec.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    for (key, value) in annotations.into_iter().flatten() {
+        fields.insert(format!("template.annotations.{key}"), value.clone());
+    }
+    for container in spec.template.spec.iter().flat_map(|pod| &pod.containers) {
+        let path = |field: &str| format!("containers.{}.{field}", container.name);
+        fields.insert(path("image"), container.image.clone().unwrap_or_default());
+        for (field, words) in [("command", &container.command), ("args", &container.args)] {
+            if let Some(words) = words {
+                fields.insert(path(field), words.join(" "));
+            }
+        }
+        for variable in container.env.iter().flatten() {
+            let value = variable.value.clone().unwrap_or_else(|| "(reference)".to_owned());
+            fields.insert(path(&format!("env.{}", variable.name)), value);
+        }
+        if let Some(resources) = &container.resources {
+            for (kind, amounts) in [("limits", &resources.limits), ("requests", &resources.requests)] {
+                for (name, amount) in amounts.iter().flatten() {
+                    fields.insert(path(&format!("resources.{kind}.{name}")), amount.0.clone());
+                }
+            }
+        }
+    }
+    fields
+}
+
+/// The data of a ConfigMap.
+pub(super) fn of_config_map(object: &ConfigMap) -> Fields {
+    let data = object.data.iter().flatten();
+    data.map(|(key, value)| (format!("data.{key}"), value.clone())).collect()
+}
+
+/// What differs, in the order of the paths.
+pub(super) fn between(before: &Fields, after: &Fields) -> Vec<FieldChange> {
+    let paths: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    paths
+        .into_iter()
+        .filter(|path| before.get(*path) != after.get(*path))
+        .take(FIELDS)
+        .map(|path| (path.clone(), told(path, before.get(path)), told(path, after.get(path))))
+        .collect()
+}
+
+fn told(path: &str, value: Option<&String>) -> String {
+    let lower = path.to_lowercase();
+    match value {
+        Some(_) if SECRET_NAMES.iter().any(|name| lower.contains(name)) => "***".to_owned(),
+        Some(value) => bounded(value, VALUE),
+        None => String::new(),
+    }
+}
+
+/// The class of a Deployment's change: the gravest of its fields.
+pub(super) fn class_of(changed: &[FieldChange]) -> ChangeClass {
+    let any = |part: &str| changed.iter().any(|(path, _, _)| path.contains(part));
+    if any(".image") {
+        ChangeClass::Release
+    } else if any(".env.") || any(".args") || any(".command") {
+        ChangeClass::Config
+    } else if any("spec.replicas") || any(".resources.") {
+        ChangeClass::Scaling
+    } else {
+        ChangeClass::Other
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(pairs: &[(&str, &str)]) -> Fields {
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
+    }
+
+    #[test]
+    fn classes_by_the_gravest_field() {
+        let cases = [
+            (vec!["containers.a.image", "spec.replicas"], ChangeClass::Release),
+            (vec!["containers.a.env.X"], ChangeClass::Config),
+            (vec!["spec.replicas"], ChangeClass::Scaling),
+            (vec!["template.annotations.kubectl.kubernetes.io/restartedAt"], ChangeClass::Other),
+        ];
+        for (paths, class) in cases {
+            let changed: Vec<FieldChange> =
+                paths.iter().map(|p| ((*p).to_owned(), String::new(), "x".to_owned())).collect();
+            assert_eq!(class_of(&changed), class, "{paths:?}");
+        }
+    }
+
+    #[test]
+    fn tells_values_but_no_secrets() {
+        let before = fields(&[("data.NL", "0.21"), ("data.DB_PASSWORD", "a"), ("data.same", "1")]);
+        let after = fields(&[("data.NL", "2.1"), ("data.DB_PASSWORD", "b"), ("data.same", "1")]);
+        let told = |p: &str, o: &str, n: &str| (p.to_owned(), o.to_owned(), n.to_owned());
+        assert_eq!(
+            between(&before, &after),
+            [told("data.DB_PASSWORD", "***", "***"), told("data.NL", "0.21", "2.1")]
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! What all controllers of a process share.
+
+use std::path::PathBuf;
+
+use causeway_kubekit::{Activity, Clock, ControllerMetrics};
+use causeway_notify::{NotifyMetrics, RetryPolicy};
+use jiff::Timestamp;
+use kube::Client;
+
+/// Settings of [`crate::run()`].
+#[derive(Clone)]
+pub struct Context {
+    /// Client for everything; [`crate::run()`] adds the layer that notes writes.
+    pub client: Client,
+    /// Account of work in progress.
+    pub activity: Activity,
+    /// Clock.
+    pub clock: Clock,
+    /// Metrics of the harness.
+    pub metrics: ControllerMetrics,
+    /// Name of this process in events.
+    pub instance: String,
+    /// Since when the admission policies stand as shipped; `None` if they do not, which caps autonomy at Suggest and
+    /// makes no Approval count. Give the begin of time for policies that are part of the process.
+    pub admission_since: Option<Timestamp>,
+    /// How notifications are delivered.
+    pub notifications: Notifications,
+}
+
+/// How notifications are delivered.
+#[derive(Clone)]
+pub struct Notifications {
+    /// Folder with what each target was sent, one file a target.
+    pub state: PathBuf,
+    /// Folder for messages that did not arrive.
+    pub dead_letters: PathBuf,
+    /// Retries of one message, unless the target says otherwise.
+    pub retry: RetryPolicy,
+    /// Counters.
+    pub metrics: NotifyMetrics,
+    /// URL of the console, for links; without a slash at the end.
+    pub console: Option<String>,
+}

@@ -1,0 +1,83 @@
+//! The symptom of an incident as its status shows it.
+
+use causeway_crds::SymptomState;
+use causeway_crds::incident::SymptomStatus;
+use causeway_engine::{Incident as EngineIncident, SymptomState as EngineState};
+use causeway_model::{Finding, FindingState};
+
+use crate::text::{bounded, number, stamp_us, stamp_us_up};
+
+/// The finding that speaks for the incident: of its own service before others, open before closed, then the
+/// strongest; the id decides what is left.
+pub(crate) fn leading(incident: &EngineIncident) -> Option<&Finding> {
+    incident.symptoms.values().max_by(|a, b| {
+        let rank =
+            |f: &Finding| (f.series.entity.as_ref() == incident.service, f.state == FindingState::Open);
+        rank(a).cmp(&rank(b)).then(a.score.total_cmp(&b.score)).then_with(|| b.id.cmp(&a.id))
+    })
+}
+
+/// The state in the words of the API.
+pub(super) fn state(incident: &EngineIncident) -> SymptomState {
+    match incident.symptom {
+        EngineState::Firing => SymptomState::Firing,
+        EngineState::Clear => SymptomState::Clear,
+        EngineState::NoData => SymptomState::NoData,
+    }
+}
+
+/// Whether the time of the data has to be exact, because somebody judges by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watermark {
+    /// A repair is on its way.
+    Exact,
+    /// Nobody looks: it moves only together with something else.
+    Coarse,
+}
+
+/// The symptom, given what the status says so far.
+pub(super) fn status(
+    incident: &EngineIncident,
+    before: &SymptomStatus,
+    watermark: Option<i64>,
+    precision: Watermark,
+) -> SymptomStatus {
+    let state = state(incident);
+    let mut now = SymptomStatus {
+        state,
+        since: Some(stamp_us(incident.since_us)),
+        // Rounded up, so that the time it has been gone is never overstated.
+        clear_since: (state == SymptomState::Clear).then(|| stamp_us_up(incident.symptom_since_us)),
+        watermark: before.watermark.clone(),
+        summary: leading(incident).map(|finding| bounded(&summary(finding), 512)),
+    };
+    if precision == Watermark::Exact || now != *before || before.watermark.is_none() {
+        now.watermark = watermark.map(stamp_us).or(now.watermark);
+    }
+    now
+}
+
+/// Such as `latency of shop/web is 1.42 s, expected 0.16 s`.
+pub(super) fn summary(finding: &Finding) -> String {
+    let signal = match finding.series.signal.as_ref() {
+        "latency" => "latency",
+        "error_ratio" => "error ratio",
+        other => other,
+    };
+    let group =
+        if finding.series.group.is_empty() { String::new() } else { format!(" ({})", finding.series.group) };
+    format!(
+        "{signal}{group} of {} is {}, expected {}",
+        finding.series.entity,
+        value(&finding.series.signal, finding.observed),
+        value(&finding.series.signal, finding.expected)
+    )
+}
+
+fn value(signal: &str, value: f64) -> String {
+    match signal {
+        "latency" => format!("{} s", number(value)),
+        "error_ratio" => format!("{} %", number(value * 100.0)),
+        _ => number(value),
+    }
+}

@@ -1,0 +1,49 @@
+//! Controllers, a folder a kind.
+//!
+//! ```text
+//!   engine ──IncidentFeed──► incident ──plans──► Remediation ──► remediation (the executor) ──► workloads
+//!     ▲                        │  ▲                                   │
+//!     │ services, changes      │  └────────── phase, outcome ─────────┘
+//!   monitored_service, change  └──► notification_target ──► Slack, webhooks
+//! ```
+//!
+//! [`run()`] assembles them over one mirror a kind. Engine, gateway and audit log are reached through the traits in
+//! [`ports`], which the composition root implements, so that the controllers run against any API server and any engine.
+
+pub mod context;
+pub mod error;
+pub mod feed;
+pub mod ports;
+
+mod baseline;
+mod change;
+mod cluster_guardrail;
+mod incident;
+mod log_source;
+mod mirrors;
+mod monitored_service;
+mod notification_target;
+mod objects;
+mod observing;
+mod plan;
+mod remediation;
+mod remediation_policy;
+mod run;
+mod runbook;
+mod services;
+mod slo;
+mod target_view;
+mod text;
+
+pub use context::{Context, Notifications};
+pub use error::ControllerError;
+pub use feed::{IncidentFeed, IncidentInbox};
+pub use ports::{
+    Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
+};
+pub use run::run;
+
+/// Field manager of mutations, and actor in the audit log.
+pub const EXECUTOR: &str = "causeway-executor";
+/// ServiceAccount whose presence opts a namespace in to repairs.
+pub const FIXER: &str = "causeway-fixer";

@@ -1,0 +1,52 @@
+//! One mirror a kind, shared by all controllers.
+
+use causeway_crds::{
+    Approval, Baseline, ClusterGuardrail, Incident, LogSource, MonitoredService, NotificationTarget, Pause,
+    Remediation, RemediationPolicy, Runbook, SLO,
+};
+use causeway_kubekit::{Activity, Mirror};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::Client;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+macro_rules! mirrors {
+    ($($field:ident: $kind:ty),+ $(,)?) => {
+        /// One mirror a kind.
+        #[derive(Clone)]
+        pub(crate) struct Mirrors { $(pub(crate) $field: Mirror<$kind>,)+ }
+
+        impl Mirrors {
+            pub(crate) fn new(client: &Client, activity: &Activity) -> Self {
+                Self { $($field: Mirror::all(client.clone(), activity),)+ }
+            }
+
+            /// Keeps all mirrors until `stop`.
+            pub(crate) fn spawn(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+                $({
+                    let (mirror, stop) = (self.$field.clone(), stop.clone());
+                    tasks.spawn(async move { mirror.run(stop).await });
+                })+
+            }
+        }
+    };
+}
+
+mirrors! {
+    approvals: Approval,
+    baselines: Baseline,
+    config_maps: ConfigMap,
+    deployments: Deployment,
+    guardrails: ClusterGuardrail,
+    incidents: Incident,
+    log_sources: LogSource,
+    pauses: Pause,
+    policies: RemediationPolicy,
+    remediations: Remediation,
+    runbooks: Runbook,
+    secrets: Secret,
+    services: MonitoredService,
+    slos: SLO,
+    targets: NotificationTarget,
+}

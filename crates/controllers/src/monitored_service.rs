@@ -1,0 +1,127 @@
+//! MonitoredService: tells the engine what is declared, and shows how the service fares.
+
+use std::sync::Arc;
+
+use causeway_crds::incident::IncidentState;
+use causeway_crds::monitored_service::{Health, MonitoredServiceStatus};
+use causeway_crds::{ConditionType, MonitoredService, Reason, SymptomState};
+use causeway_engine::ServiceConfig;
+use causeway_kubekit::{ObjectKey, Progress, Report, Statement};
+use jiff::Timestamp;
+use kube::ResourceExt;
+use parking_lot::Mutex;
+
+use crate::mirrors::Mirrors;
+use crate::observing::Observer;
+use crate::ports::Engine;
+use crate::services::{is_entity, telemetry_name};
+
+pub(crate) struct MonitoredServices {
+    mirrors: Mirrors,
+    engine: Arc<dyn Engine>,
+    /// What the engine was told last.
+    told: Mutex<Option<Vec<ServiceConfig>>>,
+}
+
+impl MonitoredServices {
+    pub(crate) fn new(mirrors: Mirrors, engine: Arc<dyn Engine>) -> Self {
+        Self { mirrors, engine, told: Mutex::default() }
+    }
+
+    /// Tells the engine of all services, if that is news.
+    fn tell(&self) {
+        let services: Vec<ServiceConfig> = self.mirrors.services.list().iter().map(|s| config(s)).collect();
+        let mut told = self.told.lock();
+        if told.as_ref() != Some(&services) {
+            self.engine.set_services(services.clone());
+            *told = Some(services);
+        }
+    }
+}
+
+fn config(service: &MonitoredService) -> ServiceConfig {
+    let business = service.spec.business.as_ref();
+    ServiceConfig {
+        namespace: service.namespace().unwrap_or_default(),
+        name: service.name_any(),
+        telemetry_name: telemetry_name(service),
+        entry_point: service.spec.entry_point.unwrap_or(true),
+        revenue_per_hour: business.map(|b| (b.revenue_per_hour.as_str().to_owned(), b.currency.clone())),
+    }
+}
+
+impl Observer for MonitoredServices {
+    type Kind = MonitoredService;
+    const NAME: &'static str = "monitored-service";
+
+    fn report(&self, object: &MonitoredService, _now: Timestamp) -> Report<MonitoredServiceStatus> {
+        self.tell();
+        let namespace = object.namespace().unwrap_or_default();
+        let incidents = self.mirrors.incidents.list_in(&namespace);
+        let open: Vec<_> = incidents
+            .iter()
+            .filter(|incident| is_entity(object, &incident.spec.opened_for.service, &namespace))
+            .filter_map(|incident| incident.status.as_ref())
+            .filter(|status| !matches!(status.state, IncidentState::Resolved | IncidentState::Prevented))
+            .collect();
+        let health = if open.iter().any(|status| status.symptom.state == SymptomState::Firing) {
+            Health::Degraded
+        } else if !open.is_empty() && open.iter().all(|status| status.symptom.state == SymptomState::NoData)
+            || self.engine.watermark().is_none()
+        {
+            Health::Unknown
+        } else {
+            Health::Healthy
+        };
+        let status = MonitoredServiceStatus {
+            health,
+            open_incidents: i32::try_from(open.len()).unwrap_or(i32::MAX),
+            ..MonitoredServiceStatus::default()
+        };
+        let message = format!("Known to the engine as {}", telemetry_name(object));
+        Report::new(status, Progress::ready(Reason::Reconciled.as_str(), message))
+            .condition(self.workloads(object, &namespace))
+    }
+
+    fn forget(&self, _object: &MonitoredService) {
+        self.tell();
+    }
+}
+
+impl MonitoredServices {
+    fn workloads(&self, object: &MonitoredService, namespace: &str) -> Statement {
+        let name = ConditionType::WorkloadsFound.as_str();
+        if object.spec.workloads.is_empty() {
+            let found = crate::services::target_of(&self.mirrors, &telemetry_name(object), namespace);
+            return match found {
+                Some(target) => {
+                    Statement::new(name, true, Reason::Observed.as_str(), format!("{target}, by its name"))
+                }
+                None => Statement::new(
+                    name,
+                    false,
+                    Reason::WorkloadMissing.as_str(),
+                    format!(
+                        "No Deployment is named like {}: name one in spec.workloads, or nothing can be repaired",
+                        telemetry_name(object)
+                    ),
+                ),
+            };
+        }
+        let missing: Vec<String> = object
+            .spec
+            .workloads
+            .iter()
+            .filter(|workload| workload.kind == "Deployment")
+            .map(|workload| (workload.namespace.as_deref().unwrap_or(namespace), workload.name.as_str()))
+            .filter(|(own, name)| self.mirrors.deployments.get(&ObjectKey::namespaced(*own, *name)).is_none())
+            .map(|(own, name)| format!("Deployment {own}/{name}"))
+            .collect();
+        if missing.is_empty() {
+            let message = format!("{} listed", object.spec.workloads.len());
+            return Statement::new(name, true, Reason::Observed.as_str(), message);
+        }
+        let message = format!("{} does not exist: create it, or correct spec.workloads", missing.join(", "));
+        Statement::new(name, false, Reason::WorkloadMissing.as_str(), message)
+    }
+}

@@ -1,0 +1,108 @@
+//! Live objects of any kind, as JSON.
+
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use serde_json::Value;
+
+use crate::error::{ControllerError, Doing};
+
+/// A kind by its apiVersion (`apps/v1`, `v1`) and name.
+pub(crate) fn resource(api_version: &str, kind: &str) -> ApiResource {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
+}
+
+/// The API of a kind in a namespace.
+pub(crate) fn api(client: &Client, api_version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &resource(api_version, kind))
+}
+
+/// A live object without its managedFields; `None` when it, or its kind, does not exist.
+pub(crate) async fn get(
+    client: &Client,
+    api_version: &str,
+    kind: &str,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<Value>, ControllerError> {
+    let found = api(client, api_version, kind, namespace).get_opt(name).await;
+    let found = found.doing(|| format!("reading {kind} {namespace}/{name}"))?;
+    found.map(|object| json(object, api_version, kind)).transpose()
+}
+
+/// All live objects of a kind in a namespace; none when the kind does not exist.
+pub(crate) async fn list(
+    client: &Client,
+    api_version: &str,
+    kind: &str,
+    namespace: &str,
+) -> Result<Vec<Value>, ControllerError> {
+    let what = || format!("listing {kind} in {namespace}");
+    let objects = match api(client, api_version, kind, namespace).list(&ListParams::default()).await {
+        Ok(objects) => objects.items,
+        Err(kube::Error::Api(status)) if status.is_not_found() => Vec::new(),
+        Err(error) => return Err(error).doing(what),
+    };
+    objects.into_iter().map(|object| json(object, api_version, kind)).collect()
+}
+
+/// As JSON; items of a list come without their kind.
+pub(crate) fn json(
+    mut object: DynamicObject,
+    api_version: &str,
+    kind: &str,
+) -> Result<Value, ControllerError> {
+    object.metadata.managed_fields = None;
+    let mut value = serde_json::to_value(object).doing(|| format!("writing a {kind} as JSON"))?;
+    if let Some(map) = value.as_object_mut() {
+        map.entry("apiVersion").or_insert_with(|| api_version.into());
+        map.entry("kind").or_insert_with(|| kind.into());
+    }
+    Ok(value)
+}
+
+/// The uid of an object.
+pub(crate) fn uid(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/uid").and_then(Value::as_str)
+}
+
+/// The text at `pointer`, or nothing.
+pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether a pod template loads this ConfigMap.
+pub(crate) fn loads_config_map(workload: &Value, name: &str) -> bool {
+    fn within(value: &Value, name: &str) -> bool {
+        match value {
+            Value::Object(map) => map.iter().any(|(key, inner)| {
+                let named = matches!(key.as_str(), "configMapRef" | "configMapKeyRef" | "configMap")
+                    && inner.get("name").and_then(Value::as_str) == Some(name);
+                named || within(inner, name)
+            }),
+            Value::Array(items) => items.iter().any(|item| within(item, name)),
+            _ => false,
+        }
+    }
+    workload.pointer("/spec/template/spec").is_some_and(|spec| within(spec, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn finds_config_maps_in_every_place_of_a_pod_template() {
+        let with = |spec: Value| json!({"spec": {"template": {"spec": spec}}});
+        for spec in [
+            json!({"containers": [{"envFrom": [{"configMapRef": {"name": "a"}}]}]}),
+            json!({"containers": [{"env": [{"valueFrom": {"configMapKeyRef": {"name": "a", "key": "k"}}}]}]}),
+            json!({"volumes": [{"configMap": {"name": "a"}}]}),
+            json!({"volumes": [{"projected": {"sources": [{"configMap": {"name": "a"}}]}}]}),
+        ] {
+            assert!(loads_config_map(&with(spec.clone()), "a"));
+            assert!(!loads_config_map(&with(spec), "b"));
+        }
+    }
+}

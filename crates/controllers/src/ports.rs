@@ -1,0 +1,121 @@
+//! What the controllers need from the rest of Causeway.
+
+use std::fmt;
+use std::sync::Arc;
+
+use causeway_engine::{Change, Incident, ServiceConfig};
+use causeway_model::SourceRef;
+use causeway_steps::Pipeline;
+
+/// The engine, as far as controllers speak to it. Calls must be quick: they are made inside of reconciles.
+pub trait Engine: Send + Sync {
+    /// The incident with this fingerprint; `None` when the engine does not know it (any more).
+    fn incident(&self, fingerprint: &str) -> Option<Incident>;
+    /// Replaces everything that is declared about services.
+    fn set_services(&self, services: Vec<ServiceConfig>);
+    /// Tells of a change to an object of this namespace.
+    fn change(&self, change: Change, namespace: &str);
+    /// How far data reaches, microseconds since the Unix epoch; `None` before the first record.
+    fn watermark(&self) -> Option<i64>;
+}
+
+/// Protocol that a source speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// OTLP over gRPC or HTTP.
+    Otlp,
+    /// Fluent Forward.
+    Forward,
+}
+
+/// Limits of one source; `None` leaves the receiver's own default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceLimits {
+    /// Records a second.
+    pub max_lines_per_second: Option<u64>,
+    /// Size of one request, bytes.
+    pub max_request_bytes: Option<u64>,
+    /// Connections at the same time.
+    pub max_connections: Option<u32>,
+}
+
+/// Everything a gateway needs to receive from a LogSource.
+pub struct SourceSettings {
+    /// Credential that selects the source.
+    pub token: String,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// Steps that its records go through.
+    pub steps: Pipeline,
+    /// Limits.
+    pub limits: SourceLimits,
+    /// Whether its records are refused for now.
+    pub suspended: bool,
+}
+
+impl fmt::Debug for SourceSettings {
+    /// Without the token.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SourceSettings")
+            .field("protocol", &self.protocol)
+            .field("limits", &self.limits)
+            .field("suspended", &self.suspended)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a gateway saw of a source.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SourceObservation {
+    /// When the last record came, by the clock that controllers read, microseconds since the Unix epoch.
+    pub last_record_us: Option<i64>,
+    /// Whether records could not be read lately.
+    pub rejected: bool,
+    /// Whether a limit made it refuse records lately.
+    pub limited: bool,
+}
+
+/// The receiving side.
+pub trait Gateway: Send + Sync {
+    /// Adds a source or replaces its settings.
+    fn set_source(&self, source: SourceRef, settings: SourceSettings);
+    /// Takes a source away; its credential is refused from then on.
+    fn remove_source(&self, source: &SourceRef);
+    /// What was seen of it.
+    fn observed(&self, source: &SourceRef) -> SourceObservation;
+}
+
+/// One line of the audit log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditEntry {
+    /// When, by the clock that controllers read, microseconds since the Unix epoch.
+    pub time_us: i64,
+    /// Namespace.
+    pub namespace: String,
+    /// Who did it: a controller or a person.
+    pub actor: String,
+    /// What was done, in CamelCase.
+    pub action: String,
+    /// To what, as `Kind/name`.
+    pub subject: String,
+    /// Details.
+    pub detail: serde_json::Value,
+}
+
+/// The audit log. An entry may come twice after a crash or a conflict.
+pub trait Audit: Send + Sync {
+    /// Keeps an entry.
+    fn record(&self, entry: AuditEntry);
+}
+
+/// All ports.
+#[derive(Clone)]
+pub struct Ports {
+    /// Engine.
+    pub engine: Arc<dyn Engine>,
+    /// Gateway.
+    pub gateway: Arc<dyn Gateway>,
+    /// Audit log.
+    pub audit: Arc<dyn Audit>,
+}

@@ -1,0 +1,222 @@
+//! Remediation: carries plans out. The only writer of a Remediation's status, and the only one that changes workloads.
+//!
+//! One decision a reconcile: read the world live, ask [`causeway_remediate::step`], do that one thing, write the status.
+//! The write is a compare-and-swap on the version that the decision was made for, so that a claim is in the API before
+//! its mutation is sent, and a second executor loses. One reconcile at a time, so that guards see what was claimed.
+
+mod dry_run;
+mod mutate;
+mod observe;
+mod record;
+
+use std::collections::HashMap;
+
+use causeway_crds::{Phase, Remediation, RemediationStatus};
+use causeway_kubekit::{ObjectKey, Reconciler, Report};
+use causeway_remediate::{
+    Claim, ClaimOrigin, Decision, Direction, Observed, RemediationView, StepState, step,
+};
+use jiff::Timestamp;
+use kube::{Client, ResourceExt};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+pub(crate) use self::observe::FirstSeen;
+use crate::EXECUTOR;
+use crate::error::ControllerError;
+use crate::ports::{AuditEntry, Ports};
+
+pub(crate) struct Remediations {
+    pub(crate) client: Client,
+    pub(crate) ports: Ports,
+    pub(crate) admission_since: Option<Timestamp>,
+    pub(crate) first_seen: FirstSeen,
+    /// Claims that this process wrote and has not tried yet.
+    pub(crate) fresh: Mutex<HashMap<ObjectKey, Claim>>,
+    pub(crate) http: reqwest::Client,
+}
+
+/// A Remediation and the world around it.
+pub(crate) struct World {
+    view: RemediationView,
+    observed: Observed,
+}
+
+/// What came of a decision.
+pub(crate) enum Deed {
+    /// Nothing had to be done to the world: the status tells the decision.
+    Noted,
+    /// The plan was rehearsed.
+    DryRun(Result<dry_run::Rehearsal, String>),
+    /// A step was made or could not be made.
+    Step(StepState, String),
+    /// The target changed between the look and the step: look again.
+    LookAgain,
+}
+
+/// A decision, and what came of it.
+pub(crate) struct Applied {
+    world: Option<World>,
+    decision: Option<Decision>,
+    deed: Deed,
+}
+
+impl Reconciler for Remediations {
+    type Kind = Remediation;
+    type Inputs = Option<World>;
+    type Valid = Option<(World, Decision)>;
+    type Built = Option<(World, Decision)>;
+    type Applied = Applied;
+    type Error = ControllerError;
+
+    const NAME: &'static str = "remediation";
+
+    async fn dereference(&self, object: &Remediation) -> Result<Option<World>, ControllerError> {
+        if phase(object).is_final() {
+            return Ok(None);
+        }
+        self.observe(object).await.map(Some)
+    }
+
+    fn validate(
+        &self,
+        _object: &Remediation,
+        world: Option<World>,
+        now: Timestamp,
+    ) -> Result<Option<(World, Decision)>, ControllerError> {
+        Ok(world.map(|world| {
+            let decision = step(&world.view, &world.observed, now);
+            (world, decision)
+        }))
+    }
+
+    fn build(
+        &self,
+        _object: &Remediation,
+        decided: Option<(World, Decision)>,
+        _now: Timestamp,
+    ) -> Result<Option<(World, Decision)>, ControllerError> {
+        Ok(decided)
+    }
+
+    async fn apply(
+        &self,
+        object: &Remediation,
+        decided: Option<(World, Decision)>,
+        now: Timestamp,
+    ) -> Result<Applied, ControllerError> {
+        let Some((world, decision)) = decided else {
+            return Ok(Applied { world: None, decision: None, deed: Deed::Noted });
+        };
+        let deed = self.carry_out(object, &world, &decision, now).await?;
+        self.audit(object, &decision, &deed, now);
+        Ok(Applied { world: Some(world), decision: Some(decision), deed })
+    }
+
+    fn update_status(
+        &self,
+        object: &Remediation,
+        applied: Applied,
+        now: Timestamp,
+    ) -> Report<RemediationStatus> {
+        let Applied { world, decision, deed } = applied;
+        let status = object.status.clone().unwrap_or_default();
+        let (Some(world), Some(decision)) = (world, decision) else {
+            return record::report(object, status, None);
+        };
+        let status = record::next(object, status, &world, &decision, &deed, now);
+        if let (Decision::Claim { .. }, Some(claim)) = (&decision, record::claim_of(&status)) {
+            self.fresh.lock().insert(ObjectKey::of(object), claim);
+        }
+        record::report(object, status, Some((&decision, &deed, now)))
+    }
+
+    fn forget(&self, object: &Remediation) {
+        self.fresh.lock().remove(&ObjectKey::of(object));
+    }
+}
+
+impl Remediations {
+    async fn carry_out(
+        &self,
+        object: &Remediation,
+        world: &World,
+        decision: &Decision,
+        now: Timestamp,
+    ) -> Result<Deed, ControllerError> {
+        match decision {
+            Decision::DryRun => Ok(Deed::DryRun(dry_run::rehearse(&self.client, world).await?)),
+            Decision::Mutate { step, direction } => {
+                // From here on it counts as tried, whatever happens.
+                let claim = self.fresh.lock().remove(&ObjectKey::of(object));
+                let claim = claim.or_else(|| world.view.progress.open_claim().cloned());
+                let mutation = world.view.mutation(*step, *direction);
+                let (Some(claim), Some(mutation)) = (claim, mutation) else { return Ok(Deed::LookAgain) };
+                match mutate::make(&self.client, &self.http, mutation, &claim, now).await? {
+                    mutate::Made::Done => Ok(Deed::Step(StepState::Done, "made".to_owned())),
+                    mutate::Made::Refused(message) => Ok(Deed::Step(StepState::Failed, message)),
+                    mutate::Made::Unknown(message) => Ok(Deed::Step(StepState::Unknown, message)),
+                    mutate::Made::Changed => Ok(Deed::LookAgain),
+                }
+            }
+            _ => Ok(Deed::Noted),
+        }
+    }
+
+    /// Tells the audit log of everything that is more than waiting.
+    fn audit(&self, object: &Remediation, decision: &Decision, deed: &Deed, now: Timestamp) {
+        let (action, detail): (&str, Value) = match (decision, deed) {
+            (Decision::DryRun, Deed::DryRun(Ok(rehearsal))) => {
+                ("DryRun", json!({"digest": rehearsal.digest}))
+            }
+            (Decision::DryRun, Deed::DryRun(Err(message))) => ("DryRunRefused", json!({"message": message})),
+            (Decision::RequestApproval { needed, have, .. }, _) if phase(object) == Phase::Planned => {
+                ("RequestApproval", json!({"needed": needed, "have": have}))
+            }
+            (Decision::Claim { step, direction, approvals }, _) => {
+                ("Claim", json!({"step": step, "direction": name_of(*direction), "approvals": approvals}))
+            }
+            (Decision::Mutate { step, direction }, Deed::Step(state, message)) => (
+                "Mutate",
+                json!({"step": step, "direction": name_of(*direction), "state": format!("{state:?}"), "message": message}),
+            ),
+            (Decision::RecordResult { step, direction, state, message, .. }, _) => (
+                "RecordResult",
+                json!({"step": step, "direction": name_of(*direction), "state": format!("{state:?}"), "message": message}),
+            ),
+            (Decision::Finish { phase, outcome, reason, message }, _) => (
+                "Finish",
+                json!({"phase": phase.as_str(), "outcome": outcome.as_str(), "reason": reason.as_str(), "message": message}),
+            ),
+            _ => return,
+        };
+        self.ports.audit.record(AuditEntry {
+            time_us: now.as_microsecond(),
+            namespace: object.namespace().unwrap_or_default(),
+            actor: EXECUTOR.to_owned(),
+            action: action.to_owned(),
+            subject: format!("Remediation/{}", object.name_any()),
+            detail,
+        });
+    }
+
+    /// Whether the claim in the status is this process's own and untried.
+    fn origin(&self, object: &Remediation, view: &RemediationView) -> ClaimOrigin {
+        let fresh = self.fresh.lock();
+        match (fresh.get(&ObjectKey::of(object)), view.progress.open_claim()) {
+            (Some(own), Some(found)) if own == found => ClaimOrigin::Fresh,
+            _ => ClaimOrigin::Found,
+        }
+    }
+}
+
+fn phase(object: &Remediation) -> Phase {
+    object.status.as_ref().map(|status| status.phase).unwrap_or_default()
+}
+
+fn name_of(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Apply => "Apply",
+        Direction::Undo => "Undo",
+    }
+}

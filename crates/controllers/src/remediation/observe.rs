@@ -1,0 +1,164 @@
+//! Reads the world around a Remediation, live: nothing that a decision rests on comes from a mirror.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use causeway_actions::TargetRef;
+use causeway_crds::view::{
+    approval_view, guardrail_view, other_run, pause_view, policy_view, remediation_view, spec_digest,
+    symptom_view,
+};
+use causeway_crds::{
+    Approval, ClusterGuardrail, Incident, MonitoredService, Pause, Remediation, RemediationPolicy, Runbook,
+};
+use causeway_remediate::{Direction, Observed, RemediationView, StepState};
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::{Api, ListParams};
+use kube::{Client, Resource, ResourceExt};
+use parking_lot::Mutex;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::{Remediations, World};
+use crate::error::{ControllerError, Doing};
+use crate::target_view::{self, Target};
+use crate::{FIXER, objects, plan};
+
+/// When Approvals were first seen, by uid: they count from then on, whatever the API server's clock says.
+#[derive(Clone, Default)]
+pub(crate) struct FirstSeen(Arc<Mutex<HashMap<String, Timestamp>>>);
+
+impl FirstSeen {
+    /// Notes an Approval that a watch told of. One that was there before the watch had begun counts from its creation.
+    pub(crate) fn watched(&self, approval: &Approval, is_synced: bool, now: Timestamp) {
+        let since = if is_synced { now } else { created(approval).unwrap_or(now).min(now) };
+        self.0.lock().entry(approval.uid().unwrap_or_default()).or_insert(since);
+    }
+
+    /// Since when it counts; one that no watch has told of yet counts from its creation.
+    fn of(&self, approval: &Approval) -> Timestamp {
+        let seen = self.0.lock().get(&approval.uid().unwrap_or_default()).copied();
+        seen.or_else(|| created(approval)).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+}
+
+fn created(approval: &Approval) -> Option<Timestamp> {
+    approval.metadata.creation_timestamp.as_ref().map(|time| time.0)
+}
+
+impl Remediations {
+    /// Everything that the next decision rests on.
+    pub(super) async fn observe(&self, object: &Remediation) -> Result<World, ControllerError> {
+        let client = &self.client;
+        let namespace = object.namespace().unwrap_or_default();
+        let view = remediation_view(object);
+        let policy: Option<RemediationPolicy> = get(client, &namespace, &object.spec.policy_ref.name).await?;
+        let incident_ref = &object.spec.incident_ref;
+        let place = incident_ref.namespace.clone().unwrap_or_else(|| namespace.clone());
+        let incident: Option<Incident> = get(client, &place, &incident_ref.name).await?;
+        let incident = incident.filter(|incident| incident.spec.fingerprint == incident_ref.fingerprint);
+        let fixer: Option<ServiceAccount> = get(client, &namespace, FIXER).await?;
+        let approvals: Vec<Approval> = list(Api::namespaced(client.clone(), &namespace)).await?;
+        let name = object.name_any();
+        let approvals = approvals
+            .iter()
+            .filter(|approval| approval.spec.remediation_ref.name == name)
+            .map(|approval| approval_view(approval, self.first_seen.of(approval)))
+            .collect();
+        let uid = object.uid();
+        let others: Vec<Remediation> = list(Api::all(client.clone())).await?;
+        let others = others.iter().filter(|other| other.uid() != uid).map(other_run).collect();
+        let guardrails: Vec<ClusterGuardrail> = list(Api::all(client.clone())).await?;
+        let pauses: Vec<Pause> = list(Api::all(client.clone())).await?;
+        let observed = Observed {
+            policy: policy.as_ref().map(policy_view),
+            guardrails: guardrails.iter().map(guardrail_view).collect(),
+            pauses: pauses.iter().map(pause_view).collect(),
+            peak_ceiling: None,
+            admission_since: self.admission_since,
+            opted_in: fixer.is_some(),
+            approvals,
+            symptom: incident.as_ref().and_then(symptom_view),
+            live: self.live(&view).await?,
+            rebuilt_digest: self.rebuilt(object, &view).await?,
+            others,
+            service_workloads: self.service_workloads(&view).await?,
+            claim_origin: self.origin(object, &view),
+        };
+        Ok(World { view, observed })
+    }
+
+    /// The live targets that still are the objects that the plan was made for.
+    async fn live(&self, view: &RemediationView) -> Result<BTreeMap<String, Value>, ControllerError> {
+        let mut live = BTreeMap::new();
+        for target in &view.targets {
+            let TargetRef { api_version, kind, namespace, name, uid } = target;
+            let found = objects::get(&self.client, api_version, kind, namespace, name).await?;
+            if let Some(found) = found.filter(|found| objects::uid(found) == Some(uid)) {
+                live.insert(uid.clone(), found);
+            }
+        }
+        Ok(live)
+    }
+
+    /// The digest of the plan as it would be made now; `None` once something was changed.
+    async fn rebuilt(
+        &self,
+        object: &Remediation,
+        view: &RemediationView,
+    ) -> Result<Option<Result<String, String>>, ControllerError> {
+        if view.progress.any(Direction::Apply, StepState::Done) || view.progress.is_undoing() {
+            return Ok(None);
+        }
+        let namespace = object.namespace().unwrap_or_default();
+        let named = &object.spec.runbook_ref;
+        let runbook: Option<Runbook> = get(&self.client, &namespace, &named.name).await?;
+        let Some(runbook) = runbook else { return Ok(Some(Err(format!("Runbook {} is gone", named.name)))) };
+        let digest = spec_digest(&runbook.spec).doing(|| format!("digesting Runbook {}", named.name))?;
+        if digest != named.digest {
+            return Ok(Some(Err(format!("Runbook {} was changed since", named.name))));
+        }
+        let Some(first) = view.targets.first() else { return Ok(Some(Err("no target".to_owned()))) };
+        let target = Target {
+            api_version: first.api_version.clone(),
+            kind: first.kind.clone(),
+            namespace: first.namespace.clone(),
+            name: first.name.clone(),
+        };
+        let seen = target_view::read(&self.client, &target, &view.name, object.spec.planned_at.0).await?;
+        Ok(Some(plan::of(&runbook, &seen).map(|plan| plan.digest()).map_err(|error| error.to_string())))
+    }
+
+    /// Workloads of the services that run on the targets; at least 1.
+    async fn service_workloads(&self, view: &RemediationView) -> Result<usize, ControllerError> {
+        let services: Vec<MonitoredService> =
+            list(Api::namespaced(self.client.clone(), &view.namespace)).await?;
+        let touches = |service: &&MonitoredService| {
+            service.spec.workloads.iter().any(|workload| {
+                view.targets.iter().any(|t| t.kind == workload.kind && t.name == workload.name)
+            })
+        };
+        Ok(services.iter().filter(touches).map(|s| s.spec.workloads.len()).max().unwrap_or(1).max(1))
+    }
+}
+
+async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, ControllerError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), namespace);
+    api.get_opt(name).await.doing(|| format!("reading {} {namespace}/{name}", K::kind(&())))
+}
+
+async fn list<K>(api: Api<K>) -> Result<Vec<K>, ControllerError>
+where
+    K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let found = api.list(&ListParams::default()).await;
+    found.map(|list| list.items).doing(|| format!("listing {}", K::kind(&())))
+}

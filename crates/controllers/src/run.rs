@@ -1,0 +1,314 @@
+//! Assembles mirrors and controllers, and runs them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use causeway_crds::incident::IncidentState;
+use causeway_crds::{Incident, Remediation};
+use causeway_kubekit::{
+    Controller, ControllerConfig, Mirror, ObjectKey, Reconciler, Runtime, TrackWritesLayer,
+};
+use kube::{Client, Resource, ResourceExt};
+use parking_lot::Mutex;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tower::{Layer, service_fn};
+
+use crate::baseline::Baselines;
+use crate::change::Watcher;
+use crate::cluster_guardrail::ClusterGuardrails;
+use crate::context::Context;
+use crate::feed::{self, IncidentInbox};
+use crate::incident::Incidents;
+use crate::log_source::LogSources;
+use crate::mirrors::Mirrors;
+use crate::monitored_service::MonitoredServices;
+use crate::notification_target::{Couriers, NotificationTargets};
+use crate::observing::{Observer, Observing};
+use crate::ports::Ports;
+use crate::remediation::{FirstSeen, Remediations};
+use crate::remediation_policy::Policies;
+use crate::runbook::Runbooks;
+use crate::slo::Slos;
+
+/// Longest time that couriers may take to end.
+const COURIERS_END: Duration = Duration::from_secs(5);
+
+/// Runs all controllers until `shutdown`, and returns when they have ended.
+///
+/// From the call on the process counts as busy until everything was looked at once, so that
+/// [`causeway_kubekit::Activity::settled`] tells when the start is over.
+pub async fn run(context: Context, ports: Ports, inbox: IncidentInbox, shutdown: CancellationToken) {
+    let client = tracked(&context);
+    let runtime = Runtime {
+        client: client.clone(),
+        activity: context.activity.clone(),
+        clock: context.clock.clone(),
+        metrics: context.metrics.clone(),
+        instance: context.instance.clone(),
+    };
+    let mirrors = Mirrors::new(&client, &context.activity);
+    let mut tasks = JoinSet::new();
+    let house = House { runtime: &runtime, mirrors: &mirrors, stop: &shutdown };
+    house.observers(&ports, &mut tasks);
+    let couriers = house.notifications(&context, &mut tasks);
+    house.incidents(&ports, inbox, &mut tasks);
+    house.remediations(&ports, &context, &mut tasks);
+    // The watches begin last, so that no listener misses the first list.
+    mirrors.spawn(&mut tasks, &shutdown);
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended
+            && error.is_panic()
+        {
+            tracing::error!(%error, "a controller ended by a defect: all are stopped");
+            shutdown.cancel();
+        }
+    }
+    if tokio::time::timeout(COURIERS_END, couriers.ended()).await.is_err() {
+        tracing::warn!("couriers were cut off");
+    }
+}
+
+/// The client, with every write noted.
+fn tracked(context: &Context) -> Client {
+    let namespace = context.client.default_namespace().to_owned();
+    let client = context.client.clone();
+    let send = service_fn(move |request| {
+        let client = client.clone();
+        async move { client.send(request).await }
+    });
+    Client::new(TrackWritesLayer::new(context.activity.clone()).layer(send), namespace)
+}
+
+struct House<'a> {
+    runtime: &'a Runtime,
+    mirrors: &'a Mirrors,
+    stop: &'a CancellationToken,
+}
+
+impl House<'_> {
+    fn controller<R: Reconciler>(&self, reconciler: R, mirror: &Mirror<R::Kind>) -> Controller<R> {
+        Controller::new(reconciler, mirror.clone(), self.runtime, ControllerConfig::default())
+    }
+
+    fn observer<O: Observer>(&self, observer: O, mirror: &Mirror<O::Kind>) -> Controller<Observing<O>> {
+        self.controller(Observing(observer), mirror)
+    }
+
+    fn spawn<R: Reconciler>(&self, controller: Controller<R>, tasks: &mut JoinSet<()>) {
+        tasks.spawn(controller.run(self.stop.clone()));
+    }
+
+    /// Kinds whose controllers only look.
+    fn observers(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
+        let m = self.mirrors;
+        self.spawn(self.observer(ClusterGuardrails, &m.guardrails), tasks);
+        let services = m.services.clone();
+        let baselines = self.observer(Baselines(m.clone()), &m.baselines);
+        self.spawn(baselines.watch(&services, in_namespace_of(&m.baselines)), tasks);
+        let slos = self.observer(Slos(m.clone()), &m.slos);
+        self.spawn(slos.watch(&services, in_namespace_of(&m.slos)), tasks);
+        let runbooks = self.observer(Runbooks(m.clone()), &m.runbooks);
+        let named = |run: &Remediation| key_beside(run, &run.spec.runbook_ref.name);
+        self.spawn(runbooks.watch(&m.remediations, named), tasks);
+        let policies = self
+            .observer(Policies(m.clone()), &m.policies)
+            .watch(&m.remediations, |run: &Remediation| key_beside(run, &run.spec.policy_ref.name))
+            .watch(&m.runbooks, in_namespace_of(&m.policies))
+            .watch(&m.guardrails, everywhere(&m.policies))
+            .watch(&m.pauses, everywhere(&m.policies));
+        self.spawn(policies, tasks);
+        let sources = LogSources::new(m.clone(), ports.gateway.clone());
+        let sources =
+            self.observer(sources, &m.log_sources).watch(&m.secrets, in_namespace_of(&m.log_sources));
+        self.spawn(sources, tasks);
+        let services = MonitoredServices::new(m.clone(), ports.engine.clone());
+        let services = self
+            .observer(services, &m.services)
+            .watch(&m.incidents, in_namespace_of(&m.services))
+            .watch(&m.deployments, in_namespace_of(&m.services));
+        self.spawn(services, tasks);
+    }
+
+    fn notifications(&self, context: &Context, tasks: &mut JoinSet<()>) -> Couriers {
+        let m = self.mirrors;
+        let couriers = Couriers::new(
+            m.clone(),
+            &context.activity,
+            &context.clock,
+            context.notifications.clone(),
+            self.stop.clone(),
+        );
+        let reconciler = NotificationTargets { mirrors: m.clone(), couriers: couriers.clone() };
+        let announcer = couriers.clone();
+        let targets = self
+            .observer(reconciler, &m.targets)
+            .watch(&m.secrets, in_namespace_of(&m.targets))
+            .watch(&m.incidents, move |incident: &Incident| {
+                announcer.announce(incident);
+                Vec::new()
+            })
+            .needs(&m.remediations);
+        couriers.report_to(targets.triggers());
+        self.spawn(targets, tasks);
+        couriers
+    }
+
+    fn incidents(&self, ports: &Ports, inbox: IncidentInbox, tasks: &mut JoinSet<()>) {
+        let m = self.mirrors;
+        let runtime = self.runtime;
+        let (watcher, lookout) = Watcher::new(
+            runtime.client.clone(),
+            m.clone(),
+            ports.engine.clone(),
+            &runtime.activity,
+            &runtime.clock,
+        );
+        tasks.spawn(watcher.run(self.stop.clone()));
+        let reconciler =
+            Incidents { client: runtime.client.clone(), mirrors: m.clone(), ports: ports.clone() };
+        let (deployments, config_maps) = (m.deployments.clone(), m.config_maps.clone());
+        let (see_deployment, see_config) = (lookout.clone(), lookout);
+        let controller = self
+            .controller(reconciler, &m.incidents)
+            .watch(&m.remediations, incident_of)
+            .watch(&m.services, open_incidents(&m.incidents))
+            .watch(&m.policies, open_incidents(&m.incidents))
+            .watch(&m.runbooks, open_incidents(&m.incidents))
+            .watch(&m.deployments, move |object| {
+                see_deployment.deployment(object, &deployments);
+                Vec::new()
+            })
+            .watch(&m.config_maps, move |object| {
+                see_config.config_map(object, &config_maps);
+                Vec::new()
+            });
+        let triggers = controller.triggers();
+        self.spawn(controller, tasks);
+        tasks.spawn(feed::serve(inbox, runtime.client.clone(), m.clone(), triggers, self.stop.clone()));
+    }
+
+    fn remediations(&self, ports: &Ports, context: &Context, tasks: &mut JoinSet<()>) {
+        let m = self.mirrors;
+        let first_seen = FirstSeen::default();
+        let reconciler = Remediations {
+            client: self.runtime.client.clone(),
+            ports: ports.clone(),
+            admission_since: context.admission_since,
+            first_seen: first_seen.clone(),
+            fresh: Mutex::new(HashMap::new()),
+            http: reqwest::Client::new(),
+        };
+        // One at a time, so that the guards of one see the claim of the other.
+        let config = ControllerConfig { concurrency: 1, ..ControllerConfig::default() };
+        let (approvals, clock) = (m.approvals.clone(), context.clock.clone());
+        let controller = Controller::new(reconciler, m.remediations.clone(), self.runtime, config)
+            .watch(&m.approvals, move |approval| {
+                first_seen.watched(approval, approvals.is_synced(), clock.now());
+                key_beside(approval, &approval.spec.remediation_ref.name)
+            })
+            .watch(&m.incidents, unfinished_of(&m.remediations))
+            .watch(&m.pauses, unfinished(&m.remediations))
+            .watch(&m.guardrails, unfinished(&m.remediations))
+            .watch(&m.policies, unfinished(&m.remediations))
+            .watch(&m.remediations, others_waiting(&m.remediations));
+        self.spawn(controller, tasks);
+    }
+}
+
+fn key_beside<K: Resource>(object: &K, name: &str) -> Vec<ObjectKey> {
+    ResourceExt::namespace(object)
+        .map(|namespace| ObjectKey::namespaced(namespace, name))
+        .into_iter()
+        .collect()
+}
+
+/// All objects of `mirror` in the namespace of what changed.
+fn in_namespace_of<K, W>(mirror: &Mirror<K>) -> impl Fn(&W) -> Vec<ObjectKey> + Send + 'static
+where
+    K: Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+    W: Resource + 'static,
+{
+    let mirror = mirror.clone();
+    move |changed| {
+        let namespace = ResourceExt::namespace(changed).unwrap_or_default();
+        mirror.list_in(&namespace).iter().map(|object| ObjectKey::of(object.as_ref())).collect()
+    }
+}
+
+/// All objects of `mirror`.
+fn everywhere<K, W: 'static>(mirror: &Mirror<K>) -> impl Fn(&W) -> Vec<ObjectKey> + Send + 'static
+where
+    K: Resource<DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + Sync
+        + 'static,
+{
+    let mirror = mirror.clone();
+    move |_| mirror.list().iter().map(|object| ObjectKey::of(object.as_ref())).collect()
+}
+
+/// The Incident of a Remediation.
+fn incident_of(run: &Remediation) -> Vec<ObjectKey> {
+    let reference = &run.spec.incident_ref;
+    let namespace = reference.namespace.clone().or_else(|| run.namespace()).unwrap_or_default();
+    vec![ObjectKey::namespaced(namespace, &reference.name)]
+}
+
+/// Incidents that are not over: something that a repair depends on has changed.
+fn open_incidents<W: 'static>(mirror: &Mirror<Incident>) -> impl Fn(&W) -> Vec<ObjectKey> + Send + 'static {
+    let mirror = mirror.clone();
+    move |_| {
+        let incidents = mirror.list();
+        let open = incidents.iter().filter(|incident| {
+            incident.status.as_ref().is_some_and(|status| status.state != IncidentState::Resolved)
+        });
+        open.map(|incident| ObjectKey::of(incident.as_ref())).collect()
+    }
+}
+
+fn is_unfinished(run: &Remediation) -> bool {
+    run.status.as_ref().is_none_or(|status| !status.phase.is_final())
+}
+
+/// Remediations that are not over.
+fn unfinished<W: 'static>(mirror: &Mirror<Remediation>) -> impl Fn(&W) -> Vec<ObjectKey> + Send + 'static {
+    let mirror = mirror.clone();
+    move |_| keys(&mirror, |_| true)
+}
+
+/// Remediations of an Incident that are not over.
+fn unfinished_of(mirror: &Mirror<Remediation>) -> impl Fn(&Incident) -> Vec<ObjectKey> + Send + 'static {
+    let mirror = mirror.clone();
+    move |incident| {
+        let fingerprint = &incident.spec.fingerprint;
+        keys(&mirror, |run| run.spec.incident_ref.fingerprint == *fingerprint)
+    }
+}
+
+/// When one is over, the others may begin.
+fn others_waiting(mirror: &Mirror<Remediation>) -> impl Fn(&Remediation) -> Vec<ObjectKey> + Send + 'static {
+    let mirror = mirror.clone();
+    move |changed| {
+        if is_unfinished(changed) {
+            return Vec::new();
+        }
+        let own = changed.uid();
+        keys(&mirror, |run| run.uid() != own)
+    }
+}
+
+fn keys(mirror: &Mirror<Remediation>, wanted: impl Fn(&Remediation) -> bool) -> Vec<ObjectKey> {
+    let runs = mirror.list();
+    let runs = runs.iter().filter(|run| is_unfinished(run) && wanted(run));
+    runs.map(|run| ObjectKey::of(run.as_ref())).collect()
+}

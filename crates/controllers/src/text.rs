@@ -1,0 +1,84 @@
+//! Bounded texts, times and numbers for statuses.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// At most `limit` characters, with `…` at the end when something was cut.
+pub(crate) fn bounded(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    let mut cut: String = text.chars().take(limit.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// Whole seconds, rounded down: what the API keeps.
+pub(crate) fn in_seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// A time of the API, rounded down.
+pub(crate) fn stamp(at: Timestamp) -> Time {
+    Time(in_seconds(at))
+}
+
+/// A time of the API from microseconds, rounded down.
+pub(crate) fn stamp_us(us: i64) -> Time {
+    Time(Timestamp::from_second(us.div_euclid(1_000_000)).unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
+/// A time of the API from microseconds, rounded up: for the begin of something that has to last.
+pub(crate) fn stamp_us_up(us: i64) -> Time {
+    stamp_us(us.saturating_add(999_999))
+}
+
+/// Three significant digits, without an exponent.
+pub(crate) fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return "unknown".to_owned();
+    }
+    let magnitude = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
+    let places = (2.0 - magnitude).clamp(0.0, 6.0);
+    let text = format!("{value:.*}", places as usize);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// A name that Kubernetes takes: lower-case letters, digits and dashes, at most `limit` characters.
+pub(crate) fn dns_label(text: &str, limit: usize) -> String {
+    let plain: String = text
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' })
+        .take(limit)
+        .collect();
+    let trimmed = plain.trim_matches('-');
+    if trimmed.is_empty() { "unnamed".to_owned() } else { trimmed.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        for (value, text) in [
+            (1.4234, "1.42"),
+            (0.16, "0.16"),
+            (0.0, "0"),
+            (1234.5, "1234"),
+            (0.001_234, "0.00123"),
+            (12.0, "12"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn names_and_texts_are_bounded() {
+        assert_eq!(dns_label("Shop/Web_1.", 63), "shop-web-1");
+        assert_eq!(dns_label("///", 63), "unnamed");
+        assert_eq!(bounded("äöü", 2), "ä…");
+        assert_eq!(stamp_us_up(1_000_001).0.as_second(), 2);
+        assert_eq!(stamp_us(1_999_999).0.as_second(), 1);
+    }
+}

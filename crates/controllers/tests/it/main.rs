@@ -1,0 +1,8 @@
+//! The controllers against the Kubernetes API in process, with a stepped clock and ports that the test holds.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod configuration;
+mod notification;
+mod repair;
+mod world;

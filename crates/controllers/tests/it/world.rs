@@ -1,0 +1,423 @@
+//! A cluster in memory, the controllers, and ports that remember what they were told.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use causeway_causal::draft::{CauseDraft, EvidenceItem, IncidentDraft, Sentence, Severity};
+use causeway_causal::impact::Impact;
+use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
+use causeway_controllers::{
+    Audit, AuditEntry, Context, Engine, Gateway, IncidentFeed, Notifications, Ports, SourceObservation,
+    SourceSettings, run,
+};
+use causeway_engine::{Change, Incident, IncidentPhase, ServiceConfig, SymptomState};
+use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer};
+use causeway_localcluster::{LocalCluster, Options};
+use causeway_model::{Completeness, Finding, FindingState, SeriesId, SourceRef};
+use jiff::Timestamp;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, Resource};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::{Layer, service_fn};
+
+pub(crate) const SHOP: &str = "shop";
+pub(crate) const FINGERPRINT: &str = "3fa9c1d2e4b5";
+
+#[derive(Default)]
+pub(crate) struct FakeEngine {
+    pub(crate) incidents: Mutex<HashMap<String, Incident>>,
+    pub(crate) services: Mutex<Vec<ServiceConfig>>,
+    pub(crate) changes: Mutex<Vec<(Change, String)>>,
+    pub(crate) watermark: Mutex<Option<i64>>,
+}
+
+impl Engine for FakeEngine {
+    fn incident(&self, fingerprint: &str) -> Option<Incident> {
+        self.incidents.lock().unwrap().get(fingerprint).cloned()
+    }
+    fn set_services(&self, services: Vec<ServiceConfig>) {
+        *self.services.lock().unwrap() = services;
+    }
+    fn change(&self, change: Change, namespace: &str) {
+        self.changes.lock().unwrap().push((change, namespace.to_owned()));
+    }
+    fn watermark(&self) -> Option<i64> {
+        *self.watermark.lock().unwrap()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeGateway {
+    pub(crate) sources: Mutex<BTreeMap<SourceRef, SourceSettings>>,
+    pub(crate) seen: Mutex<SourceObservation>,
+}
+
+impl Gateway for FakeGateway {
+    fn set_source(&self, source: SourceRef, settings: SourceSettings) {
+        self.sources.lock().unwrap().insert(source, settings);
+    }
+    fn remove_source(&self, source: &SourceRef) {
+        self.sources.lock().unwrap().remove(source);
+    }
+    fn observed(&self, _source: &SourceRef) -> SourceObservation {
+        *self.seen.lock().unwrap()
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct FakeAudit(pub(crate) Mutex<Vec<AuditEntry>>);
+
+impl Audit for FakeAudit {
+    fn record(&self, entry: AuditEntry) {
+        self.0.lock().unwrap().push(entry);
+    }
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<()>,
+    feed: IncidentFeed,
+}
+
+pub(crate) struct World {
+    pub(crate) cluster: LocalCluster,
+    pub(crate) client: Client,
+    pub(crate) engine: Arc<FakeEngine>,
+    pub(crate) gateway: Arc<FakeGateway>,
+    pub(crate) audit: Arc<FakeAudit>,
+    pub(crate) folder: tempfile::TempDir,
+    activity: Activity,
+    clock: Clock,
+    now: Arc<Mutex<Timestamp>>,
+    running: Option<Running>,
+}
+
+impl World {
+    /// An empty cluster with the namespace, and nothing running.
+    pub(crate) async fn new() -> Self {
+        let now = Arc::new(Mutex::new("2026-11-27T20:00:00Z".parse::<Timestamp>().unwrap()));
+        let read = {
+            let now = Arc::clone(&now);
+            Arc::new(move || *now.lock().unwrap())
+        };
+        let options = Options { crds: causeway_crds::all_crds(), now: read.clone(), ..Options::default() };
+        let cluster = LocalCluster::open(options).unwrap();
+        let mut world = Self {
+            client: cluster.client("admin"),
+            cluster,
+            engine: Arc::default(),
+            gateway: Arc::default(),
+            audit: Arc::default(),
+            folder: tempfile::tempdir().unwrap(),
+            activity: Activity::new(),
+            clock: Clock::from_fn(read),
+            now,
+            running: None,
+        };
+        world.track();
+        world.engine.watermark.lock().unwrap().replace(world.now().as_microsecond());
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP}});
+        let namespace = serde_json::from_value(namespace).unwrap();
+        Api::<k8s_openapi::api::core::v1::Namespace>::all(world.client.clone())
+            .create(&PostParams::default(), &namespace)
+            .await
+            .unwrap();
+        world
+    }
+
+    /// What the test writes counts as well, so that settling waits until the controllers have seen it.
+    fn track(&mut self) {
+        let client = self.cluster.client("admin");
+        let send = service_fn(move |request| {
+            let client = client.clone();
+            async move { client.send(request).await }
+        });
+        self.client = Client::new(TrackWritesLayer::new(self.activity.clone()).layer(send), "default");
+    }
+
+    /// A namespace that opted in, with a Deployment, a guardrail, a policy and the runbook that restarts.
+    pub(crate) async fn shop(autonomy: &str) -> Self {
+        let world = Self::new().await;
+        world
+            .create::<k8s_openapi::api::core::v1::ServiceAccount>(
+                json!({"metadata": {"name": "causeway-fixer"}}),
+            )
+            .await;
+        world.deployment("web").await;
+        world
+            .create_global::<causeway_crds::ClusterGuardrail>(
+                json!({"metadata": {"name": "default"}, "spec": {"maxAutonomy": "Auto"}}),
+            )
+            .await;
+        world
+            .runbook("restart", json!([{"name": "restart", "type": "RolloutRestart", "rolloutRestart": {}}]))
+            .await;
+        world.policy(autonomy, &["restart"]).await;
+        world
+    }
+
+    pub(crate) async fn deployment(&self, name: &str) {
+        self.create::<k8s_openapi::api::apps::v1::Deployment>(json!({
+            "metadata": {"name": name},
+            "spec": {"replicas": 4, "selector": {"matchLabels": {"app": name}}, "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {"containers": [{"name": "main", "image": "shop/web:1"}]}}}}))
+            .await;
+    }
+
+    pub(crate) async fn runbook(&self, name: &str, steps: Value) {
+        self.create::<causeway_crds::Runbook>(json!({
+            "metadata": {"name": name},
+            "spec": {"summary": name, "appliesTo": {"causes": ["FaultyInstance"], "targets": [{"group": "apps", "kind": "Deployment"}]},
+                "steps": steps, "verify": {"within": "5m", "hold": "2m"}, "rollback": "Inverse", "risk": "Low"}}))
+        .await;
+    }
+
+    pub(crate) async fn policy(&self, autonomy: &str, runbooks: &[&str]) {
+        let runbooks: Vec<Value> = runbooks.iter().map(|name| json!({"name": name})).collect();
+        self.create::<causeway_crds::RemediationPolicy>(json!({
+            "metadata": {"name": "policy"},
+            "spec": {"runbooks": runbooks, "autonomy": autonomy, "limits": {"cooldown": "1m"}}}))
+            .await;
+    }
+
+    pub(crate) fn start(&mut self) {
+        // A process that has ended has no work any more.
+        self.activity = Activity::new();
+        self.clock = Clock::from_fn({
+            let now = Arc::clone(&self.now);
+            Arc::new(move || *now.lock().unwrap())
+        });
+        self.track();
+        let (feed, inbox) = IncidentFeed::new();
+        let stop = CancellationToken::new();
+        let context = Context {
+            client: self.cluster.client("causeway"),
+            activity: self.activity.clone(),
+            clock: self.clock.clone(),
+            metrics: ControllerMetrics::detached(),
+            instance: "test".to_owned(),
+            admission_since: Some(Timestamp::UNIX_EPOCH),
+            notifications: Notifications {
+                state: self.folder.path().join("state"),
+                dead_letters: self.folder.path().join("dead"),
+                retry: causeway_notify::RetryPolicy::default(),
+                metrics: causeway_notify::NotifyMetrics::default(),
+                console: None,
+            },
+        };
+        let ports =
+            Ports { engine: self.engine.clone(), gateway: self.gateway.clone(), audit: self.audit.clone() };
+        let task = tokio::spawn(run(context, ports, inbox, stop.clone()));
+        self.running = Some(Running { stop, task, feed });
+    }
+
+    /// Cuts the process off, as kill -9 does.
+    pub(crate) async fn crash(&mut self) {
+        let running = self.running.take().unwrap();
+        running.task.abort();
+        running.task.await.unwrap_err();
+    }
+
+    pub(crate) async fn stop(&mut self) {
+        let running = self.running.take().unwrap();
+        running.stop.cancel();
+        tokio::time::timeout(Duration::from_secs(20), running.task).await.expect("it ends").unwrap();
+    }
+
+    pub(crate) async fn settle(&self) {
+        let settled = tokio::time::timeout(Duration::from_secs(60), self.activity.settled()).await;
+        assert!(settled.is_ok(), "not settled: {:?}", self.activity.pending());
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+
+    /// Moves the clock and the time of the data, in steps of ten seconds.
+    pub(crate) async fn pass(&self, seconds: i64) {
+        for _ in 0..seconds / 10 {
+            {
+                let mut now = self.now.lock().unwrap();
+                *now = now.checked_add(jiff::SignedDuration::from_secs(10)).unwrap();
+                self.engine.watermark.lock().unwrap().replace(now.as_microsecond());
+            }
+            self.clock.moved();
+            self.settle().await;
+        }
+    }
+
+    /// Tells of the incident as the engine has it.
+    pub(crate) async fn publish(&self, incident: Incident) {
+        self.engine.incidents.lock().unwrap().insert(incident.fingerprint.clone(), incident.clone());
+        self.running.as_ref().unwrap().feed.publish(incident, self.activity.busy());
+        self.settle().await;
+    }
+
+    /// The symptom goes away, or comes back.
+    pub(crate) async fn symptom(&self, state: SymptomState) {
+        let mut incident = self.engine.incidents.lock().unwrap()[FINGERPRINT].clone();
+        incident.symptom = state;
+        incident.symptom_since_us = self.now().as_microsecond();
+        incident.revision += 1;
+        self.publish(incident).await;
+    }
+
+    pub(crate) fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), SHOP)
+    }
+
+    pub(crate) async fn create<K>(&self, object: Value) -> K
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        self.api::<K>().create(&PostParams::default(), &typed::<K>(object)).await.unwrap()
+    }
+
+    pub(crate) async fn create_global<K>(&self, object: Value) -> K
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>
+            + Clone
+            + Debug
+            + Serialize
+            + DeserializeOwned,
+    {
+        Api::<K>::all(self.client.clone()).create(&PostParams::default(), &typed::<K>(object)).await.unwrap()
+    }
+
+    pub(crate) async fn get<K>(&self, name: &str) -> K
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        self.api::<K>().get(name).await.unwrap()
+    }
+
+    pub(crate) async fn list<K>(&self) -> Vec<K>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        self.api::<K>().list(&kube::api::ListParams::default()).await.unwrap().items
+    }
+
+    pub(crate) async fn patch<K>(&self, name: &str, patch: Value) -> K
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(patch)).await.unwrap()
+    }
+
+    pub(crate) async fn delete_global<K>(&self, name: &str)
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::ClusterResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        Api::<K>::all(self.client.clone()).delete(name, &DeleteParams::default()).await.unwrap();
+    }
+}
+
+fn typed<K: Resource<DynamicType = ()> + DeserializeOwned>(mut object: Value) -> K {
+    object["apiVersion"] = K::api_version(&()).into();
+    object["kind"] = K::kind(&()).into();
+    serde_json::from_value(object).unwrap()
+}
+
+/// An incident of `shop/gateway` whose cause is an instance of `shop/web`.
+pub(crate) fn incident(at: Timestamp) -> Incident {
+    let at_us = at.as_microsecond();
+    let finding = Finding {
+        id: "f1".into(),
+        namespace: SHOP.into(),
+        series: SeriesId { entity: "shop/gateway".into(), signal: "latency".into(), group: "".into() },
+        state: FindingState::Open,
+        at_us,
+        since_us: at_us - 60_000_000,
+        observed: 1.4213,
+        expected: 0.1612,
+        lower: 0.1,
+        upper: 0.3,
+        score: 9.0,
+        completeness: Completeness { watermark_us: at_us, seen: 10, expected: 10.0 },
+    };
+    Incident {
+        fingerprint: FINGERPRINT.into(),
+        namespace: SHOP.into(),
+        service: "shop/gateway".into(),
+        symptoms: BTreeMap::from([("f1".to_owned(), finding)]),
+        since_us: at_us - 60_000_000,
+        detected_us: at_us,
+        phase: IncidentPhase::Open,
+        symptom: SymptomState::Firing,
+        symptom_since_us: at_us,
+        resolved_us: None,
+        draft: Some(draft(at_us)),
+        diagnosed_us: Some(at_us),
+        reopened: 0,
+        revision: 1,
+    }
+}
+
+fn draft(at_us: i64) -> IncidentDraft {
+    let evidence = Evidence {
+        kind: EvidenceKind::Trace,
+        entity: "shop/web".into(),
+        signal: "GET /cart".into(),
+        baseline: Some(0.05),
+        observed: Some(1.2),
+        unit: "s".into(),
+        at_us: Some(at_us),
+        note: String::new(),
+    };
+    IncidentDraft {
+        fingerprint: "0123456789abcdef".into(),
+        signature: "fedcba9876543210".into(),
+        opened_for: "shop/gateway".into(),
+        opened_us: at_us - 60_000_000,
+        severity: Severity::Sev2,
+        cause: CauseDraft {
+            kind: CauseClass::FaultyInstance,
+            entity: "shop/web".into(),
+            change: String::new(),
+            confidence: 0.93,
+        },
+        margin: 0.6,
+        runners_up: Vec::new(),
+        abstained: false,
+        impact: Impact {
+            services: vec!["shop/gateway".into(), "shop/web".into()],
+            entry_points: vec!["shop/gateway".into()],
+            request_share: Some(0.4),
+            error_budget_per_hour: None,
+        },
+        money: None,
+        explanation: vec![Sentence {
+            text: "GET /cart of shop/web went from 0.05 s to 1.2 s.".into(),
+            evidence: vec!["e1".into()],
+        }],
+        evidence: vec![EvidenceItem { id: "e1".into(), evidence, query: None }],
+        path: vec!["shop/web".into(), "shop/gateway".into()],
+    }
+}
