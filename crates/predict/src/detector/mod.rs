@@ -23,6 +23,9 @@ use transform::Transform;
 pub use verdict::Verdict;
 use warmup::Warmup;
 
+/// Times farther than this from the epoch, some 3000 years, are no times.
+const FARTHEST: i64 = 100_000_000_000;
+
 /// One series' detector. O(1) a point, nothing is ever refitted; at most 2.6 KB.
 ///
 /// A point is compared with the best of several one-step predictors and, in windows of 6 and 24 points, with its
@@ -112,12 +115,15 @@ impl Detector {
         self.observe_weighted(t, value, None)
     }
 
-    /// As [`Self::observe`], with the number of events behind the value: requests of a latency, trials of a ratio.
+    /// As [`Self::observe`], with the number of events behind the value: requests of a latency, trials of a ratio. A count
+    /// is its own number of events: its weight is not used.
     pub fn observe_weighted(&mut self, t: i64, value: Option<f64>, weight: Option<f64>) -> Verdict {
-        if self.state.newest.is_some_and(|newest| t <= newest) {
+        let sound = (-FARTHEST..FARTHEST).contains(&t);
+        if !sound || self.state.newest.is_some_and(|newest| t <= newest) {
             return Verdict { ready: self.learned() >= 1.0, ..Verdict::default() };
         }
         self.state.newest = Some(t);
+        let weight = weight.filter(|w| w.is_finite() && *w >= 0.0 && self.config.kind != SignalKind::Count);
         let value = value.filter(|v| v.is_finite() && v.abs() < 1e150).and_then(|v| self.rate(t, v));
         if let ModelKind::Static { lower, upper } = self.config.model {
             return static_verdict(value, lower, upper, &self.config);

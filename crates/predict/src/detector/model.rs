@@ -210,7 +210,7 @@ impl Model {
             factor,
             lift,
             influence,
-            event_days: event.map(|e| ((e.end - e.start) as f64 / DAY).max(1.0 / 24.0)),
+            event_days: event.map(|e| (e.end.saturating_sub(e.start) as f64 / DAY).max(1.0 / 24.0)),
         }
     }
 
@@ -252,7 +252,7 @@ impl Model {
         let mut deviations = [surprise / o.scatter * trust, 0.0, 0.0];
         let floor = self.floor();
         for c in 1..CHANNELS {
-            if c > 1 && WINDOWS[c].0 as i64 * self.step > LONGEST {
+            if c > 1 && self.step > LONGEST / WINDOWS[c].0 as i64 {
                 continue;
             }
             if let Some(mean) = self.window.agreed(WINDOWS[c].0, WINDOWS[c].1) {

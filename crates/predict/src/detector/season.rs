@@ -17,6 +17,17 @@ pub(super) struct Season {
     day_visits: Vec<u8>,
     week: Vec<f32>,
     week_visits: Vec<u8>,
+    /// Whether several points fall into one bin.
+    shared: bool,
+    pending: Pending,
+}
+
+/// What the bin of the newest points has to learn.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Pending {
+    bin: usize,
+    sum: f64,
+    count: f64,
 }
 
 /// Where an instant falls.
@@ -38,6 +49,8 @@ impl Season {
             day_visits: vec![0; bins],
             week: vec![0.0; HOURS_OF_WEEK],
             week_visits: vec![0; HOURS_OF_WEEK],
+            shared: step < width,
+            pending: Pending::default(),
         }
     }
 
@@ -101,11 +114,20 @@ impl Season {
     }
 
     /// Learns that the day profile was off by `day` and the sum of both by `week`.
+    ///
+    /// Where several points share a bin, it learns their mean when they have passed: within a bin nothing is compared with
+    /// itself.
     pub(super) fn learn(&mut self, slot: Slot, day: f64, week: f64) {
-        let visits = &mut self.day_visits[slot.day];
-        *visits = visits.saturating_add(1);
-        self.day[slot.day] += (day * (1.0 / f64::from(*visits)).max(0.2)) as f32;
-        if *visits > 1 {
+        if slot.day != self.pending.bin {
+            self.commit();
+            self.pending.bin = slot.day;
+        }
+        self.pending.sum += day;
+        self.pending.count += 1.0;
+        if !self.shared {
+            self.commit();
+        }
+        if self.day_visits[slot.day] > 1 {
             let per_visit = (3600 / self.width).max(1) as f64;
             let visits = &mut self.week_visits[slot.week];
             *visits = visits.saturating_add(1);
@@ -113,9 +135,16 @@ impl Season {
             self.week[slot.week] += (week * rate) as f32;
         }
     }
-}
 
-impl Season {
+    fn commit(&mut self) {
+        let Pending { bin, sum, count } = std::mem::take(&mut self.pending);
+        if count > 0.0 {
+            let visits = &mut self.day_visits[bin];
+            *visits = visits.saturating_add(1);
+            self.day[bin] += (sum / count * (1.0 / f64::from(*visits)).max(0.2)) as f32;
+        }
+    }
+
     /// Bytes on the heap.
     pub(super) fn memory(&self) -> usize {
         5 * (self.day.len() + self.week.len())

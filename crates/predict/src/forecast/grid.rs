@@ -3,6 +3,9 @@
 /// Points kept at most: two years of hours.
 const MOST: usize = 20_000;
 
+/// Times farther than this from the epoch, some 3000 years, are no times.
+const FARTHEST: i64 = 100_000_000_000;
+
 /// Values one step apart, without gaps.
 pub(super) struct Grid {
     pub(super) start: i64,
@@ -13,12 +16,15 @@ pub(super) struct Grid {
 impl Grid {
     /// `None` when no value is finite.
     pub(super) fn new(history: &[(i64, f64)], step: Option<i64>) -> Option<Self> {
-        let mut points: Vec<(i64, f64)> =
-            history.iter().copied().filter(|(_, v)| v.is_finite() && v.abs() < 1e150).collect();
+        let mut points: Vec<(i64, f64)> = history
+            .iter()
+            .copied()
+            .filter(|(t, v)| (-FARTHEST..FARTHEST).contains(t) && v.is_finite() && v.abs() < 1e150)
+            .collect();
         // Stable, so that of equal times the later in the list is last, and wins below.
         points.sort_by_key(|&(t, _)| t);
         let &(last, _) = points.last()?;
-        let step = step.filter(|&s| s > 0).unwrap_or_else(|| usual_step(&points));
+        let step = step.filter(|s| (1..FARTHEST).contains(s)).unwrap_or_else(|| usual_step(&points));
         let first = points[0].0.max(last.saturating_sub((MOST as i64 - 1).saturating_mul(step)));
         let len = ((last - first) / step) as usize + 1;
         let start = last - (len as i64 - 1) * step;
@@ -42,7 +48,8 @@ impl Grid {
     /// Slots of a window, end exclusive.
     pub(super) fn slots(&self, start: i64, end: i64) -> std::ops::Range<usize> {
         let index = |t: i64| {
-            ((t - self.start + self.step - 1).div_euclid(self.step)).clamp(0, self.values.len() as i64)
+            (t.saturating_sub(self.start).saturating_add(self.step - 1).div_euclid(self.step))
+                .clamp(0, self.values.len() as i64)
         };
         index(start) as usize..index(end) as usize
     }
