@@ -1,7 +1,6 @@
 //! Metric points → series: cumulative sums and histograms become what was added since the last point.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
 use ahash::AHashMap;
 use arrow_array::{Array, MapArray, StringArray};

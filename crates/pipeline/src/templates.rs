@@ -60,7 +60,7 @@ pub(crate) fn mine(batch: &LogBatch, miner: &mut Miner) -> Result<(LogBatch, Min
             mined.texts.push((id, miner.template(seen.template).unwrap_or_default().into()));
         }
         if seen.generalised {
-            mined.aliases.extend(miner.take_aliases().into_iter().map(|a| (a.old.0, a.new.0)));
+            mined.aliases.extend(miner.take_aliases().into_iter().map(|(old, new)| (old.0, new.0)));
         }
         mined.templates.push(id);
     }

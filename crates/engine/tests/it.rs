@@ -1,0 +1,144 @@
+//! The engine over generated windows: a slow callee, silence, restart.
+
+use std::sync::Arc;
+
+use causeway_engine::{Engine, EngineConfig, IncidentPhase, SymptomState};
+use causeway_model::{
+    LogHistogram, Partial, SeriesId, SeriesKind, SeriesPartial, SourceRef, SpanKind, SpanStub, Window,
+};
+
+const STEP: i64 = 10_000_000;
+
+fn source() -> SourceRef {
+    SourceRef { namespace: "shop".into(), name: "otlp".into() }
+}
+
+/// A deterministic scatter around 1.
+fn scatter(seed: i64) -> f64 {
+    0.9 + 0.2 * ((seed * 7919 % 101) as f64 / 101.0)
+}
+
+/// One window of a front end that calls two services; `slow` multiplies the time of the second one.
+fn window(index: i64, slow: f64) -> Partial {
+    let start = index * STEP;
+    let mut spans = Vec::new();
+    let mut series = Vec::new();
+    let services: [(&str, f64); 3] = [("shop/front", 0.02), ("shop/cart", 0.03), ("shop/price", 0.05 * slow)];
+    let mut latencies = vec![Vec::new(); 3];
+    for request in 0..20 {
+        let trace = (index * 100 + request + 1) as u64;
+        let noise = scatter(index * 31 + request);
+        let own: Vec<i64> = services.iter().map(|(_, s)| (s * noise * 1e6) as i64).collect();
+        let total = own.iter().sum::<i64>();
+        let begin = start + request * 400_000;
+        let span = |id: u64, parent: u64, service: &str, kind, start_us, duration_us| SpanStub {
+            trace,
+            span: id,
+            parent,
+            service: service.into(),
+            operation: "GET".into(),
+            kind,
+            start_us,
+            duration_us,
+            error: false,
+            peer: None,
+        };
+        spans.push(span(1, 0, services[0].0, SpanKind::Server, begin, total));
+        spans.push(span(2, 1, services[0].0, SpanKind::Client, begin + own[0], own[1] + 500));
+        spans.push(span(3, 2, services[1].0, SpanKind::Server, begin + own[0] + 200, own[1]));
+        spans.push(span(4, 1, services[0].0, SpanKind::Client, begin + own[0] + own[1], own[2] + 500));
+        spans.push(span(5, 4, services[2].0, SpanKind::Server, begin + own[0] + own[1] + 200, own[2]));
+        for (list, value) in latencies.iter_mut().zip([total, own[1], own[2]]) {
+            list.push(value as f64 / 1e6);
+        }
+    }
+    for ((service, _), values) in services.iter().zip(&latencies) {
+        let id = |signal: &str| SeriesId { entity: (*service).into(), signal: signal.into(), group: "".into() };
+        let mut requests = SeriesPartial { kind: SeriesKind::Count, ..SeriesPartial::default() };
+        let mut latency = SeriesPartial { kind: SeriesKind::Latency, ..SeriesPartial::default() };
+        let mut histogram = LogHistogram::default();
+        for value in values {
+            requests.add(start, 1.0);
+            latency.add(start, *value);
+            histogram.add(*value);
+        }
+        latency.histogram = Some(histogram);
+        series.push((id("requests"), requests));
+        series.push((id("errors"), SeriesPartial { kind: SeriesKind::Count, ..SeriesPartial::default() }));
+        series.push((id("latency"), latency));
+    }
+    Partial {
+        source: source(),
+        window: Window { start_us: start, end_us: start + STEP },
+        series,
+        spans,
+        templates: Vec::new(),
+        aliases: Vec::new(),
+        template_texts: vec![(1, Arc::from("started"))],
+        records: 100,
+        newest_us: start + STEP,
+    }
+}
+
+fn feed(engine: &mut Engine, windows: std::ops::Range<i64>, slow: f64) {
+    for index in windows {
+        engine.observe(window(index, slow), (index + 2) * STEP);
+    }
+}
+
+#[test]
+fn a_slow_callee_opens_one_incident_that_names_it_and_ends_with_it() {
+    let mut engine = Engine::new(EngineConfig::default());
+    feed(&mut engine, 0..90, 1.0);
+    assert!(engine.incidents().is_empty(), "quiet data opens nothing");
+    feed(&mut engine, 90..102, 12.0);
+    assert_eq!(engine.incidents().len(), 1);
+    let incident = engine.incidents()[0].clone();
+    assert_eq!(incident.service, "shop/front");
+    let draft = incident.draft.expect("diagnosed");
+    assert_eq!(draft.cause.entity, "shop/price", "{draft:?}");
+    assert!(!draft.explanation.is_empty());
+    causeway_causal::draft::verify_explanation(&draft).unwrap();
+    feed(&mut engine, 102..145, 1.0);
+    let incident = &engine.incidents()[0];
+    assert_eq!((incident.symptom, incident.phase), (SymptomState::Clear, IncidentPhase::Resolved));
+    assert_eq!(engine.incidents().len(), 1);
+}
+
+#[test]
+fn an_outage_does_not_become_normal() {
+    let mut engine = Engine::new(EngineConfig::default());
+    feed(&mut engine, 0..90, 1.0);
+    feed(&mut engine, 90..400, 12.0);
+    assert_eq!(engine.incidents()[0].symptom, SymptomState::Firing);
+}
+
+#[test]
+fn silence_is_neither_firing_nor_clear() {
+    let mut engine = Engine::new(EngineConfig::default());
+    feed(&mut engine, 0..90, 1.0);
+    feed(&mut engine, 90..100, 12.0);
+    engine.tick(140 * STEP);
+    assert_eq!(engine.incidents()[0].symptom, SymptomState::NoData);
+    assert!(engine.take_events().iter().any(|e| e.reason == "SourceSilent"));
+    engine.tick(400 * STEP);
+    assert_eq!(engine.incidents()[0].phase, IncidentPhase::Open, "missing data never resolves");
+}
+
+#[test]
+fn a_restored_engine_goes_on_identically() {
+    let mut straight = Engine::new(EngineConfig::default());
+    feed(&mut straight, 0..90, 1.0);
+    let bytes = straight.snapshot().unwrap();
+    let mut restored = Engine::restore(EngineConfig::default(), &bytes).unwrap();
+    for index in 0..90 {
+        restored.remember(window(index, 1.0));
+    }
+    for engine in [&mut straight, &mut restored] {
+        feed(engine, 90..104, 12.0);
+    }
+    let (a, b) = (&straight.incidents()[0], &restored.incidents()[0]);
+    assert_eq!(a.fingerprint, b.fingerprint);
+    assert_eq!(a.detected_us, b.detected_us);
+    assert_eq!(a.draft.as_ref().map(|d| &d.cause), b.draft.as_ref().map(|d| &d.cause));
+}
