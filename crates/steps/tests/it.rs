@@ -1,5 +1,7 @@
 //! Pipelines from outside: what they remove, what they leave, and how they count.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::path::Path;
 
 use causeway_model::{

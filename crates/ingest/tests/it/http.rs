@@ -20,6 +20,9 @@ const JSON: (&str, &str) = ("content-type", "application/json; charset=utf-8");
 const WEB: (&str, &str) = ("authorization", "Bearer web-token");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
 
+/// Path, headers, body, and what is to be answered: status and a part of the reason.
+type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, Vec<u8>, u16, &'a str);
+
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -123,7 +126,7 @@ async fn what_is_not_acceptable_has_a_clear_answer() {
     let zstd_bomb = zstd::encode_all(vec![0; 4 << 20].as_slice(), 1).unwrap();
     let truncated = gzip(&good)[..12].to_vec();
     let zstd = ("content-encoding", "zstd");
-    let cases: Vec<(&str, Vec<(&str, &str)>, Vec<u8>, u16, &str)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         ("/v1/logs", vec![JSON], good.clone(), 401, "no valid credential"),
         ("/v1/logs", vec![JSON, ("authorization", "Bearer nope")], good.clone(), 401, "no valid credential"),
         (

@@ -8,7 +8,7 @@ use rmpv::{Value, ValueRef};
 
 use super::handshake::encode;
 use super::record::{append, str_of};
-use super::scan::{content, split};
+use super::scan::{content, length};
 use crate::assemble::Assembly;
 use crate::{DecodeContext, DecodeError, Decoded};
 
@@ -42,8 +42,9 @@ fn malformed(reason: impl Into<String>) -> DecodeError {
 
 /// Splits the first element off.
 fn element<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
-    match split(bytes) {
-        Ok(Some((element, rest))) => {
+    match length(bytes) {
+        Ok(Some(length)) => {
+            let (element, rest) = bytes.split_at(length);
             *bytes = rest;
             Ok(element)
         }

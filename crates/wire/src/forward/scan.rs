@@ -71,9 +71,9 @@ impl Scanner {
     }
 }
 
-/// Splits the first element off; `None` when it is not complete.
-pub(super) fn split(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, Broken> {
-    Ok(Scanner::default().advance(bytes)?.map(|length| bytes.split_at(length)))
+/// Length of the first element; `None` when it is not complete.
+pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Broken> {
+    Scanner::default().advance(bytes)
 }
 
 /// The content of a complete text or byte string.
@@ -85,16 +85,16 @@ pub(super) fn content(element: &[u8]) -> Result<&[u8], Broken> {
 /// Reads the marker and length at the start; `None` when they are not complete.
 fn token(bytes: &[u8]) -> Result<Option<Token>, Broken> {
     let Some(marker) = bytes.first() else { return Ok(None) };
-    let length = |width: usize| -> Option<u64> {
+    let number = |width: usize| -> Option<u64> {
         let digits = bytes.get(1..1 + width)?;
         Some(digits.iter().fold(0, |acc, b| acc << 8 | u64::from(*b)))
     };
     let low = |mask: u8| u64::from(marker & mask);
     let fixed = |payload| Some(Token { header: 1, payload, children: 0 });
     let sized =
-        |width, extra| length(width).map(|payload| Token { header: 1 + width + extra, payload, children: 0 });
+        |width, extra| number(width).map(|payload| Token { header: 1 + width + extra, payload, children: 0 });
     let container =
-        |width, per| length(width).map(|n| Token { header: 1 + width, payload: 0, children: n * per });
+        |width, per| number(width).map(|n| Token { header: 1 + width, payload: 0, children: n * per });
     Ok(match marker {
         0x80..=0x8f => Some(Token { header: 1, payload: 0, children: low(0x0f) * 2 }),
         0x90..=0x9f => Some(Token { header: 1, payload: 0, children: low(0x0f) }),
