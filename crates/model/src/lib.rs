@@ -22,7 +22,7 @@ pub use finding::{Completeness, Event, Finding, FindingState, events_batch, find
 pub use histogram::LogHistogram;
 pub use log_batch::{LogBatch, LogBuilder, LogRow};
 pub use metric_batch::{MetricBatch, MetricBuilder, MetricKind, MetricRow};
-pub use partial::{LogSample, Partial, SeriesId, SeriesPartial, SpanStub, TemplateCount};
+pub use partial::{LogSample, Partial, SeriesId, SeriesKind, SeriesPartial, SpanStub, TemplateCount};
 pub use port::{
     Accepted, BoxFuture, Caller, Clock, Delivery, Query, QueryError, QueryResult, Sink, SinkError, SourceRef,
 };

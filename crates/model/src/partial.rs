@@ -17,9 +17,23 @@ pub struct SeriesId {
     pub group: Arc<str>,
 }
 
+/// How the values of a series combine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SeriesKind {
+    /// A level: the mean of the window matters.
+    #[default]
+    Gauge,
+    /// Occurrences: the sum of the window matters; a window without any is a zero.
+    Count,
+    /// Durations in seconds: the mean and the distribution matter.
+    Latency,
+}
+
 /// Aggregate of one series in one window.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SeriesPartial {
+    /// How its values combine.
+    pub kind: SeriesKind,
     /// Number of values.
     pub count: u64,
     /// Sum of values.

@@ -102,6 +102,9 @@ pub struct Prior {
     pub scale: f64,
 }
 
+/// Flagged windows a day of a golden signal, before the window rule asks for several.
+const GOLDEN_FLAGS_PER_DAY: f64 = 8.0;
+
 /// Settings of one detector. Cheap to share: detectors hold it in an [`Arc`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
@@ -159,13 +162,16 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The preset for a golden signal in short windows of live data, such as 10 s.
+    /// The preset for a golden signal in short windows of live data, such as 10 s, read through the default
+    /// [`crate::WindowRule`] (3 of 5 windows).
     ///
-    /// Ready after 20 points (4 with a [`Prior`]). A rise of latency to 3x is flagged within three points when windows
-    /// are steady, within about six when they scatter by a third; the noise of windows with few requests is not, when
-    /// the number of requests is given as weight. The fault stays anomalous for half an hour, then it is the new normal.
+    /// Ready after 20 points (4 with a [`Prior`]). With 60 normal points before, a lasting rise of latency to 3x is flagged in
+    /// its first window when windows scatter by a tenth, within about ten (median two) when they scatter by a third; scatter of a
+    /// half (log scale) needs 5x. Single windows of noise are flagged a few times a day at most, which the rule swallows. The
+    /// fault stays `outside` for half an hour, then it is the new normal. Give the number of requests as weight: windows
+    /// with fewer than usual are trusted less.
     ///
-    /// - [`SignalKind::Latency`]: above only, at least 1.5 times the expected value.
+    /// - [`SignalKind::Latency`]: above only, at least 1.5 times the expected value, two requests or more.
     /// - [`SignalKind::Ratio`]: above only, at least 2 points of percent and three bad events.
     /// - [`SignalKind::Count`] and others: both sides, at least 40 % of the expected value.
     #[must_use]
@@ -173,7 +179,7 @@ impl Config {
         let base = Self {
             kind,
             model: ModelKind::Auto,
-            false_alarms_per_day: Sensitivity::High.false_alarms_per_day(),
+            false_alarms_per_day: GOLDEN_FLAGS_PER_DAY,
             warmup: 20,
             shift_points: 180,
             novelty: 0.0,

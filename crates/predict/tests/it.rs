@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use causeway_predict::{
-    Config, Detector, Direction, ForecastOptions, ModelKind, Reorder, SignalKind, State, Verdict, forecast,
-    offline, time_to_breach,
+    Alert, Config, Detector, Direction, ForecastOptions, MissingData, ModelKind, Observation, Reorder,
+    SignalKind, State, Transition, Verdict, WindowRule, forecast, offline, time_to_breach,
 };
 use proptest::prelude::*;
 
@@ -130,86 +130,104 @@ proptest! {
     }
 }
 
-/// Ten-second windows: 60 of them normal, then a fault.
+/// What a golden signal's finding did: openings before the fault, windows from the fault to its opening, and of the
+/// last 20 windows of the fault those that had it open.
+struct Run {
+    false_openings: usize,
+    found: Option<usize>,
+    open: usize,
+}
+
+/// Ten-second windows: 60 of them normal, then 40 of a fault. Each is `(value, weight)`.
 fn golden(
     kind: SignalKind,
     normal: impl Fn(&mut Noise) -> (f64, f64),
     fault: impl Fn(&mut Noise) -> (f64, f64),
     seed: u64,
-) -> (usize, Option<usize>, usize) {
+) -> Run {
     let mut noise = Noise(seed);
     let mut detector = Detector::new(Config::golden(kind));
-    let (mut false_alarms, mut found, mut lasting) = (0, None, 0);
-    for i in 0..90 {
+    let mut alert = Alert::new(WindowRule::default(), MissingData::Ignore);
+    let mut run = Run { false_openings: 0, found: None, open: 0 };
+    for i in 0..100 {
         let (value, weight) = if i < 60 { normal(&mut noise) } else { fault(&mut noise) };
-        let verdict = detector.observe_weighted(1_000_000 + 10 * i as i64, Some(value), Some(weight));
-        if verdict.anomalous && i < 60 {
-            false_alarms += 1;
-        }
-        if verdict.anomalous && i >= 60 && found.is_none() {
-            found = Some(i - 60);
-        }
-        if verdict.outside && i >= 70 {
-            lasting += 1;
-        }
-    }
-    (false_alarms, found, lasting)
-}
-
-#[test]
-fn golden_latency_faults_are_found_within_a_few_windows() {
-    let mut false_alarms = 0;
-    for seed in 0..50 {
-        let steady =
-            |level: f64, spread: f64| move |n: &mut Noise| (level * (spread * n.normal()).exp(), 50.0);
-        let (wrong, found, lasting) = golden(SignalKind::Latency, steady(0.1, 0.1), steady(0.3, 0.1), seed);
-        assert!(found.is_some_and(|at| at <= 3), "seed {seed}: {found:?}");
-        assert!(lasting >= 18, "seed {seed}: {lasting} of 20");
-        let (more, found, _) = golden(SignalKind::Latency, steady(0.1, 0.33), steady(0.35, 0.33), seed);
-        assert!(found.is_some_and(|at| at <= 8), "scattered, seed {seed}: {found:?}");
-        false_alarms += wrong + more;
-    }
-    assert!(false_alarms <= 2, "{false_alarms} in 100 series");
-}
-
-#[test]
-fn golden_errors_need_evidence() {
-    let errors = |p: f64, trials: u32| {
-        move |n: &mut Noise| {
-            let bad = (0..trials).filter(|_| n.uniform() < p).count();
-            (bad as f64 / f64::from(trials), f64::from(trials))
-        }
-    };
-    let mut false_alarms = 0;
-    for seed in 0..50 {
-        let (wrong, found, _) = golden(SignalKind::Ratio, errors(0.01, 100), errors(0.3, 100), seed);
-        assert!(found.is_some_and(|at| at <= 3), "seed {seed}: {found:?}");
-        let (low, _, _) = golden(SignalKind::Ratio, errors(0.02, 4), errors(0.02, 4), seed);
-        false_alarms += wrong + low;
-    }
-    assert!(false_alarms <= 1, "{false_alarms}");
-}
-
-#[test]
-fn golden_rate_noise_is_quiet_and_a_collapse_is_found() {
-    let poisson = |mean: f64| {
-        move |n: &mut Noise| {
-            let (mut k, mut p, floor) = (0.0, n.uniform(), (-mean).exp());
-            while p > floor {
-                k += 1.0;
-                p *= n.uniform();
+        let t = 1_000_000 + 10 * i as i64;
+        let verdict = detector.observe_weighted(t, Some(value), Some(weight));
+        if let Some(Transition::Opened { .. }) =
+            alert.observe(t, Observation::of(&verdict, alert.is_open(), 1.0))
+        {
+            if i < 60 {
+                run.false_openings += 1;
+            } else if run.found.is_none() {
+                run.found = Some(i - 60);
             }
-            (k, k)
         }
-    };
-    let mut false_alarms = 0;
-    for seed in 0..50 {
-        let (wrong, found, _) = golden(SignalKind::Count, poisson(30.0), poisson(2.0), seed);
-        assert!(found.is_some_and(|at| at <= 4), "seed {seed}: {found:?}");
-        let (low, _, _) = golden(SignalKind::Count, poisson(2.0), poisson(2.0), seed);
-        false_alarms += wrong + low;
+        run.open += usize::from(i >= 80 && alert.is_open());
     }
-    assert!(false_alarms <= 2, "{false_alarms}");
+    run
+}
+
+fn latency(level: f64, spread: f64) -> impl Fn(&mut Noise) -> (f64, f64) {
+    move |n| (level * (spread * n.normal()).exp(), 50.0)
+}
+
+fn errors(p: f64, trials: u32) -> impl Fn(&mut Noise) -> (f64, f64) {
+    move |n| {
+        let bad = (0..trials).filter(|_| n.uniform() < p).count();
+        (bad as f64 / f64::from(trials), f64::from(trials))
+    }
+}
+
+fn poisson(mean: f64) -> impl Fn(&mut Noise) -> (f64, f64) {
+    move |n| {
+        let (mut k, mut p, floor) = (0.0, n.uniform(), (-mean).exp());
+        while p > floor {
+            k += 1.0;
+            p *= n.uniform();
+        }
+        (k, k)
+    }
+}
+
+#[test]
+fn golden_faults_open_a_finding_within_a_few_windows() {
+    for seed in 0..50 {
+        let runs = [
+            ("steady latency", 3, golden(SignalKind::Latency, latency(0.1, 0.1), latency(0.3, 0.1), seed)),
+            ("errors", 4, golden(SignalKind::Ratio, errors(0.01, 100), errors(0.3, 100), seed)),
+            ("rate", 6, golden(SignalKind::Count, poisson(30.0), poisson(2.0), seed)),
+        ];
+        for (what, within, run) in runs {
+            assert!(run.found.is_some_and(|at| at <= within), "{what}, seed {seed}: {:?}", run.found);
+            assert!(run.open >= 18, "{what}, seed {seed}: open in {} of 20", run.open);
+        }
+    }
+}
+
+#[test]
+fn a_scattered_latency_is_found_in_most_cases() {
+    let found = (0..100)
+        .filter(|&seed| {
+            let run = golden(SignalKind::Latency, latency(0.1, 0.33), latency(0.35, 0.33), seed);
+            run.found.is_some_and(|at| at <= 12)
+        })
+        .count();
+    assert!(found >= 85, "{found} of 100");
+}
+
+#[test]
+fn golden_noise_opens_no_finding() {
+    let mut false_openings = 0;
+    for seed in 0..100 {
+        for spread in [0.1, 0.33, 0.5] {
+            false_openings +=
+                golden(SignalKind::Latency, latency(0.1, spread), latency(0.1, spread), seed).false_openings;
+        }
+        false_openings += golden(SignalKind::Ratio, errors(0.02, 4), errors(0.02, 4), seed).false_openings;
+        false_openings += golden(SignalKind::Count, poisson(2.0), poisson(2.0), seed).false_openings;
+        false_openings += golden(SignalKind::Count, poisson(30.0), poisson(30.0), seed).false_openings;
+    }
+    assert!(false_openings == 0, "{false_openings} in 600 runs");
 }
 
 #[test]
@@ -238,8 +256,7 @@ fn state_is_small() {
     for (t, v) in series(1, 600) {
         detector.observe(t, Some(v));
     }
-    assert!(detector.memory() <= 4096, "{} bytes", detector.memory());
-    println!("state: {} bytes", detector.memory());
+    assert!(detector.memory() <= 2662, "{} bytes", detector.memory());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::password::{flat_key, value_of_key};
+use super::password::{flat_ends_with, value_of_key};
 use super::text::{before, byte, run_end};
 use super::{Detector, MaskBuiltin, Trigger};
 
@@ -18,8 +18,8 @@ const ID_LENGTH: usize = 20;
 fn find(text: &str, at: Range<usize>) -> Option<Range<usize>> {
     if text[at.clone()].eq_ignore_ascii_case("secret") {
         let (key, value) = value_of_key(text, at)?;
-        let flat = flat_key(&text[key]);
-        let named = flat.ends_with("secretaccesskey") || flat.ends_with("awssecretkey");
+        let key = &text[key];
+        let named = flat_ends_with(key, "secretaccesskey") || flat_ends_with(key, "awssecretkey");
         return (named && !value.is_empty()).then_some(value);
     }
     let end = run_end(text, at.start, |b| b.is_ascii_uppercase() || b.is_ascii_digit());

@@ -81,28 +81,27 @@ enum Strength {
     Weak,
 }
 
-/// Letters and digits of a key in lower case.
-pub(super) fn flat_key(key: &str) -> String {
-    key.bytes().filter(u8::is_ascii_alphanumeric).map(|b| char::from(b.to_ascii_lowercase())).collect()
+/// Whether a key ends so when only its letters and digits count, in lower case.
+pub(super) fn flat_ends_with(key: &str, end: &str) -> bool {
+    let mut flat = key.bytes().rev().filter(u8::is_ascii_alphanumeric).map(|b| b.to_ascii_lowercase());
+    end.bytes().rev().all(|b| flat.next() == Some(b))
 }
 
 fn strength(key: &str) -> Option<Strength> {
-    let flat = flat_key(key);
-    if HARMLESS.iter().any(|end| flat.ends_with(end)) {
+    if HARMLESS.iter().any(|end| flat_ends_with(key, end)) {
         None
-    } else if STRONG.iter().any(|end| flat.ends_with(end)) {
+    } else if STRONG.iter().any(|end| flat_ends_with(key, end)) {
         Some(Strength::Strong)
     } else {
-        WEAK.iter().any(|end| flat.ends_with(end)).then_some(Strength::Weak)
+        WEAK.iter().any(|end| flat_ends_with(key, end)).then_some(Strength::Weak)
     }
 }
 
 /// Whether the value of an attribute of this name is a secret.
 pub(crate) fn is_secret_key(key: &str, value: &str) -> bool {
-    let flat = flat_key(key);
-    let header = ["authorization", "cookie", "xapikey"].iter().any(|end| flat.ends_with(end));
+    let header = ["authorization", "cookie", "xapikey"].iter().any(|end| flat_ends_with(key, end));
     match strength(key) {
-        Some(Strength::Strong) => is_secret(value) && !is_directory(&flat, value),
+        Some(Strength::Strong) => is_secret(value) && !is_directory(key, value),
         Some(Strength::Weak) => looks_random(value),
         None => header && is_secret(value),
     }
@@ -118,7 +117,7 @@ fn find(text: &str, at: Range<usize>) -> Option<Range<usize>> {
         Strength::Strong => {
             let quoted = matches!(before(text, value.start), Some(b'"' | b'\'' | b'`'));
             let prose = !quoted && before(text, value.start) == Some(b' ') && is_prose(shown);
-            is_secret(shown) && !prose && !is_directory(&flat_key(&text[key]), shown)
+            is_secret(shown) && !prose && !is_directory(&text[key], shown)
         }
         Strength::Weak => looks_random(shown),
     };
@@ -211,8 +210,8 @@ fn is_secret(value: &str) -> bool {
 }
 
 /// `PWD=/home/x` is the working directory.
-fn is_directory(flat_key: &str, value: &str) -> bool {
-    flat_key.ends_with("pwd") && value.starts_with('/')
+fn is_directory(key: &str, value: &str) -> bool {
+    flat_ends_with(key, "pwd") && value.starts_with('/')
 }
 
 fn is_prose(value: &str) -> bool {
