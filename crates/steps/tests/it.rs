@@ -265,22 +265,3 @@ proptest! {
         prop_assert_eq!(batch.len(), severities.iter().filter(|s| **s == 0 || **s >= 13).count());
     }
 }
-#[test]
-fn zz_measure() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/logs");
-    let mut lines = Vec::new();
-    for system in ["Apache", "Hadoop", "HealthApp", "Linux", "OpenStack"] {
-        let text = std::fs::read_to_string(folder.join(system).join("raw.log")).unwrap();
-        lines.extend(text.lines().map(str::to_owned));
-    }
-    let attrs = [("http.route", "/api/v1/cart"), ("thread.name", "http-nio-8080-exec-3"), ("otel.scope.name", "com.acme.Cart")];
-    let res = [("service.name","cart"),("service.namespace","shop"),("k8s.pod.name","cart-7f9c4d6b8-x2x9z"),("k8s.pod.uid","550e8400-e29b-41d4-a716-446655440000"),("k8s.node.name","node-3"),("telemetry.sdk.language","java"),("host.name","cart-7f9c4d6b8-x2x9z"),("k8s.namespace.name","shop")];
-    let p = Pipeline::default_mask().unwrap();
-    for (name, a, r) in [("body", &attrs[..0], &res[..0]), ("all", &attrs[..], &res[..])] {
-    let batch = logs(lines.iter().map(|l| LogRow { body: l, attributes: a, resource: r, ..LogRow::default() }));
-    let t = std::time::Instant::now();
-    for _ in 0..20 { p.run(batch.clone()).unwrap(); }
-    let s = t.elapsed().as_secs_f64();
-    println!("MEASURE {name} {} rows/s", 20.0 * lines.len() as f64 / s);
-    }
-}
