@@ -41,6 +41,14 @@ impl Effects {
         self.running.is_some()
     }
 
+    /// Bytes held, beside settings.
+    pub(super) fn memory(&self) -> usize {
+        let names = self.learned.iter().map(|e| size_of::<Effect>() + e.name.capacity()).sum::<usize>();
+        size_of::<Self>()
+            + names
+            + self.running.as_ref().map_or(0, |(name, ratios)| name.capacity() + 4 * ratios.capacity())
+    }
+
     /// The influence of `event` on the next point.
     pub(super) fn influence(&self, event: &PeakEvent) -> Influence {
         let so_far = match &self.running {

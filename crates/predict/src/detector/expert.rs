@@ -9,12 +9,12 @@ const FAST: f64 = 0.25;
 /// an exponentially weighted level.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Expert {
-    last: f64,
-    fast: f64,
+    last: f32,
+    fast: f32,
     product: f64,
     square: f64,
     /// Running clipped errors: of autoregression, of the fast level, of the base alone.
-    errors: [f64; 3],
+    errors: [f32; 3],
 }
 
 impl Expert {
@@ -25,35 +25,35 @@ impl Expert {
     /// The better of the two predictions of the residual, and its running error.
     pub(super) fn predict(&self) -> (f64, f64) {
         if self.errors[0] <= self.errors[1] {
-            (self.phi() * self.last, self.errors[0])
+            (self.phi() * f64::from(self.last), f64::from(self.errors[0]))
         } else {
-            (self.fast, self.errors[1])
+            (f64::from(self.fast), f64::from(self.errors[1]))
         }
     }
 
     /// Running error of the base alone.
     pub(super) fn base_error(&self) -> f64 {
-        self.errors[2]
+        f64::from(self.errors[2])
     }
 
     /// Learns a residual, at rate `rate`; errors count up to `clip`.
     pub(super) fn learn(&mut self, residual: f64, rate: f64, clip: f64) {
-        let errors = [residual - self.phi() * self.last, residual - self.fast, residual];
+        let (last, fast) = (f64::from(self.last), f64::from(self.fast));
+        let errors = [residual - self.phi() * last, residual - fast, residual];
         for (running, error) in self.errors.iter_mut().zip(errors) {
-            *running += rate * (error.abs().min(clip) - *running);
+            *running += (rate * (error.abs().min(clip) - f64::from(*running))) as f32;
         }
         let bounded = residual.clamp(-3.0 * clip, 3.0 * clip);
-        self.product += rate * (bounded * self.last.clamp(-3.0 * clip, 3.0 * clip) - self.product);
+        self.product += rate * (bounded * last.clamp(-3.0 * clip, 3.0 * clip) - self.product);
         self.square += rate * (bounded * bounded - self.square);
-        self.last = residual;
-        let innovation = residual - self.fast;
-        self.fast += FAST * innovation;
+        self.last = residual as f32;
+        self.fast = (fast + FAST * (residual - fast)) as f32;
     }
 
     /// The base moved by `by`: its residuals move against it.
     pub(super) fn rebase(&mut self, by: f64) {
-        self.last -= by;
-        self.fast -= by;
+        self.last -= by as f32;
+        self.fast -= by as f32;
     }
 
     /// The base is another one now: short memory starts anew.
@@ -64,7 +64,7 @@ impl Expert {
 
     /// Time passed without data: short memory fades.
     pub(super) fn fade(&mut self, steps: f64) {
-        let keep = self.phi().powf(steps);
+        let keep = self.phi().powf(steps) as f32;
         self.last *= keep;
         self.fast *= keep;
     }

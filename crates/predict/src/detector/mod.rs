@@ -26,6 +26,9 @@ use warmup::Warmup;
 /// Times farther than this from the epoch, some 3000 years, are no times.
 const FARTHEST: i64 = 100_000_000_000;
 
+/// Values beyond this are no measurements.
+const LARGEST: f64 = 1e30;
+
 /// One series' detector. O(1) a point, nothing is ever refitted; at most 2.6 KB.
 ///
 /// A point is compared with the best of several one-step predictors and, in windows of 6 and 24 points, with its
@@ -124,7 +127,7 @@ impl Detector {
         }
         self.state.newest = Some(t);
         let weight = weight.filter(|w| w.is_finite() && *w >= 0.0 && self.config.kind != SignalKind::Count);
-        let value = value.filter(|v| v.is_finite() && v.abs() < 1e150).and_then(|v| self.rate(t, v));
+        let value = value.filter(|v| v.is_finite() && v.abs() < LARGEST).and_then(|v| self.rate(t, v));
         if let ModelKind::Static { lower, upper } = self.config.model {
             return static_verdict(value, lower, upper, &self.config);
         }

@@ -16,6 +16,8 @@ use crate::config::{Config, ModelKind, Prior, SignalKind};
 const DAY: f64 = 86_400.0;
 /// Seconds in which the memory of an alert halves.
 const NOVELTY_HALVES: f64 = 43_200.0;
+/// How much a point counts for learning while a deviation is open.
+const DOUBTED: f64 = 0.25;
 /// Missing steps after which sums of a window start anew.
 const GAP: f64 = 3.5;
 /// Deviations that are judged on their own: one step, short window, long window.
@@ -81,7 +83,7 @@ pub(super) struct Model {
     silence: Silence,
     outside: bool,
     on_profile: bool,
-    effects: Effects,
+    effects: Option<Box<Effects>>,
 }
 
 impl Model {
@@ -99,7 +101,7 @@ impl Model {
             low: f64::INFINITY,
             high: f64::NEG_INFINITY,
             weight: 0.0,
-            season: Season::new(step),
+            season: Season::new(step, level),
             experts: Default::default(),
             hours: HourFactors::new(),
             scatter: [Scale::new(scale), Scale::new(0.6 * scale), Scale::new(0.4 * scale)],
@@ -113,7 +115,7 @@ impl Model {
             silence: Silence::default(),
             outside: false,
             on_profile: false,
-            effects: Effects::default(),
+            effects: None,
         }
     }
 
@@ -124,7 +126,7 @@ impl Model {
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.season.memory()
+        self.season.memory() + self.effects.as_ref().map_or(0, |e| e.memory())
     }
 
     pub(super) fn typical(&self) -> Prior {
@@ -188,12 +190,14 @@ impl Model {
             }
         }
         let event = config.events.iter().find(|e| e.contains(t));
-        let influence = event.map(|e| self.effects.influence(e));
+        let influence = event.map(|e| {
+            self.effects.as_deref().map_or_else(|| Effects::default().influence(e), |f| f.influence(e))
+        });
         let lift = influence.map_or(0.0, |i| {
             self.transform.forward(self.transform.inverse(bases[base.1]) * i.multiplier) - bases[base.1]
         });
         let widening = influence.map_or(1.0, |i| i.doubt * self.transform.widening(i.multiplier));
-        let memory = if influence.is_some() || self.effects.is_running() || steps > GAP {
+        let memory = if influence.is_some() || self.in_event() || steps > GAP {
             0.0
         } else {
             let switched = (self.season.visits(slot) > 0) != self.on_profile;
@@ -212,6 +216,11 @@ impl Model {
             influence,
             event_days: event.map(|e| (e.end.saturating_sub(e.start) as f64 / DAY).max(1.0 / 24.0)),
         }
+    }
+
+    /// Whether the point before lay in an event.
+    fn in_event(&self) -> bool {
+        self.effects.as_ref().is_some_and(|e| e.is_running())
     }
 
     /// Smallest believable scatter: of the kind, and a share of the range ever seen.
@@ -279,7 +288,7 @@ impl Model {
         }
         self.outside = verdict.outside;
         if o.influence.is_none() {
-            let rate = 1.0 / self.memory_points() * if verdict.outside { 0.25 } else { 1.0 };
+            let rate = 1.0 / self.memory_points() * if verdict.outside { DOUBTED } else { 1.0 };
             self.learn_scatter(o, x, residual, rate);
         }
     }
@@ -411,18 +420,20 @@ impl Model {
         if let Some(event) = config.events.iter().find(|e| e.contains(t)) {
             let ordinary = self.transform.inverse(o.bases[o.base]);
             if ordinary.abs() > 0.0 {
-                self.effects.learn(event, value / ordinary);
+                self.effects.get_or_insert_default().learn(event, value / ordinary);
             }
             return false;
         }
-        if self.effects.is_running() {
-            self.effects.finish();
+        if self.in_event() {
+            self.effects.get_or_insert_default().finish();
             self.window.clear();
         }
         self.low = self.low.min(x);
         self.high = self.high.max(x);
         self.seen += 1.0;
-        let rate = (1.0 / self.seen).max(1.0 / self.memory_points());
+        // Who wants to see a fault to its end must not learn it meanwhile.
+        let doubt = if self.outside && config.novelty == 0.0 { DOUBTED } else { 1.0 };
+        let rate = doubt * (1.0 / self.seen).max(1.0 / self.memory_points());
         let sigma = self.residual.get().max(self.floor()) * o.factor;
         let visited = self.season.visits(o.slot) > 0;
         if visited != self.on_profile {

@@ -2,28 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Running mean absolute deviation, with a factor for each hour of the day.
+/// Running mean absolute deviation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Scale {
-    mean: f64,
-    seen: f64,
+    mean: f32,
+    seen: f32,
 }
 
 impl Scale {
     pub(super) fn new(mean: f64) -> Self {
-        Self { mean, seen: 0.0 }
+        Self { mean: mean as f32, seen: 0.0 }
     }
 
     pub(super) fn get(&self) -> f64 {
-        self.mean
+        f64::from(self.mean)
     }
 
     /// Learns a deviation, counted up to four times the present scale, with the slowest rate `rate`.
     pub(super) fn learn(&mut self, deviation: f64, rate: f64, floor: f64) {
-        self.seen += 1.0;
-        let rate = rate.max(1.0 / (self.seen + 15.0));
-        let bounded = deviation.abs().min(4.0 * self.mean.max(floor));
-        self.mean += rate * (bounded - self.mean);
+        self.seen = (self.seen + 1.0).min(1e6);
+        let rate = rate.max(1.0 / (f64::from(self.seen) + 15.0));
+        let bounded = deviation.abs().min(4.0 * self.get().max(floor));
+        self.mean += (rate * (bounded - self.get())) as f32;
     }
 }
 

@@ -8,15 +8,42 @@ const MAX_DAY_BINS: i64 = 288;
 /// Seconds by which a daily job may be early or late.
 const JITTER: i64 = 600;
 
+/// A mean and how often it was visited, in four bytes: the value is an `f32` without its last eight bits.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Bin([u8; 3], u8);
+
+impl Bin {
+    fn value(self) -> f64 {
+        let Self([a, b, c], _) = self;
+        f64::from(f32::from_le_bytes([0, a, b, c]))
+    }
+
+    fn visits(self) -> u8 {
+        self.1
+    }
+
+    /// Counts a visit.
+    fn visit(&mut self) -> f64 {
+        self.1 = self.1.saturating_add(1);
+        f64::from(self.1)
+    }
+
+    fn add(&mut self, by: f64) {
+        let sum = ((self.value() + by) as f32).clamp(-1e38, 1e38);
+        let [_, a, b, c] = sum.to_bits().wrapping_add(0x80).to_le_bytes();
+        self.0 = [a, b, c];
+    }
+}
+
 /// Bins by time of day (288 at most) and hour of week, each an exponentially weighted mean whose first visits
-/// count `1/n`. 5 bytes a bin: 2.3 KB at most.
+/// count `1/n`. 1.8 KB at most.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Season {
     width: i64,
-    day: Vec<f32>,
-    day_visits: Vec<u8>,
-    week: Vec<f32>,
-    week_visits: Vec<u8>,
+    /// What bins of the day are relative to, so that their few digits go to what differs.
+    centre: f64,
+    /// Of the day, then of the week.
+    bins: Vec<Bin>,
     /// Whether several points fall into one bin.
     shared: bool,
     pending: Pending,
@@ -25,9 +52,9 @@ pub(super) struct Season {
 /// What the bin of the newest points has to learn.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Pending {
-    bin: usize,
+    bin: u16,
+    count: f32,
     sum: f64,
-    count: f64,
 }
 
 /// Where an instant falls.
@@ -39,16 +66,14 @@ pub(super) struct Slot {
 }
 
 impl Season {
-    /// Bins for points `step` seconds apart.
-    pub(super) fn new(step: i64) -> Self {
+    /// Bins for points `step` seconds apart, around `centre`.
+    pub(super) fn new(step: i64, centre: f64) -> Self {
         let width = step.clamp(DAY / MAX_DAY_BINS, DAY);
         let bins = ((DAY + width - 1) / width) as usize;
         Self {
             width,
-            day: vec![0.0; bins],
-            day_visits: vec![0; bins],
-            week: vec![0.0; HOURS_OF_WEEK],
-            week_visits: vec![0; HOURS_OF_WEEK],
+            centre,
+            bins: vec![Bin::default(); bins + HOURS_OF_WEEK],
             shared: step < width,
             pending: Pending::default(),
         }
@@ -60,35 +85,40 @@ impl Season {
         // The epoch was a Thursday; any fixed weekday order does.
         let weekday = local.div_euclid(DAY).rem_euclid(7);
         let hour = second / 3600;
+        let days = self.days();
         Slot {
-            day: ((second / self.width) as usize).min(self.day.len() - 1),
+            day: ((second / self.width) as usize).min(days - 1),
             hour: hour as usize,
-            week: (weekday * 24 + hour) as usize,
+            week: days + (weekday * 24 + hour) as usize,
         }
+    }
+
+    fn days(&self) -> usize {
+        self.bins.len() - HOURS_OF_WEEK
     }
 
     /// Visits of the day bin.
     pub(super) fn visits(&self, slot: Slot) -> u8 {
-        self.day_visits[slot.day]
+        self.bins[slot.day].visits()
     }
 
     /// Day profile at the slot.
     pub(super) fn day(&self, slot: Slot) -> f64 {
-        f64::from(self.day[slot.day])
+        self.centre + self.bins[slot.day].value()
     }
 
     /// Day profile, averaged over the visited bins within `reach` of the slot.
     pub(super) fn smooth_day(&self, slot: Slot, reach: usize) -> f64 {
-        let bins = self.day.len();
+        let bins = self.days();
         let (mut sum, mut n) = (0.0, 0.0);
         for offset in 0..=2 * reach {
             let i = (slot.day + bins + offset - reach) % bins;
-            if self.day_visits[i] > 0 {
-                sum += f64::from(self.day[i]);
+            if self.bins[i].visits() > 0 {
+                sum += self.bins[i].value();
                 n += 1.0;
             }
         }
-        if n > 0.0 { sum / n } else { 0.0 }
+        if n > 0.0 { self.centre + sum / n } else { self.centre }
     }
 
     /// Lowest and highest of the day bin and its two neighbours, when all were visited and they are at most
@@ -97,56 +127,55 @@ impl Season {
         if self.width > JITTER {
             return None;
         }
-        let bins = self.day.len();
+        let bins = self.days();
         let around = [slot.day, (slot.day + 1) % bins, (slot.day + bins - 1) % bins];
-        if around.iter().any(|&i| self.day_visits[i] == 0) {
+        if around.iter().any(|&i| self.bins[i].visits() == 0) {
             return None;
         }
-        let values = around.map(|i| f64::from(self.day[i]));
+        let values = around.map(|i| self.centre + self.bins[i].value());
         Some((values[0].min(values[1]).min(values[2]), values[0].max(values[1]).max(values[2])))
     }
 
     /// Weekly correction of the day profile, shrunk while it rests on few weeks.
     pub(super) fn week(&self, slot: Slot) -> f64 {
         let per_visit = (3600 / self.width).max(1) as f64;
-        let n = f64::from(self.week_visits[slot.week]) / per_visit;
-        f64::from(self.week[slot.week]) * n / (n + 0.5)
+        let n = f64::from(self.bins[slot.week].visits()) / per_visit;
+        self.bins[slot.week].value() * n / (n + 0.5)
     }
 
-    /// Learns that the day profile was off by `day` and the sum of both by `week`.
+    /// Learns that the day profile was off by `day` (or, where it had none, that it is `day`) and the sum of both by `week`.
     ///
     /// Where several points share a bin, it learns their mean when they have passed: within a bin nothing is compared with
     /// itself.
     pub(super) fn learn(&mut self, slot: Slot, day: f64, week: f64) {
-        if slot.day != self.pending.bin {
+        if slot.day != usize::from(self.pending.bin) {
             self.commit();
-            self.pending.bin = slot.day;
+            self.pending.bin = slot.day as u16;
         }
-        self.pending.sum += day;
+        self.pending.sum += if self.visits(slot) == 0 { day - self.centre } else { day };
         self.pending.count += 1.0;
         if !self.shared {
             self.commit();
         }
-        if self.day_visits[slot.day] > 1 {
+        if self.visits(slot) > 1 {
             let per_visit = (3600 / self.width).max(1) as f64;
-            let visits = &mut self.week_visits[slot.week];
-            *visits = visits.saturating_add(1);
-            let rate = (1.0 / f64::from(*visits)).max(0.25 / per_visit);
-            self.week[slot.week] += (week * rate) as f32;
+            let bin = &mut self.bins[slot.week];
+            let rate = (1.0 / bin.visit()).max(0.25 / per_visit);
+            bin.add(week * rate);
         }
     }
 
     fn commit(&mut self) {
         let Pending { bin, sum, count } = std::mem::take(&mut self.pending);
         if count > 0.0 {
-            let visits = &mut self.day_visits[bin];
-            *visits = visits.saturating_add(1);
-            self.day[bin] += (sum / count * (1.0 / f64::from(*visits)).max(0.2)) as f32;
+            let bin = &mut self.bins[usize::from(bin)];
+            let rate = (1.0 / bin.visit()).max(0.2);
+            bin.add(sum / f64::from(count) * rate);
         }
     }
 
     /// Bytes on the heap.
     pub(super) fn memory(&self) -> usize {
-        5 * (self.day.len() + self.week.len())
+        size_of::<Bin>() * self.bins.capacity()
     }
 }

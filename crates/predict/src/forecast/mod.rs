@@ -98,7 +98,18 @@ pub fn forecast(
         mean.iter_mut().for_each(|v| *v = v.max(0.0));
         quantiles.iter_mut().flat_map(|(_, values)| values).for_each(|v| *v = v.max(0.0));
     }
+    uncross(&mut quantiles);
     Ok(Forecast { start, step: grid.step, mean, quantiles })
+}
+
+/// Rounding must not let quantiles cross.
+fn uncross(quantiles: &mut [(f64, Vec<f64>)]) {
+    for i in 1..quantiles.len() {
+        let (lower, upper) = quantiles.split_at_mut(i);
+        if let (Some((_, low)), Some((_, high))) = (lower.last(), upper.first_mut()) {
+            high.iter_mut().zip(low).for_each(|(h, l)| *h = h.max(*l));
+        }
+    }
 }
 
 /// A rehearsal: what the candidates said at an earlier origin, and what came.
