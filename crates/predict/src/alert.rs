@@ -206,7 +206,8 @@ mod tests {
     fn opens_and_closes() {
         use Transition::{Closed, LostData, Opened, Resumed};
         let ignore = MissingData::Ignore;
-        let cases: &[(MissingData, &[Observation], &[(i64, Transition)])] = &[
+        type Case<'a> = (MissingData, &'a [Observation], &'a [(i64, Transition)]);
+        let cases: &[Case] = &[
             (ignore, &[V, N, N, V, N], &[]),
             (ignore, &[V, N, V, N, N], &[(2, Opened { since: 0 }), (4, Closed)]),
             (ignore, &[V, V, M, M, M, M], &[(1, Opened { since: 0 }), (2, LostData)]),

@@ -34,15 +34,21 @@ impl Window {
             return None;
         }
         let newest = usize::from(self.next) + LONG;
-        let mut sorted = [0.0_f32; LONG];
-        for (back, slot) in sorted[..n].iter_mut().enumerate() {
-            *slot = self.values[(newest - 1 - back) % LONG];
+        let values = (1..=n).map(|back| f64::from(self.values[(newest - back) % LONG]));
+        let sum: f64 = values.clone().sum();
+        let sign = if sum < 0.0 { -1.0 } else { 1.0 };
+        // The `drop` largest on the side of the sum, in descending order.
+        let mut largest = [f64::NEG_INFINITY; LONG];
+        for value in values {
+            let mut moving = sign * value;
+            for place in &mut largest[..drop] {
+                if moving > *place {
+                    std::mem::swap(&mut moving, place);
+                }
+            }
         }
-        let sorted = &mut sorted[..n];
-        sorted.sort_unstable_by(f32::total_cmp);
-        let mean = |part: &[f32]| part.iter().map(|&v| f64::from(v)).sum::<f64>() / part.len() as f64;
-        let (lowest, highest) = (mean(&sorted[..n - drop]), mean(&sorted[drop..]));
-        Some(lowest.max(0.0) + highest.min(0.0))
+        let rest = sign * sum - largest[..drop].iter().sum::<f64>();
+        Some(sign * (rest / (n - drop) as f64).max(0.0))
     }
 
     /// Median of what is held; 0 when empty.

@@ -1,0 +1,156 @@
+//! The running model of a series: predict, judge, learn.
+
+mod judge;
+mod learn;
+mod outlook;
+
+use serde::{Deserialize, Serialize};
+
+use super::Verdict;
+use super::effect::Effects;
+use super::evidence::Silence;
+use super::expert::Expert;
+use super::scale::{HourFactors, Scale};
+use super::season::Season;
+use super::tail::Tail;
+use super::transform::Transform;
+use super::window::Window;
+use crate::config::{Config, Prior, SignalKind};
+
+const DAY: f64 = 86_400.0;
+/// Missing steps after which sums of a window start anew.
+const GAP: f64 = 3.5;
+/// How much a point counts for learning while a deviation is open.
+const DOUBTED: f64 = 0.25;
+/// Deviations that are judged on their own: one step, short window, long window.
+const CHANNELS: usize = 3;
+/// Bases: slow mean; day; day and week; smooth day and week.
+const BASES: usize = 4;
+
+/// Learned state of one series.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::detector) struct Model {
+    kind: SignalKind,
+    transform: Transform,
+    step: i64,
+    last_t: i64,
+    seen: f64,
+    mean: f64,
+    level: f64,
+    low: f64,
+    high: f64,
+    weight: f64,
+    season: Season,
+    experts: [Expert; BASES],
+    hours: HourFactors,
+    scatter: [Scale; CHANNELS],
+    residual: Scale,
+    tails: [[Tail; 2]; CHANNELS],
+    window: Window,
+    told: [f32; 2],
+    worst: [f32; 2],
+    run: i32,
+    jolt: f64,
+    silence: Silence,
+    outside: bool,
+    on_profile: bool,
+    effects: Option<Box<Effects>>,
+}
+
+/// A point, `steps` after the one before.
+struct Point {
+    value: f64,
+    /// Number of events behind it.
+    weight: Option<f64>,
+    steps: f64,
+}
+
+impl Model {
+    pub(in crate::detector) fn new(kind: SignalKind, step: i64, level: f64, scale: f64) -> Self {
+        let transform = Transform::of(kind);
+        let scale = scale.max(transform.floor());
+        Self {
+            kind,
+            transform,
+            step,
+            last_t: i64::MIN,
+            seen: 0.0,
+            mean: level,
+            level: 0.0,
+            low: f64::INFINITY,
+            high: f64::NEG_INFINITY,
+            weight: 0.0,
+            season: Season::new(step, level),
+            experts: Default::default(),
+            hours: HourFactors::new(),
+            scatter: [Scale::new(scale), Scale::new(0.6 * scale), Scale::new(0.4 * scale)],
+            residual: Scale::new(scale),
+            tails: [[Tail::new(); 2]; CHANNELS],
+            window: Window::default(),
+            told: [0.0; 2],
+            worst: [0.0; 2],
+            run: 0,
+            jolt: 0.0,
+            silence: Silence::default(),
+            outside: false,
+            on_profile: false,
+            effects: None,
+        }
+    }
+
+    /// Ends the warm-up: nothing that it alerted on counts as told.
+    pub(in crate::detector) fn settle(&mut self) {
+        self.told = [0.0; 2];
+        self.outside = false;
+    }
+
+    pub(in crate::detector) fn memory(&self) -> usize {
+        self.season.memory() + self.effects.as_ref().map_or(0, |e| e.memory())
+    }
+
+    pub(in crate::detector) fn typical(&self) -> Prior {
+        let level = self.transform.inverse(self.mean + self.level);
+        let scale = (self.transform.inverse(self.mean + self.level + self.scatter[0].get()) - level).abs();
+        Prior { level, scale }
+    }
+
+    /// Judges, then learns. `weight` is the number of events behind the value.
+    pub(in crate::detector) fn observe(
+        &mut self,
+        config: &Config,
+        t: i64,
+        value: Option<f64>,
+        weight: Option<f64>,
+    ) -> Verdict {
+        let steps = if self.last_t == i64::MIN {
+            1.0
+        } else {
+            ((t - self.last_t) as f64 / self.step as f64).max(0.0)
+        };
+        let outlook = self.outlook(config, t, steps);
+        let mut verdict = self.band(&outlook);
+        let Some(value) = value else { return verdict };
+        if steps > GAP {
+            self.window.clear();
+            self.run = 0;
+        }
+        if steps > 1.5 {
+            self.experts.iter_mut().for_each(|e| e.fade(steps - 1.0));
+        }
+        self.last_t = t;
+        let point = Point { value, weight, steps };
+        self.judge(config, &outlook, &point, &mut verdict);
+        verdict.shifted = self.learn(config, t, &outlook, value);
+        verdict
+    }
+
+    /// Smallest believable scatter: of the kind, and a share of the range ever seen.
+    fn floor(&self) -> f64 {
+        let range = if self.high > self.low { self.high - self.low } else { 0.0 };
+        self.transform.floor().max(0.003 * range)
+    }
+
+    fn memory_points(&self) -> f64 {
+        (DAY / self.step as f64).clamp(24.0, 720.0)
+    }
+}
