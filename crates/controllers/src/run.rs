@@ -6,7 +6,7 @@ use std::time::Duration;
 use causeway_crds::incident::IncidentState;
 use causeway_crds::{Incident, Remediation};
 use causeway_kubekit::{
-    Controller, ControllerConfig, Mirror, ObjectKey, Reconciler, Runtime, TrackWritesLayer,
+    Busy, Controller, ControllerConfig, Mirror, ObjectKey, Reconciler, Runtime, TrackWritesLayer,
 };
 use kube::{Client, Resource, ResourceExt};
 use parking_lot::Mutex;
@@ -38,7 +38,24 @@ const COURIERS_END: Duration = Duration::from_secs(5);
 ///
 /// From the call on the process counts as busy until everything was looked at once, so that
 /// [`causeway_kubekit::Activity::settled`] tells when the start is over.
-pub async fn run(context: Context, ports: Ports, inbox: IncidentInbox, shutdown: CancellationToken) {
+pub fn run(
+    context: Context,
+    ports: Ports,
+    inbox: IncidentInbox,
+    shutdown: CancellationToken,
+) -> impl Future<Output = ()> + Send {
+    // Taken now and not at the first poll, so that nobody finds the process settled before it has begun.
+    let starting = context.activity.busy();
+    assembled(context, ports, inbox, shutdown, starting)
+}
+
+async fn assembled(
+    context: Context,
+    ports: Ports,
+    inbox: IncidentInbox,
+    shutdown: CancellationToken,
+    starting: Busy,
+) {
     let client = tracked(&context);
     let runtime = Runtime {
         client: client.clone(),
@@ -56,6 +73,7 @@ pub async fn run(context: Context, ports: Ports, inbox: IncidentInbox, shutdown:
     house.remediations(&ports, &context, &mut tasks);
     // The watches begin last, so that no listener misses the first list.
     mirrors.spawn(&mut tasks, &shutdown);
+    drop(starting);
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended
             && error.is_panic()
