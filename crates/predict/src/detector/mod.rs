@@ -31,7 +31,7 @@ const LARGEST: f64 = 1e30;
 
 /// One series' detector. O(1) a point, nothing is ever refitted; at most 2.6 KB.
 ///
-/// A point is compared with the best of several one-step predictors and, in windows of 6 and 24 points, with its
+/// A point is compared with the best of several one-step predictors and, in windows of 4 and 12 points, with its
 /// season; each deviation becomes a tail probability from the series' own history.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Detector {

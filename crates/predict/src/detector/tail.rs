@@ -72,7 +72,7 @@ impl Tail {
         self.excesses = (self.excesses + 1.0).min(1e6);
     }
 
-    /// Deviation at which the score is reached; the inverse of [`Self::score`] above the quantile.
+    /// The running 98 % quantile.
     pub(super) fn quantile(&self) -> f64 {
         f64::from(self.quantile)
     }

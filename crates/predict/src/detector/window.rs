@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// Points kept.
 pub(super) const LONG: usize = 24;
+/// Outliers that a window may drop, at most.
+const MOST_DROPPED: usize = 4;
 
 /// Ring of the last [`LONG`] residuals from the season.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -33,22 +35,29 @@ impl Window {
         if usize::from(self.filled) < n {
             return None;
         }
-        let newest = usize::from(self.next) + LONG;
-        let values = (1..=n).map(|back| f64::from(self.values[(newest - back) % LONG]));
-        let sum: f64 = values.clone().sum();
+        let next = usize::from(self.next);
+        let (old, new) = if n <= next {
+            (&self.values[..0], &self.values[next - n..next])
+        } else {
+            (&self.values[LONG + next - n..], &self.values[..next])
+        };
+        let sum: f32 = old.iter().sum::<f32>() + new.iter().sum::<f32>();
         let sign = if sum < 0.0 { -1.0 } else { 1.0 };
         // The `drop` largest on the side of the sum, in descending order.
-        let mut largest = [f64::NEG_INFINITY; LONG];
-        for value in values {
+        let mut largest = [f32::NEG_INFINITY; MOST_DROPPED];
+        let largest = &mut largest[..drop.min(MOST_DROPPED)];
+        for value in old.iter().chain(new) {
             let mut moving = sign * value;
-            for place in &mut largest[..drop] {
-                if moving > *place {
-                    std::mem::swap(&mut moving, place);
+            if largest.last().is_some_and(|least| moving > *least) {
+                for place in largest.iter_mut() {
+                    if moving > *place {
+                        std::mem::swap(&mut moving, place);
+                    }
                 }
             }
         }
-        let rest = sign * sum - largest[..drop].iter().sum::<f64>();
-        Some(sign * (rest / (n - drop) as f64).max(0.0))
+        let rest = sign * sum - largest.iter().sum::<f32>();
+        Some(f64::from(sign * (rest / (n - largest.len()) as f32).max(0.0)))
     }
 
     /// Median of what is held; 0 when empty.
