@@ -78,7 +78,7 @@ impl Reconciler for Incidents {
 
     fn build(&self, object: &Incident, known: Known, _now: Timestamp) -> Result<Wanted, ControllerError> {
         let status = self.status(object, &known);
-        let repair = wants_repair(&status, &known);
+        let repair = wants_repair(&status, &known).and_then(|()| is_published(object, &status));
         Ok(Wanted { status, known, repair })
     }
 
@@ -124,7 +124,9 @@ impl Reconciler for Incidents {
                 "The engine does not know this incident; it is no longer followed unless its data comes again",
             ),
         };
-        let requeue = if active(&known.runs).is_some() && known.engine.is_some() {
+        let requeue = if matches!(&repair, Repair::None(Reason::Progressing, _)) {
+            Requeue::Now
+        } else if active(&known.runs).is_some() && known.engine.is_some() {
             now.checked_add(FOLLOW).map_or(Requeue::OnChange, Requeue::At)
         } else {
             Requeue::OnChange
@@ -207,6 +209,16 @@ fn wants_repair(status: &IncidentStatus, known: &Known) -> Result<(), (Reason, S
         return no(Reason::RemediationPlanned, &format!("Remediation {} is on its way", run.name_any()));
     }
     Ok(())
+}
+
+/// Whether the status in the API says already what a plan would rest on. The executor reads it there: a plan made
+/// before it is written would be judged by what was known before.
+fn is_published(object: &Incident, status: &IncidentStatus) -> Result<(), (Reason, String)> {
+    let same = object
+        .status
+        .as_ref()
+        .is_some_and(|old| old.symptom.state == status.symptom.state && old.cause == status.cause);
+    if same { Ok(()) } else { Err((Reason::Progressing, "A repair is being looked for".to_owned())) }
 }
 
 /// Its repairs, in the order of their plans.

@@ -11,7 +11,7 @@ use causeway_crds::view::{
 use causeway_crds::{
     Approval, ClusterGuardrail, Incident, MonitoredService, Pause, Remediation, RemediationPolicy, Runbook,
 };
-use causeway_remediate::{Direction, Observed, RemediationView, StepState};
+use causeway_remediate::{Direction, Observed, RemediationView, StepState, SymptomState, SymptomView};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -25,6 +25,9 @@ use super::{Remediations, World};
 use crate::error::{ControllerError, Doing};
 use crate::target_view::{self, Target};
 use crate::{FIXER, objects, plan};
+
+/// The symptom of an Incident that has no status yet: nothing is known, which is not the same as over.
+const UNKNOWN: SymptomView = SymptomView { state: SymptomState::NoData, clear_since: None, watermark: None };
 
 /// When Approvals were first seen, by uid: they count from then on, whatever the API server's clock says.
 #[derive(Clone, Default)]
@@ -80,7 +83,7 @@ impl Remediations {
             admission_since: self.admission_since,
             opted_in: fixer.is_some(),
             approvals,
-            symptom: incident.as_ref().and_then(symptom_view),
+            symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),
             live: self.live(&view).await?,
             rebuilt_digest: self.rebuilt(object, &view).await?,
             others,
