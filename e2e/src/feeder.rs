@@ -102,7 +102,11 @@ fn play(trace: &Trace, base_us: i64, salt: &str, payload: &mut Payload) {
         xxh3_128(format!("{salt}/{}", trace.id).as_bytes()).to_be_bytes().to_vec()
     };
     let span_id = |id: &str| -> Vec<u8> {
-        if id.is_empty() { Vec::new() } else { xxh3_64(format!("{salt}/{id}").as_bytes()).to_be_bytes().to_vec() }
+        if id.is_empty() {
+            Vec::new()
+        } else {
+            xxh3_64(format!("{salt}/{id}").as_bytes()).to_be_bytes().to_vec()
+        }
     };
     let service_of: std::collections::HashMap<&str, &str> =
         trace.spans.iter().map(|s| (s.id.as_str(), s.service.as_str())).collect();
@@ -135,7 +139,10 @@ fn play(trace: &Trace, base_us: i64, salt: &str, payload: &mut Payload) {
         });
     }
     for (index, line) in trace.lines.iter().enumerate() {
-        let uid = format!("{:032x}", xxh3_128(format!("{salt}/{}/{}/{index}", trace.id, trace.offset_us).as_bytes()));
+        let uid = format!(
+            "{:032x}",
+            xxh3_128(format!("{salt}/{}/{}/{index}", trace.id, trace.offset_us).as_bytes())
+        );
         let (severity_text, severity_number) = severity(&line.message);
         payload.logs.entry(line.service.clone()).or_default().push(LogRecord {
             time_unix_nano: nanos(base_us + line.offset_us),
@@ -196,18 +203,14 @@ mod tests {
     }
 
     fn uids(payload: &Payload) -> Vec<String> {
-        payload
-            .logs
-            .values()
-            .flatten()
-            .map(|r| format!("{:?}", r.attributes[0].value))
-            .collect()
+        payload.logs.values().flatten().map(|r| format!("{:?}", r.attributes[0].value)).collect()
     }
 
     #[test]
     fn steps_cover_the_loop_once_whatever_their_length() {
         let (mut fine, mut coarse) = (feeder(), feeder());
-        let mut a: Vec<String> = (0..30).flat_map(|i| uids(&fine.step(i * 10_000_000, (i + 1) * 10_000_000))).collect();
+        let mut a: Vec<String> =
+            (0..30).flat_map(|i| uids(&fine.step(i * 10_000_000, (i + 1) * 10_000_000))).collect();
         let mut b = uids(&coarse.step(0, 300_000_000));
         let total = a.len();
         a.sort();

@@ -199,7 +199,8 @@ impl Exporter {
             match answer.status().as_u16() {
                 200 => return Ok(()),
                 429 | 502 | 503 | 504 => {
-                    let wait = answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
+                    let wait =
+                        answer.headers().get("retry-after").and_then(|v| v.to_str().ok()?.parse().ok());
                     let backoff = Duration::from_millis(100 << attempt.min(5));
                     tokio::time::sleep(wait.map_or(backoff, Duration::from_secs)).await;
                 }

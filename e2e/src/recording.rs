@@ -119,7 +119,8 @@ impl Recording {
     /// When a file is missing or malformed; the message names it.
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("case.json");
-        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let case: CaseFile =
             serde_json::from_str(&text).with_context(|| format!("{} is not a case", path.display()))?;
         let start_us = case.incident.start.as_microsecond();
@@ -196,7 +197,9 @@ impl Segment {
 fn open(path: &Path) -> Result<Vec<Vec<String>>> {
     let mut text = String::new();
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    GzDecoder::new(file).read_to_string(&mut text).with_context(|| format!("cannot unpack {}", path.display()))?;
+    GzDecoder::new(file)
+        .read_to_string(&mut text)
+        .with_context(|| format!("cannot unpack {}", path.display()))?;
     Ok(csv_records(&text))
 }
 
@@ -227,7 +230,8 @@ fn traces(spans: &Path, logs: &Path) -> Result<Vec<Trace>> {
         .map(|(id, mut trace)| {
             trace.spans.sort_by_key(|s| s.offset_us);
             trace.lines.sort_by_key(|l| l.offset_us);
-            let first = trace.spans.iter().map(|s| s.offset_us).chain(trace.lines.iter().map(|l| l.offset_us));
+            let first =
+                trace.spans.iter().map(|s| s.offset_us).chain(trace.lines.iter().map(|l| l.offset_us));
             trace.offset_us = first.min().unwrap_or_default();
             trace.id = if id.starts_with("line:") { String::new() } else { id };
             trace
@@ -327,7 +331,10 @@ mod tests {
                 continue;
             }
             let recording = Recording::load(&folder).unwrap();
-            assert!(!recording.normal_rows.rows.is_empty() && !recording.fault_rows.rows.is_empty(), "{folder:?}");
+            assert!(
+                !recording.normal_rows.rows.is_empty() && !recording.fault_rows.rows.is_empty(),
+                "{folder:?}"
+            );
             for segment in [&recording.normal, &recording.fault] {
                 assert!(segment.traces.windows(2).all(|w| w[0].offset_us <= w[1].offset_us), "{folder:?}");
                 assert!(segment.traces.iter().all(|t| (0..segment.length_us).contains(&t.offset_us)));

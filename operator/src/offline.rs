@@ -123,7 +123,11 @@ pub(crate) fn forecast(arguments: &ForecastArguments) -> Result<()> {
     }
     let value: serde_json::Value = serde_json::from_str(&text)?;
     let number = |path: &str, i: usize| {
-        value.pointer(path).and_then(|a| a.get(i)).and_then(serde_json::Value::as_f64).map_or_else(String::new, |v| format!("{v:.4}"))
+        value
+            .pointer(path)
+            .and_then(|a| a.get(i))
+            .and_then(serde_json::Value::as_f64)
+            .map_or_else(String::new, |v| format!("{v:.4}"))
     };
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["STEP", "MEAN", "10 %", "90 %"]);

@@ -112,10 +112,15 @@ pub(crate) fn table(rows: &[Vec<String>]) -> Table {
 fn local_server(data: &std::path::Path) -> Result<(String, String)> {
     let path = data.join("endpoints.json");
     let text = std::fs::read_to_string(&path).with_context(|| {
-        format!("{} is missing: start `causeway standalone --data {}` first, or give --server and --token", path.display(), data.display())
+        format!(
+            "{} is missing: start `causeway standalone --data {}` first, or give --server and --token",
+            path.display(),
+            data.display()
+        )
     })?;
     let endpoints: serde_json::Value = serde_json::from_str(&text)?;
-    let server = endpoints.get("api").and_then(serde_json::Value::as_str).context("endpoints.json names no api")?;
+    let server =
+        endpoints.get("api").and_then(serde_json::Value::as_str).context("endpoints.json names no api")?;
     let path = data.join("kubeconfig");
     let text = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read a token from {}", path.display()))?;

@@ -25,7 +25,19 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
         run(
             "root cause: one case with spans and logs, time of the ranking alone",
             "cargo",
-            &["run", "--quiet", "--locked", "-p", "causeway-causal", "--example", "rca", "--", "--case", &case, "--terms"],
+            &[
+                "run",
+                "--quiet",
+                "--locked",
+                "-p",
+                "causeway-causal",
+                "--example",
+                "rca",
+                "--",
+                "--case",
+                &case,
+                "--terms",
+            ],
         )?;
     }
     if matches!(what, Bench::All | Bench::Ingest) {

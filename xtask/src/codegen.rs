@@ -9,8 +9,8 @@ use crate::demo::build;
 use crate::run::{root, run, say, target};
 
 /// Writes the generated files, or says which of them are out of date.
-pub(crate) fn codegen(check: bool) -> Result<()> {
-    build()?;
+pub(crate) fn codegen(check: bool, environment: &[(&str, &str)]) -> Result<()> {
+    build(environment)?;
     let scratch = target().join("codegen");
     if scratch.exists() {
         std::fs::remove_dir_all(&scratch)?;

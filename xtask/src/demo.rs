@@ -2,11 +2,11 @@
 
 use anyhow::Result;
 
-use crate::run::{root, run, target};
+use crate::run::{root, run, run_in, target};
 
 /// Builds the workspace and hands over to the demo.
 pub(crate) fn demo(arguments: &[String]) -> Result<()> {
-    build()?;
+    build(&[])?;
     let binary = target().join("debug/causeway-e2e");
     let root = root();
     let mut all = vec!["demo", "--root"];
@@ -17,6 +17,7 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
 }
 
 /// Always the same selection, so that nothing is built twice with other features.
-pub(crate) fn build() -> Result<()> {
-    run("build (the first time compiles all libraries: about 10 minutes on two cores)", "cargo", &["build", "--workspace", "--locked"])
+pub(crate) fn build(environment: &[(&str, &str)]) -> Result<()> {
+    let title = "build (the first time compiles all libraries: 10 to 15 minutes on two cores)";
+    run_in(&root(), title, "cargo", &["build", "--workspace", "--locked"], environment)
 }

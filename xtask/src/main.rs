@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Demo { arguments } => demo::demo(&arguments),
         Task::Test(arguments) => test::test(&arguments),
-        Task::Codegen { check } => codegen::codegen(check),
+        Task::Codegen { check } => codegen::codegen(check, &[]),
         Task::Tidy => tidy::tidy(),
         Task::Bench { what } => bench::bench(what),
     };

@@ -71,8 +71,10 @@ struct Dependency {
 
 /// Checks all rules; names every offence.
 pub(crate) fn tidy() -> Result<()> {
-    let metadata: Metadata =
-        serde_json::from_str(&output("cargo", &["metadata", "--no-deps", "--format-version", "1", "--locked"])?)?;
+    let metadata: Metadata = serde_json::from_str(&output(
+        "cargo",
+        &["metadata", "--no-deps", "--format-version", "1", "--locked"],
+    )?)?;
     let mut offences = Vec::new();
     for package in &metadata.packages {
         dependencies(package, &mut offences);

@@ -22,7 +22,9 @@ pub(super) fn write(arguments: &DemoArguments, target: &Path, slack_api: &str) -
         copy(&example.join("variants/no-repair"), target)?;
     }
     let runbooks = arguments.root.join("runbooks");
-    for entry in std::fs::read_dir(&runbooks).with_context(|| format!("cannot read {}", runbooks.display()))? {
+    for entry in
+        std::fs::read_dir(&runbooks).with_context(|| format!("cannot read {}", runbooks.display()))?
+    {
         let file = entry?.path().join("runbook.yaml");
         if file.exists() {
             runbook(&file, target)?;

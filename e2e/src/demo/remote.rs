@@ -51,10 +51,15 @@ pub(super) struct Remote {
 impl Remote {
     pub(super) async fn connect(data: &Path, endpoints: &Endpoints, simulator: &str) -> Result<Self> {
         let path = data.join("kubeconfig");
-        let kubeconfig = Kubeconfig::read_from(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let kubeconfig =
+            Kubeconfig::read_from(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let text = std::fs::read_to_string(&path)?;
-        let plain: Value = serde_saphyr::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
-        let token = plain.pointer("/users/0/user/token").and_then(Value::as_str).context("kubeconfig without token")?;
+        let plain: Value =
+            serde_saphyr::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
+        let token = plain
+            .pointer("/users/0/user/token")
+            .and_then(Value::as_str)
+            .context("kubeconfig without token")?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         Ok(Self {
             http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build()?,
@@ -103,7 +108,10 @@ impl Remote {
     /// The single number that a query gives.
     pub(super) async fn number(&self, sql: &str) -> Result<i64> {
         let rows = self.query(sql).await?;
-        rows.get(1).and_then(|r| r.first()).and_then(|c| c.parse().ok()).with_context(|| format!("no number: {sql}"))
+        rows.get(1)
+            .and_then(|r| r.first())
+            .and_then(|c| c.parse().ok())
+            .with_context(|| format!("no number: {sql}"))
     }
 
     /// All objects of a causeway kind.

@@ -39,7 +39,9 @@ pub(super) async fn gather<'a>(
     remediations: &'a [Value],
 ) -> Result<Data<'a>> {
     let incident = incidents.last().cloned().unwrap_or_default();
-    let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |value: &Value, path: &str| {
+        value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let entity = text(&incident, "/spec/openedFor/service");
     let signal = text(&incident, "/spec/openedFor/signal");
     let path: Vec<String> = {
@@ -48,7 +50,11 @@ pub(super) async fn gather<'a>(
         steps.iter().map(|s| text(s, "/from")).chain(last).collect()
     };
     let timeline = timeline(&incident, remediations);
-    let series = if entity.is_empty() { Value::Null } else { remote.series(&entity, &signal).await.unwrap_or_default() };
+    let series = if entity.is_empty() {
+        Value::Null
+    } else {
+        remote.series(&entity, &signal).await.unwrap_or_default()
+    };
     let marks: Vec<(String, &str)> = timeline
         .iter()
         .filter_map(|m| {
@@ -89,7 +95,9 @@ pub(super) async fn gather<'a>(
 }
 
 fn timeline(incident: &Value, remediations: &[Value]) -> Vec<Moment> {
-    let text = |value: &Value, path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |value: &Value, path: &str| {
+        value.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
     let mut moments = vec![
         Moment {
             at: text(incident, "/status/startedAt"),
@@ -101,7 +109,11 @@ fn timeline(incident: &Value, remediations: &[Value]) -> Vec<Moment> {
             what: "Incident opened".into(),
             detail: text(incident, "/metadata/name"),
         },
-        Moment { at: text(incident, "/status/resolvedAt"), what: "Incident resolved".into(), detail: String::new() },
+        Moment {
+            at: text(incident, "/status/resolvedAt"),
+            what: "Incident resolved".into(),
+            detail: String::new(),
+        },
     ];
     for remediation in remediations {
         for entry in remediation.pointer("/status/timeline").and_then(Value::as_array).into_iter().flatten() {

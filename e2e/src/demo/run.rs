@@ -7,7 +7,6 @@ use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::process::{Endpoints, Places, Running};
 use super::remote::{EngineState, Remote};
 use super::screen::Screen;
 use super::slack::SlackStandIn;
@@ -15,6 +14,7 @@ use super::summary::{Action, Summary};
 use super::{DemoArguments, manifests, report};
 use crate::feeder::{Feeder, Mode};
 use crate::otlp::{Exporter, Sent};
+use crate::process::{Endpoints, Places, Running};
 use crate::recording::Recording;
 
 /// Data time fed in one step.
@@ -168,7 +168,8 @@ impl Demo {
                 && !summary.false_alarm
             {
                 summary.detected = true;
-                summary.seconds_to_detect = Some(seconds_since(fault_at, incident, "/metadata/creationTimestamp")?);
+                summary.seconds_to_detect =
+                    Some(seconds_since(fault_at, incident, "/metadata/creationTimestamp")?);
             }
             if !self.fault_active {
                 fault_ended = Some(self.now);
@@ -236,7 +237,8 @@ impl Demo {
                 .unwrap_or_default();
             summary.seconds_to_repair = seconds_since(fault_at, &last, "/at").ok();
         }
-        summary.logs_stored = self.remote.number("SELECT count(DISTINCT attributes['log.record.uid']) FROM logs").await?;
+        summary.logs_stored =
+            self.remote.number("SELECT count(DISTINCT attributes['log.record.uid']) FROM logs").await?;
         summary.logs_doubled = self.remote.number("SELECT count(*) FROM logs").await? - summary.logs_stored;
         self.note_memory();
         summary.sent = self.sent;
@@ -282,7 +284,8 @@ impl Demo {
         }
         let span = WARM_UP + 24;
         let slot = span / (self.arguments.crash + 1);
-        let jitter = xxhash_rust::xxh3::xxh3_64(format!("{}/{}", self.arguments.case, self.crashes).as_bytes());
+        let jitter =
+            xxhash_rust::xxh3::xxh3_64(format!("{}/{}", self.arguments.case, self.crashes).as_bytes());
         let offset = u32::try_from(jitter % u64::from(slot.max(2) / 2)).unwrap_or_default();
         self.step >= (self.crashes + 1) * slot + offset
     }

@@ -57,7 +57,10 @@ impl Screen {
     }
 
     pub(super) fn starting(&self) {
-        self.line(&format!("{}", "Causeway: a recorded outage, from the first record to the verified repair".bold()));
+        self.line(&format!(
+            "{}",
+            "Causeway: a recorded outage, from the first record to the verified repair".bold()
+        ));
         self.line(&format!(
             "Recording {}: {} services of Train Ticket; {} s of normal spans and logs, {} metric rows from before the fault, {} s of the fault.",
             self.case, self.services, self.normal_s, self.normal_rows, self.fault_s
@@ -72,7 +75,10 @@ impl Screen {
     }
 
     pub(super) fn warming(&mut self, state: &EngineState, sent: Sent) {
-        if state.windows.is_multiple_of(15) && state.windows > 0 && self.told.insert(format!("w{}", state.windows)) {
+        if state.windows.is_multiple_of(15)
+            && state.windows > 0
+            && self.told.insert(format!("w{}", state.windows))
+        {
             self.line(&format!(
                 "  {:>3} windows · {:>6} records · {} services · {} call edges · {} templates · {} of {} baselines ready",
                 state.windows,
@@ -103,7 +109,8 @@ impl Screen {
     }
 
     pub(super) fn crashed(&self, count: u32, acknowledged: bool) {
-        let request = if acknowledged { "acknowledged just before" } else { "not acknowledged: it will be sent again" };
+        let request =
+            if acknowledged { "acknowledged just before" } else { "not acknowledged: it will be sent again" };
         self.line(&format!(
             "  {} kill -9, number {count}; the request on its way was {request}; started again on the same folder",
             "✗".red()
@@ -143,7 +150,11 @@ impl Screen {
     fn incident(&mut self, at: &str, incident: &Value) {
         let name = text(incident, "/metadata/name");
         if self.told.insert(format!("i{name}")) {
-            self.line(&format!("{at}{} {name}: {}", "incident".red().bold(), text(incident, "/status/symptom/summary")));
+            self.line(&format!(
+                "{at}{} {name}: {}",
+                "incident".red().bold(),
+                text(incident, "/status/symptom/summary")
+            ));
         }
         let cause = text(incident, "/status/cause/entity");
         let confidence = text(incident, "/status/cause/confidence");
@@ -155,7 +166,9 @@ impl Screen {
                 verdict.magenta().bold(),
                 text(incident, "/status/cause/kind")
             ));
-            for sentence in incident.pointer("/status/explanation").and_then(Value::as_array).into_iter().flatten() {
+            for sentence in
+                incident.pointer("/status/explanation").and_then(Value::as_array).into_iter().flatten()
+            {
                 let cited: Vec<&str> = sentence
                     .pointer("/evidence")
                     .and_then(Value::as_array)
@@ -163,7 +176,11 @@ impl Screen {
                     .flatten()
                     .filter_map(Value::as_str)
                     .collect();
-                self.line(&format!("           {} {}", text(sentence, "/text"), format!("[{}]", cited.join(", ")).dimmed()));
+                self.line(&format!(
+                    "           {} {}",
+                    text(sentence, "/text"),
+                    format!("[{}]", cited.join(", ")).dimmed()
+                ));
             }
             let path: Vec<&str> = incident
                 .pointer("/status/path")
@@ -171,7 +188,13 @@ impl Screen {
                 .into_iter()
                 .flatten()
                 .map(|step| text(step, "/from"))
-                .chain(incident.pointer("/status/path").and_then(Value::as_array).and_then(|p| p.last()).map(|s| text(s, "/to")))
+                .chain(
+                    incident
+                        .pointer("/status/path")
+                        .and_then(Value::as_array)
+                        .and_then(|p| p.last())
+                        .map(|s| text(s, "/to")),
+                )
                 .collect();
             if !path.is_empty() {
                 self.line(&format!("           path: {}", path.join(" → ")));
@@ -186,7 +209,11 @@ impl Screen {
     fn remediation(&mut self, at: &str, remediation: &Value) {
         let name = text(remediation, "/metadata/name");
         if self.told.insert(format!("r{name}")) {
-            self.line(&format!("{at}{} {name}: {}", "plan".blue().bold(), text(remediation, "/spec/summary")));
+            self.line(&format!(
+                "{at}{} {name}: {}",
+                "plan".blue().bold(),
+                text(remediation, "/spec/summary")
+            ));
             for line in text(remediation, "/spec/diff").lines() {
                 let shown = match line.chars().next() {
                     Some('+') => format!("{}", line.green()),
@@ -199,11 +226,22 @@ impl Screen {
         }
         let (phase, reason) = (phase(remediation), text(remediation, "/status/message"));
         if !phase.is_empty() && self.told.insert(format!("p{name}{phase}")) {
-            self.line(&format!("{at}{} {name} is {} {}", "repair".green().bold(), phase.bold(), reason.dimmed()));
+            self.line(&format!(
+                "{at}{} {name} is {} {}",
+                "repair".green().bold(),
+                phase.bold(),
+                reason.dimmed()
+            ));
         }
     }
 
-    pub(super) fn end(&self, summary: &Summary, incidents: &[Value], remediations: &[Value], slack: &[Value]) {
+    pub(super) fn end(
+        &self,
+        summary: &Summary,
+        incidents: &[Value],
+        remediations: &[Value],
+        slack: &[Value],
+    ) {
         if self.quiet {
             return;
         }
@@ -238,7 +276,10 @@ impl Screen {
                 self.line(&format!("  │ {line}"));
             }
         }
-        self.line(&format!("  posted {} time(s), edited in place {} time(s)", summary.slack.0, summary.slack.1));
+        self.line(&format!(
+            "  posted {} time(s), edited in place {} time(s)",
+            summary.slack.0, summary.slack.1
+        ));
         self.head("5. Summary (times in data time)");
         self.line(&summary_table(summary).to_string());
     }
@@ -255,7 +296,9 @@ impl Screen {
                 "Your own data: OTEL_EXPORTER_OTLP_ENDPOINT={otlp} OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer train-ticket-demo-token\""
             ));
         } else {
-            self.line("Run it with --keep to look around with kubectl and SQL, and to send your own telemetry:");
+            self.line(
+                "Run it with --keep to look around with kubectl and SQL, and to send your own telemetry:",
+            );
             self.line("  OTEL_EXPORTER_OTLP_ENDPOINT=<the printed address> OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer train-ticket-demo-token\"");
         }
     }
@@ -269,7 +312,9 @@ fn slack_text(message: &Value) -> String {
                 .iter()
                 .filter_map(|p| block.pointer(p).and_then(Value::as_array))
                 .flatten()
-                .filter_map(|e| e.pointer("/text").and_then(|t| t.as_str().or_else(|| t.get("text")?.as_str()))),
+                .filter_map(|e| {
+                    e.pointer("/text").and_then(|t| t.as_str().or_else(|| t.get("text")?.as_str()))
+                }),
         );
         for piece in texts {
             out.push_str(piece);
@@ -293,16 +338,44 @@ fn yes(value: bool) -> &'static str {
 fn summary_table(s: &Summary) -> Table {
     let mut t = table(&["FIGURE", "VALUE"]);
     let seconds = |v: Option<i64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v} s"));
-    t.add_row(["detected".to_owned(), format!("{}, after {}", yes(s.detected), seconds(s.seconds_to_detect))]);
-    t.add_row(["cause".to_owned(), format!("{} ({})", s.cause.as_deref().unwrap_or("none named"), s.cause_kind.as_deref().unwrap_or("-"))]);
+    t.add_row([
+        "detected".to_owned(),
+        format!("{}, after {}", yes(s.detected), seconds(s.seconds_to_detect)),
+    ]);
+    t.add_row([
+        "cause".to_owned(),
+        format!(
+            "{} ({})",
+            s.cause.as_deref().unwrap_or("none named"),
+            s.cause_kind.as_deref().unwrap_or("-")
+        ),
+    ]);
     t.add_row(["label".to_owned(), format!("{} ({})", s.verdict.label.join(", "), s.verdict.fault_type)]);
     t.add_row(["cause right".to_owned(), yes(s.cause_right).to_owned()]);
     for action in &s.actions {
-        t.add_row(["action".to_owned(), format!("{} on {}: {} {}", action.runbook, action.target, action.phase, action.outcome)]);
+        t.add_row([
+            "action".to_owned(),
+            format!("{} on {}: {} {}", action.runbook, action.target, action.phase, action.outcome),
+        ]);
     }
-    t.add_row(["repaired".to_owned(), format!("{}, verified after {}", yes(s.repaired), seconds(s.seconds_to_repair))]);
-    t.add_row(["records".to_owned(), format!("{} ({} logs, {} spans, {} metric points)", s.sent.total(), s.sent.logs, s.sent.spans, s.sent.points)]);
-    t.add_row(["log records by id".to_owned(), format!("{} stored, {} twice, {} kill -9", s.logs_stored, s.logs_doubled, s.crashes)]);
+    t.add_row([
+        "repaired".to_owned(),
+        format!("{}, verified after {}", yes(s.repaired), seconds(s.seconds_to_repair)),
+    ]);
+    t.add_row([
+        "records".to_owned(),
+        format!(
+            "{} ({} logs, {} spans, {} metric points)",
+            s.sent.total(),
+            s.sent.logs,
+            s.sent.spans,
+            s.sent.points
+        ),
+    ]);
+    t.add_row([
+        "log records by id".to_owned(),
+        format!("{} stored, {} twice, {} kill -9", s.logs_stored, s.logs_doubled, s.crashes),
+    ]);
     t.add_row(["peak memory".to_owned(), format!("{} MiB", s.peak_memory_mib)]);
     t.add_row(["wall time".to_owned(), format!("{} s", s.wall_seconds)]);
     t
@@ -313,7 +386,15 @@ pub(super) fn case_line(summary: Option<&Summary>, json: bool) {
     if let Some(s) = summary
         && !json
     {
-        writeln!(std::io::stdout(), "{}: detected {}, cause right {}, repaired {}", s.case, yes(s.detected), yes(s.cause_right), yes(s.repaired)).ok();
+        writeln!(
+            std::io::stdout(),
+            "{}: detected {}, cause right {}, repaired {}",
+            s.case,
+            yes(s.detected),
+            yes(s.cause_right),
+            yes(s.repaired)
+        )
+        .ok();
     }
 }
 
@@ -324,7 +405,17 @@ pub(super) fn case_table(summaries: &[Summary], json: bool) -> Result<()> {
         writeln!(out, "{}", serde_json::to_string_pretty(summaries)?)?;
         return Ok(());
     }
-    let mut t = table(&["CASE", "FAULT", "LABEL", "FALSE ALARM", "DETECTED", "CAUSE", "RIGHT", "REPAIRED", "PEAK MiB"]);
+    let mut t = table(&[
+        "CASE",
+        "FAULT",
+        "LABEL",
+        "FALSE ALARM",
+        "DETECTED",
+        "CAUSE",
+        "RIGHT",
+        "REPAIRED",
+        "PEAK MiB",
+    ]);
     for s in summaries {
         t.add_row([
             s.case.clone(),

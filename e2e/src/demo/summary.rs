@@ -68,9 +68,8 @@ pub struct Action {
 impl Action {
     /// From a Remediation.
     pub(super) fn of(remediation: &Value) -> Self {
-        let text = |path: &str| {
-            remediation.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
+        let text =
+            |path: &str| remediation.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             runbook: text("/spec/runbookRef/name"),
             target: format!("{}/{}", text("/spec/targets/0/kind"), text("/spec/targets/0/name")),

@@ -39,17 +39,30 @@ pub(super) fn band(series: &Value, marks: &[(String, &str)]) -> String {
     let top = points.iter().flat_map(|p| [p.value, p.upper]).flatten().fold(1e-9_f64, f64::max) * 1.08;
     let x = |t: f64| MARGIN + (t - t0) / (t1 - t0) * (WIDTH - MARGIN - 8.0);
     let y = |v: f64| HEIGHT - 28.0 - v.clamp(0.0, top) / top * (HEIGHT - 48.0);
-    let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"symptom with its band\">");
+    let mut svg =
+        format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"symptom with its band\">");
     for step in 0..=4 {
         let v = top * f64::from(step) / 4.0;
         // Writing to a String can't fail; the same holds below.
-        let _grid = write!(svg, "<line class=\"grid\" x1=\"{MARGIN}\" x2=\"{WIDTH}\" y1=\"{0:.1}\" y2=\"{0:.1}\"/><text class=\"tick\" x=\"4\" y=\"{1:.1}\">{2}</text>", y(v), y(v) + 4.0, axis(v));
+        let _grid = write!(
+            svg,
+            "<line class=\"grid\" x1=\"{MARGIN}\" x2=\"{WIDTH}\" y1=\"{0:.1}\" y2=\"{0:.1}\"/><text class=\"tick\" x=\"4\" y=\"{1:.1}\">{2}</text>",
+            y(v),
+            y(v) + 4.0,
+            axis(v)
+        );
     }
     let banded: Vec<&Point> = points.iter().filter(|p| p.lower.is_some() && p.upper.is_some()).collect();
     if !banded.is_empty() {
         let mut path = String::new();
         for (i, p) in banded.iter().enumerate() {
-            let _upper = write!(path, "{}{:.1},{:.1} ", if i == 0 { "M" } else { "L" }, x(p.t), y(p.upper.unwrap_or_default()));
+            let _upper = write!(
+                path,
+                "{}{:.1},{:.1} ",
+                if i == 0 { "M" } else { "L" },
+                x(p.t),
+                y(p.upper.unwrap_or_default())
+            );
         }
         for p in banded.iter().rev() {
             let _lower = write!(path, "L{:.1},{:.1} ", x(p.t), y(p.lower.unwrap_or_default().max(0.0)));
@@ -71,12 +84,23 @@ pub(super) fn band(series: &Value, marks: &[(String, &str)]) -> String {
     for (row, (at, label)) in marks.iter().enumerate() {
         if let Some(t) = seconds(at).filter(|t| (t0..=t1).contains(t)) {
             let height = 14.0 + 13.0 * (row % 4) as f64;
-            let _mark = write!(svg, "<line class=\"mark\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"8\" y2=\"{1:.1}\"/><text class=\"marktext\" x=\"{2:.1}\" y=\"{height}\">{label}</text>", x(t), HEIGHT - 28.0, x(t) + 4.0);
+            let _mark = write!(
+                svg,
+                "<line class=\"mark\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"8\" y2=\"{1:.1}\"/><text class=\"marktext\" x=\"{2:.1}\" y=\"{height}\">{label}</text>",
+                x(t),
+                HEIGHT - 28.0,
+                x(t) + 4.0
+            );
         }
     }
     for (t, anchor) in [(t0, "start"), (t1, "end")] {
         let text = jiff::Timestamp::from_second(t as i64).map(|t| t.to_string()).unwrap_or_default();
-        let _time = write!(svg, "<text class=\"tick\" text-anchor=\"{anchor}\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>", x(t), HEIGHT - 8.0);
+        let _time = write!(
+            svg,
+            "<text class=\"tick\" text-anchor=\"{anchor}\" x=\"{:.1}\" y=\"{:.1}\">{text}</text>",
+            x(t),
+            HEIGHT - 8.0
+        );
     }
     svg.push_str("</svg>");
     svg
@@ -123,11 +147,16 @@ pub(super) fn topology(edges: &Value, path: &[String]) -> String {
     let mut ordered: Vec<&(String, String)> = edges.iter().collect();
     ordered.sort_by_key(|(a, b)| on_path.contains(&(a.as_str(), b.as_str())));
     for (from, to) in ordered {
-        let (Some((x1, y1)), Some((x2, y2))) = (placed.get(from.as_str()), placed.get(to.as_str())) else { continue };
+        let (Some((x1, y1)), Some((x2, y2))) = (placed.get(from.as_str()), placed.get(to.as_str())) else {
+            continue;
+        };
         let class = if on_path.contains(&(from.as_str(), to.as_str())) { "edge blame" } else { "edge" };
         let right = x1 + 128.0;
         let middle = (right + x2) / 2.0;
-        let _edge = write!(svg, "<path class=\"{class}\" d=\"M{right:.1},{y1:.1} C{middle:.1},{y1:.1} {middle:.1},{y2:.1} {x2:.1},{y2:.1}\"/>");
+        let _edge = write!(
+            svg,
+            "<path class=\"{class}\" d=\"M{right:.1},{y1:.1} C{middle:.1},{y1:.1} {middle:.1},{y2:.1} {x2:.1},{y2:.1}\"/>"
+        );
     }
     let (cause, symptom) = (path.first(), path.last());
     for (name, (x, y)) in &placed {
@@ -141,7 +170,14 @@ pub(super) fn topology(edges: &Value, path: &[String]) -> String {
         } else {
             "node"
         };
-        let _node = write!(svg, "<g class=\"{class}\"><rect x=\"{x:.1}\" y=\"{:.1}\" width=\"128\" height=\"20\" rx=\"4\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>", y - 10.0, x + 6.0, y + 4.0, escape(name));
+        let _node = write!(
+            svg,
+            "<g class=\"{class}\"><rect x=\"{x:.1}\" y=\"{:.1}\" width=\"128\" height=\"20\" rx=\"4\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
+            y - 10.0,
+            x + 6.0,
+            y + 4.0,
+            escape(name)
+        );
     }
     svg.push_str("</svg>");
     svg
@@ -149,7 +185,10 @@ pub(super) fn topology(edges: &Value, path: &[String]) -> String {
 
 fn short(name: &str) -> String {
     let name = name.rsplit('/').next().unwrap_or(name);
-    name.strip_prefix("ts-").unwrap_or(name).strip_suffix("-service").map_or_else(|| name.to_owned(), str::to_owned)
+    name.strip_prefix("ts-")
+        .unwrap_or(name)
+        .strip_suffix("-service")
+        .map_or_else(|| name.to_owned(), str::to_owned)
 }
 
 /// Longest-path layers, bounded, so that cycles end.

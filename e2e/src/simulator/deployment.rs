@@ -90,7 +90,12 @@ fn new_set(deployment: &Deployment, hash: &str, revision: i64) -> Result<Replica
     })
 }
 
-async fn settle_set(client: &Client, api: &Api<ReplicaSet>, set: &ReplicaSet, replicas: i32) -> Result<usize> {
+async fn settle_set(
+    client: &Client,
+    api: &Api<ReplicaSet>,
+    set: &ReplicaSet,
+    replicas: i32,
+) -> Result<usize> {
     let mut set = set.clone();
     let mut writes = 0;
     if set.spec.as_ref().and_then(|s| s.replicas) != Some(replicas) {
@@ -117,7 +122,12 @@ async fn settle_set(client: &Client, api: &Api<ReplicaSet>, set: &ReplicaSet, re
     Ok(writes)
 }
 
-async fn settle_status(client: &Client, deployment: &Deployment, wanted: i32, revision: i64) -> Result<usize> {
+async fn settle_status(
+    client: &Client,
+    deployment: &Deployment,
+    wanted: i32,
+    revision: i64,
+) -> Result<usize> {
     let api = Api::<Deployment>::namespaced(client.clone(), &deployment.namespace().unwrap_or_default());
     let mut writes = 0;
     let mut live = api.get(&deployment.name_any()).await?;

@@ -24,8 +24,10 @@ pub(super) struct Fault {
 
 impl Fault {
     pub(super) fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let label = serde_json::from_str(&text).with_context(|| format!("{} is not a label", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let label =
+            serde_json::from_str(&text).with_context(|| format!("{} is not a label", path.display()))?;
         Ok(Self { label, instances: None })
     }
 

@@ -85,7 +85,12 @@ fn running(pod: &Pod) -> PodStatus {
     PodStatus {
         phase: Some("Running".to_owned()),
         start_time: started.clone(),
-        conditions: Some(vec![condition("PodScheduled"), condition("Initialized"), condition("ContainersReady"), condition("Ready")]),
+        conditions: Some(vec![
+            condition("PodScheduled"),
+            condition("Initialized"),
+            condition("ContainersReady"),
+            condition("Ready"),
+        ]),
         container_statuses: Some(
             containers
                 .map(|c| ContainerStatus {

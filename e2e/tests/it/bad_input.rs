@@ -31,7 +31,8 @@ async fn senders_are_told_what_is_wrong_and_others_go_on() {
         let answer = post("clients-token", "application/json", record(time).to_string().into_bytes()).await;
         assert_eq!(answer.status(), 200);
     }
-    let odd = fixture.number("SELECT count(*) FROM logs WHERE body = 'odd time' AND time = observed_time").await;
+    let odd =
+        fixture.number("SELECT count(*) FROM logs WHERE body = 'odd time' AND time = observed_time").await;
     assert_eq!(odd, 2, "stored under the observed time");
     let metrics = fixture.http.get(format!("{}/metrics", fixture.endpoints.admin)).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
@@ -42,7 +43,8 @@ async fn senders_are_told_what_is_wrong_and_others_go_on() {
 async fn a_retry_is_acknowledged_and_stored_once() {
     let fixture = Fixture::start().await;
     let exporter = Exporter::new(&fixture.endpoints.otlp_http, "clients-token", "clients").unwrap();
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/train-ticket/recordings/280661e3");
+    let folder =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/train-ticket/recordings/280661e3");
     let recording = Recording::load(&folder).unwrap();
     let mut feeder = causeway_e2e::feeder::Feeder::new(recording, jiff::Timestamp::now().as_microsecond());
     let from = jiff::Timestamp::now().as_microsecond();
@@ -79,7 +81,9 @@ async fn the_api_refuses_strangers_and_bad_sql() {
         async move { request.send().await.unwrap() }
     };
     assert_eq!(ask("nobody", "SELECT 1").await.status(), 401);
-    for sql in ["SELECT nope FROM logs", "SELECT * FROM nowhere", "DROP TABLE logs", "SELECT", "SELECT 1; SELECT 2"] {
+    for sql in
+        ["SELECT nope FROM logs", "SELECT * FROM nowhere", "DROP TABLE logs", "SELECT", "SELECT 1; SELECT 2"]
+    {
         let answer = ask(&fixture.token, sql).await;
         assert_eq!(answer.status(), 400, "{sql}");
         assert!(!answer.text().await.unwrap().is_empty());
@@ -97,7 +101,17 @@ fn a_start_that_can_t_succeed_says_why() {
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let data = folder.path().join("a").to_string_lossy().into_owned();
-    let text = start(&["--data", &data, "--api-port", &port, "--otlp-grpc-port=0", "--otlp-http-port=0", "--forward-port=0", "--kubernetes-port=0", "--admin-port=0"]);
+    let text = start(&[
+        "--data",
+        &data,
+        "--api-port",
+        &port,
+        "--otlp-grpc-port=0",
+        "--otlp-http-port=0",
+        "--forward-port=0",
+        "--kubernetes-port=0",
+        "--admin-port=0",
+    ]);
     assert!(text.contains("--api-port"), "{text}");
     let text = start(&["--data", "/proc/causeway"]);
     assert!(text.contains("data folder /proc/causeway"), "{text}");

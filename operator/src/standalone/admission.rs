@@ -21,13 +21,17 @@ impl Admission for Rules {
                 format!("only the operator creates Remediations, {} may not", review.user.name),
             ),
             "approvals" => {
-                let approver = review.object.and_then(|o| o.pointer("/spec/approver")).and_then(Value::as_str);
+                let approver =
+                    review.object.and_then(|o| o.pointer("/spec/approver")).and_then(Value::as_str);
                 if approver == Some(review.user.name.as_str()) {
                     Ok(())
                 } else {
                     deny(
                         "causeway-approvals",
-                        format!("spec.approver must be {}, the user who creates the Approval", review.user.name),
+                        format!(
+                            "spec.approver must be {}, the user who creates the Approval",
+                            review.user.name
+                        ),
                     )
                 }
             }

@@ -211,7 +211,10 @@ struct StepRequest {
 /// Steps the clock and answers when everything has settled: windows closed, objects reconciled, own writes seen.
 async fn step(State(state): Shared, Json(request): Json<StepRequest>) -> Response {
     if state.clock.step(request.now.as_microsecond()).is_none() {
-        return refuse(StatusCode::CONFLICT, "the clock is the machine's: start with --clock stepped to step it");
+        return refuse(
+            StatusCode::CONFLICT,
+            "the clock is the machine's: start with --clock stepped to step it",
+        );
     }
     state.gateway.tick();
     state.host.tick();

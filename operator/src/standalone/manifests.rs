@@ -18,7 +18,8 @@ pub(crate) async fn apply(client: &Client, folder: &Path) -> Result<usize> {
     }
     let mut objects = Vec::new();
     for file in files {
-        let text = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        let text =
+            std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
         for (index, document) in documents(&text).enumerate() {
             let object: DynamicObject = serde_saphyr::from_str(document)
                 .map_err(|e| anyhow::anyhow!("{}, document {}: {e}", file.display(), index + 1))?;
@@ -27,7 +28,8 @@ pub(crate) async fn apply(client: &Client, folder: &Path) -> Result<usize> {
     }
     // Namespaces first, so that the order of files does not matter.
     objects.sort_by_key(|(_, o)| o.types.as_ref().is_none_or(|t| t.kind != "Namespace"));
-    let discovery = kube::Discovery::new(client.clone()).run().await.context("cannot discover the API's kinds")?;
+    let discovery =
+        kube::Discovery::new(client.clone()).run().await.context("cannot discover the API's kinds")?;
     let count = objects.len();
     for (file, object) in objects {
         apply_one(client, &discovery, object).await.with_context(|| file.display().to_string())?;
@@ -36,9 +38,9 @@ pub(crate) async fn apply(client: &Client, folder: &Path) -> Result<usize> {
 }
 
 fn documents(text: &str) -> impl Iterator<Item = &str> {
-    text.split("\n---").map(|d| d.trim_start_matches("---")).filter(|d| {
-        d.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#'))
-    })
+    text.split("\n---")
+        .map(|d| d.trim_start_matches("---"))
+        .filter(|d| d.lines().any(|line| !line.trim().is_empty() && !line.trim_start().starts_with('#')))
 }
 
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<()> {

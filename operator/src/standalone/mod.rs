@@ -4,6 +4,7 @@ mod admission;
 mod api;
 mod clock;
 mod engine_host;
+mod maintain;
 mod manifests;
 mod persist;
 mod ports;

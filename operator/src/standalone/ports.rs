@@ -60,13 +60,20 @@ pub(crate) struct Endpoints {
 impl PortArguments {
     /// Binds all of them, or says which one is taken.
     pub(crate) async fn bind(self) -> Result<Ports> {
-        let Self { bind, otlp_grpc_port, otlp_http_port, forward_port, api_port, kubernetes_port, admin_port } =
-            self;
+        let Self {
+            bind,
+            otlp_grpc_port,
+            otlp_http_port,
+            forward_port,
+            api_port,
+            kubernetes_port,
+            admin_port,
+        } = self;
         let listen = |port: u16, flag: &'static str| async move {
             let address = SocketAddr::new(bind, port);
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on {address}: choose another port with {flag}, or 0 for a free one"))
+            TcpListener::bind(address).await.with_context(|| {
+                format!("cannot listen on {address}: choose another port with {flag}, or 0 for a free one")
+            })
         };
         Ok(Ports {
             otlp_grpc: listen(otlp_grpc_port, "--otlp-grpc-port").await?,

@@ -138,10 +138,7 @@ pub(crate) async fn keep(
 ) {
     while let Some((entry, busy)) = entries.recv().await {
         let detail = entry.detail.to_string();
-        let next = ChainHead {
-            sequence: head.sequence + 1,
-            hash: chain(&head, &entry, &detail),
-        };
+        let next = ChainHead { sequence: head.sequence + 1, hash: chain(&head, &entry, &detail) };
         match audit_row(&entry, &detail, &head, &next) {
             Ok(row) => match lake.append(Table::Audit, row, None).await {
                 Ok(_) => head = next,

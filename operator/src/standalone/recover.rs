@@ -9,7 +9,9 @@ use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, filter_record_batch};
 use causeway_engine::Engine;
 use causeway_lake::Lake;
-use causeway_model::{Batch, Caller, LogBatch, MetricBatch, Micros, Query as _, SourceRef, SpanBatch, Table, rfc3339};
+use causeway_model::{
+    Batch, Caller, LogBatch, MetricBatch, Micros, Query as _, SourceRef, SpanBatch, Table, rfc3339,
+};
 use causeway_pipeline::Gateway;
 
 use super::engine_host::{EngineHost, engine_config};
@@ -55,7 +57,8 @@ pub(crate) async fn replay(lake: &Lake, gateway: &Gateway, since_us: Micros) -> 
             table.name(),
             rfc3339(since_us)
         );
-        let result = lake.sql(&caller, &sql).await.with_context(|| format!("cannot read {}", table.name()))?;
+        let result =
+            lake.sql(&caller, &sql).await.with_context(|| format!("cannot read {}", table.name()))?;
         for batch in result.batches {
             records += batch.num_rows();
             for (source, rows) in split_by_source(&batch)? {

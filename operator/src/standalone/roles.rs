@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use causeway_controllers::{Context as ControllerContext, IncidentFeed, Notifications, Ports as ControllerPorts};
+use causeway_controllers::{
+    Context as ControllerContext, IncidentFeed, Notifications, Ports as ControllerPorts,
+};
 use causeway_ingest::{Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer};
-use causeway_kubekit::{Activity, ControllerMetrics};
+use causeway_kubekit::{Activity, ControllerMetrics, TrackWritesLayer};
 use causeway_lake::{Lake, LakeMetrics, LakeOptions};
 use causeway_localcluster::{LocalCluster, Options, Storage, User};
 use causeway_model::{Caller, Clock as _, Partial, Query as _};
@@ -15,13 +17,15 @@ use causeway_notify::{NotifyMetrics, RetryPolicy};
 use causeway_pipeline::{Gateway, GatewayConfig, PartialSink, PipelineMetrics};
 use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, ShutdownReason, admin_router, serve};
 
+use tower::{Layer as _, service_fn};
+
 use super::admission::{OPERATOR, Rules};
 use super::api::{ApiState, router};
 use super::clock::{ClockMode, ProcessClock};
 use super::engine_host::{EngineHost, engine_config};
 use super::ports_of_controllers::{AuditLog, ChainHead, GatewayPort, keep};
 use super::recover::{load_engine, replay, save_engine};
-use super::{StandaloneArguments, manifests, persist};
+use super::{StandaloneArguments, maintain, manifests, persist};
 
 /// How long roles may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -71,8 +75,9 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     let (feed, inbox) = IncidentFeed::new();
     let (audit, entries) = AuditLog::new(activity.clone());
     let head = chain_head(&lake).await?;
-    shutdown.spawn("audit", keep(lake.clone(), head, entries));
-    shutdown.spawn("findings", persist::serve(lake.clone(), feed, activity.clone(), outputs));
+    // These two serve queues whose senders live as long as the process.
+    tokio::spawn(keep(lake.clone(), head, entries));
+    tokio::spawn(persist::serve(lake.clone(), feed, activity.clone(), outputs));
     host.republish();
 
     let credentials = Credentials::new();
@@ -83,7 +88,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         metrics: metrics.register(ControllerMetrics::register),
         instance: format!("standalone-{}", std::process::id()),
         // The rules are part of this process.
-        admission_since: Some(jiff::Timestamp::MIN),
+        admission_since: Some(jiff::Timestamp::UNIX_EPOCH),
         notifications: Notifications {
             state: data.join("notifications"),
             dead_letters: data.join("dead-letters"),
@@ -133,15 +138,28 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     shutdown.spawn("admin", serve(ports.admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
     if let Some(folder) = &manifests {
         // As the administrator, whose rights a person with the kubeconfig has.
-        let count = manifests::apply(&cluster.client("admin"), folder).await?;
+        let client = tracked(&cluster.client("admin"), &activity);
+        let count = manifests::apply(&client, folder).await?;
         tracing::info!(count, folder = %folder.display(), "manifests applied");
     }
     activity.settled().await;
     shutdown.spawn("timer", timer(host.clone(), gateway.clone(), data.clone(), stepped, stop.clone()));
+    shutdown.spawn("maintain", maintain::run(lake.clone(), clock.clone(), stop.clone()));
     endpoints.write(&data)?;
     starting.ready();
     tracing::info!(?endpoints, "ready");
-    finish(&shutdown, &lake, &host, &data).await
+    finish(&shutdown, &cluster, &lake, &host, &data).await
+}
+
+/// A client whose writes count as work until the controllers have seen them.
+fn tracked(client: &kube::Client, activity: &Activity) -> kube::Client {
+    let namespace = client.default_namespace().to_owned();
+    let client = client.clone();
+    let send = service_fn(move |request| {
+        let client = client.clone();
+        async move { client.send(request).await }
+    });
+    kube::Client::new(TrackWritesLayer::new(activity.clone()).layer(send), namespace)
 }
 
 fn open_cluster(data: &Path, clock: &Arc<ProcessClock>) -> Result<LocalCluster> {
@@ -159,9 +177,10 @@ fn open_cluster(data: &Path, clock: &Arc<ProcessClock>) -> Result<LocalCluster> 
 async fn open_lake(data: &Path, clock: &Arc<ProcessClock>, metrics: &Metrics) -> Result<Lake> {
     let mut options = LakeOptions::new(data, clock.clone());
     options.metrics = metrics.register(LakeMetrics::register);
-    let lake = Lake::open(options).await.with_context(|| format!("cannot open the lake in {}", data.display()))?;
+    let lake =
+        Lake::open(options).await.with_context(|| format!("cannot open the lake in {}", data.display()))?;
     let report = lake.recovery();
-    tracing::info!(frames = report.frames, rows = report.rows, torn_bytes = report.torn_bytes, "lake opened");
+    tracing::info!(report = ?report, "lake opened");
     Ok(lake)
 }
 
@@ -179,8 +198,7 @@ fn partial_sink(host: &Arc<EngineHost>, resumed_at: Option<i64>) -> PartialSink 
 
 async fn chain_head(lake: &Lake) -> Result<ChainHead> {
     let caller = Caller { user: "audit".into(), namespaces: None, byte_budget: u64::MAX };
-    let result =
-        lake.sql(&caller, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").await?;
+    let result = lake.sql(&caller, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").await?;
     let rows = causeway_lake::to_rows(&result.batches)?;
     Ok(match rows.get(1).map(Vec::as_slice) {
         Some([sequence, hash]) => ChainHead { sequence: sequence.parse()?, hash: hash.clone() },
@@ -217,14 +235,23 @@ async fn timer(
     }
 }
 
-async fn finish(shutdown: &Shutdown, lake: &Lake, host: &EngineHost, data: &Path) -> Result<()> {
-    shutdown.token().cancelled().await;
+async fn finish(
+    shutdown: &Shutdown,
+    cluster: &LocalCluster,
+    lake: &Lake,
+    host: &EngineHost,
+    data: &Path,
+) -> Result<()> {
+    let overdue = shutdown.finish().await.err();
     save_engine(data, host)?;
     lake.shutdown().await?;
-    // Tasks that serve queues end when the process does; the rest has the drain time.
+    cluster.close();
     let path = data.join("endpoints.json");
     if path.exists() {
         std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+    }
+    if let Some(overdue) = overdue {
+        tracing::warn!(%overdue, "ended without them");
     }
     match shutdown.reason() {
         Some(ShutdownReason::Failure(reason)) => anyhow::bail!(reason),
