@@ -30,13 +30,13 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
         &["--offline", "check", "bans", "licenses", "sources"],
     )?;
     let driver = clippy_driver()?;
-    let (kubectl, python) = (kubectl()?, python()?);
+    let (kubectl, python, binary) = (kubectl()?, python()?, target().join("debug/causeway"));
     let environment = [
         ("RUSTC_WORKSPACE_WRAPPER", driver.as_str()),
         ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"),
         ("KUBECTL", &kubectl.to_string_lossy()),
         ("CAUSEWAY_PYTHON", &python.to_string_lossy()),
-        ("CAUSEWAY_BINARY", &target().join("debug/causeway").to_string_lossy()),
+        ("CAUSEWAY_BINARY", &binary.to_string_lossy()),
     ];
     codegen(true, &environment)?;
     run_in(&root(), "lints and tests", "cargo", &["test", "--workspace", "--locked"], &environment)?;

@@ -48,6 +48,8 @@ const ARROWS: [(&str, &[&str]); 17] = [
 ];
 /// Data plane: never Kubernetes.
 const NO_KUBE: [&str; 4] = ["ingest", "pipeline", "lake", "engine"];
+/// Marks of what is not finished; put together, so that this file passes.
+const UNFINISHED: [&str; 3] = [concat!("to", "do!"), concat!("unimplement", "ed!"), concat!("TO", "DO")];
 /// Only these link the SQL engine directly.
 const SQL: [&str; 1] = ["lake"];
 
@@ -155,7 +157,7 @@ fn check_file(file: &Path, pure: bool, offences: &mut Vec<String>) -> Result<()>
     }
     for (number, line) in production.iter().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
-        if code.contains("todo!") || code.contains("unimplemented!") || line.contains(concat!("TO", "DO")) {
+        if UNFINISHED.iter().any(|mark| line.contains(mark)) {
             offences.push(format!("{name}:{}: unfinished", number + 1));
         }
         if pure && !is_test {
