@@ -84,7 +84,7 @@ pub(crate) fn patterns(arguments: &PatternsArguments) -> Result<()> {
         let mut templates: Vec<_> = found.miner.templates().collect();
         templates.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.text.cmp(&b.text)));
         let mut table = Table::new();
-        table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["COUNT", "TEMPLATE"]);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["COUNT", "TEMPLATE"]);
         for template in templates {
             table.add_row([template.count.to_string(), template.text.to_string()]);
         }
@@ -130,7 +130,7 @@ pub(crate) fn forecast(arguments: &ForecastArguments) -> Result<()> {
             .map_or_else(String::new, |v| format!("{v:.4}"))
     };
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["STEP", "MEAN", "10 %", "90 %"]);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["STEP", "MEAN", "10 %", "90 %"]);
     for i in 0..arguments.horizon {
         table.add_row([
             (i + 1).to_string(),
@@ -158,7 +158,7 @@ pub(crate) fn rca(arguments: &RcaArguments) -> Result<()> {
     let verdict = if ranking.abstained { "not sure" } else { "cause found" };
     writeln!(out, "{}: {verdict}, confidence {:.2}", case.id, ranking.confidence)?;
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["SUSPECT", "SCORE", "CAUSE", "EVIDENCE"]);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["SUSPECT", "SCORE", "CAUSE", "EVIDENCE"]);
     for suspect in ranking.ranked.iter().take(5) {
         let evidence = suspect.evidence.first().map(|e| e.note.clone()).unwrap_or_default();
         table.add_row([

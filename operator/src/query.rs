@@ -99,7 +99,7 @@ pub(crate) fn run(arguments: QueryArguments) -> Result<()> {
 /// A table for the terminal; the first row is the header.
 pub(crate) fn table(rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     if let Some((header, rows)) = rows.split_first() {
         table.set_header(header);
         for row in rows {

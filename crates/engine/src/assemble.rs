@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use causeway_model::{
-    Micros, Partial, SeriesId, SeriesPartial, SourceRef, SpanStub, TemplateCount, Window,
-};
+use causeway_model::{Micros, Partial, SeriesId, SeriesPartial, SourceRef, SpanStub, TemplateCount, Window};
 use serde::{Deserialize, Serialize};
 
 /// Everything known about one window.
@@ -66,8 +64,11 @@ impl Assembler {
         progress.until_us = progress.until_us.max(partial.window.end_us);
         progress.heard_us = now_us;
         let records = partial.records as f64;
-        progress.usual_records =
-            if progress.usual_records == 0.0 { records } else { 0.9 * progress.usual_records + 0.1 * records };
+        progress.usual_records = if progress.usual_records == 0.0 {
+            records
+        } else {
+            0.9 * progress.usual_records + 0.1 * records
+        };
         if partial.window.end_us <= self.released_until_us {
             return false;
         }

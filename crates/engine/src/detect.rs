@@ -101,7 +101,8 @@ impl Watched {
                 if self.before.len() > VIOLATING as usize + 2 {
                     self.before.pop_front();
                 }
-                let verdict = self.detector.observe_weighted(window.end_us / 1_000_000, value, Some(signal.requests));
+                let verdict =
+                    self.detector.observe_weighted(window.end_us / 1_000_000, value, Some(signal.requests));
                 let number = |v: Option<f64>| v.unwrap_or(f64::NAN);
                 let point = Point {
                     at_us: window.end_us,
@@ -110,7 +111,14 @@ impl Watched {
                     lower: number(verdict.lower),
                     upper: number(verdict.upper),
                 };
-                (point, value.map(|_| verdict.ready && (verdict.anomalous || (verdict.outside && self.abnormal_in_a_row > 0))), verdict.score)
+                (
+                    point,
+                    value.map(|_| {
+                        verdict.ready
+                            && (verdict.anomalous || (verdict.outside && self.abnormal_in_a_row > 0))
+                    }),
+                    verdict.score,
+                )
             }
         };
         if value.is_some() {
@@ -177,7 +185,8 @@ impl Watched {
             self.detector = detector.clone();
         }
         self.before.clear();
-        let band = self.points.iter().rev().find(|p| p.at_us <= since_us && p.upper.is_finite()).unwrap_or(&point);
+        let band =
+            self.points.iter().rev().find(|p| p.at_us <= since_us && p.upper.is_finite()).unwrap_or(&point);
         self.opened = Some(Opened {
             since_us,
             at_us: window.end_us,
@@ -191,6 +200,9 @@ impl Watched {
 
 /// Stable id of a finding: hash of the series and of when it began.
 pub(crate) fn finding_id(namespace: &str, series: &SeriesId, since_us: Micros) -> String {
-    let text = format!("{namespace}\u{0}{}\u{0}{}\u{0}{}\u{0}{since_us}", series.entity, series.signal, series.group);
+    let text = format!(
+        "{namespace}\u{0}{}\u{0}{}\u{0}{}\u{0}{since_us}",
+        series.entity, series.signal, series.group
+    );
     format!("{:016x}", xxh3_64(text.as_bytes()))
 }

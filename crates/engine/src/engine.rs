@@ -263,10 +263,11 @@ impl Engine {
                 self.counts.series_refused += 1;
                 continue;
             }
-            self.metrics
-                .entry(id.clone())
-                .or_insert_with(|| History::new(values.kind))
-                .push(window, values, self.config.history_us);
+            self.metrics.entry(id.clone()).or_insert_with(|| History::new(values.kind)).push(
+                window,
+                values,
+                self.config.history_us,
+            );
         }
         let history_us = self.config.history_us;
         self.metrics.retain(|_, h| h.newest_us().is_some_and(|t| t >= window.end_us - history_us));
@@ -292,7 +293,9 @@ impl Engine {
             let known = self.incidents.iter_mut().find(|i| i.symptoms.contains_key(&finding.id));
             if let Some(incident) = known {
                 incident.observe(finding);
-            } else if finding.state == FindingState::Open && self.is_symptom(&finding.series.entity, &entry_points) {
+            } else if finding.state == FindingState::Open
+                && self.is_symptom(&finding.series.entity, &entry_points)
+            {
                 match self.incidents.iter_mut().rev().find(|i| i.takes(finding, &self.config)) {
                     Some(incident) => incident.observe(finding),
                     None => self.incidents.push(Incident::open(finding)),

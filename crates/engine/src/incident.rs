@@ -127,7 +127,8 @@ impl Incident {
             self.revision += 1;
         }
         let clear_for = at_us - self.symptom_since_us;
-        if self.phase == IncidentPhase::Open && state == SymptomState::Clear && clear_for >= config.resolve_us {
+        if self.phase == IncidentPhase::Open && state == SymptomState::Clear && clear_for >= config.resolve_us
+        {
             self.phase = IncidentPhase::Resolved;
             self.resolved_us = Some(at_us);
             self.revision += 1;

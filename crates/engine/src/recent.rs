@@ -37,6 +37,9 @@ impl Recent {
 
     /// Windows that end in `from_us..=to_us`, oldest first.
     pub(crate) fn between(&self, from_us: i64, to_us: i64) -> impl Iterator<Item = &RecentWindow> {
-        self.windows.iter().map(Arc::as_ref).filter(move |w| w.window.end_us > from_us && w.window.end_us <= to_us)
+        self.windows
+            .iter()
+            .map(Arc::as_ref)
+            .filter(move |w| w.window.end_us > from_us && w.window.end_us <= to_us)
     }
 }

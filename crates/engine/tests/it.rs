@@ -53,7 +53,8 @@ fn window(index: i64, slow: f64) -> Partial {
         }
     }
     for ((service, _), values) in services.iter().zip(&latencies) {
-        let id = |signal: &str| SeriesId { entity: (*service).into(), signal: signal.into(), group: "".into() };
+        let id =
+            |signal: &str| SeriesId { entity: (*service).into(), signal: signal.into(), group: "".into() };
         let mut requests = SeriesPartial { kind: SeriesKind::Count, ..SeriesPartial::default() };
         let mut latency = SeriesPartial { kind: SeriesKind::Latency, ..SeriesPartial::default() };
         let mut histogram = LogHistogram::default();

@@ -123,7 +123,11 @@ impl Gateway {
         state
     }
 
-    fn prepare(&self, state: &Mutex<SourceState>, batch: Batch) -> Result<(Batch, Option<Mined>), PrepareError> {
+    fn prepare(
+        &self,
+        state: &Mutex<SourceState>,
+        batch: Batch,
+    ) -> Result<(Batch, Option<Mined>), PrepareError> {
         let steps = Arc::clone(&state.lock().steps);
         let (batch, counts) = steps.run(batch)?;
         for step in counts {
@@ -175,7 +179,8 @@ impl Sink for Gateway {
     fn accept(&self, delivery: Delivery) -> BoxFuture<'_, Result<Accepted, SinkError>> {
         Box::pin(async move {
             let state = self.source(&delivery.source);
-            let (batch, mined) = self.prepare(&state, delivery.batch).map_err(|e| SinkError::Invalid(e.to_string()))?;
+            let (batch, mined) =
+                self.prepare(&state, delivery.batch).map_err(|e| SinkError::Invalid(e.to_string()))?;
             if batch.is_empty() {
                 return Ok(Accepted { rows: 0, duplicate: false });
             }

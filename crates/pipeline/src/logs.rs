@@ -35,17 +35,22 @@ pub(crate) fn aggregate(
                 partial.add(time_us, 1.0);
             }
         }
-        let entry = window.templates.entry((Arc::clone(&service), *template)).or_insert_with(|| TemplateCount {
-            service,
-            template: *template,
-            severity,
-            count: 0,
-            first: LogSample {
-                time_us,
-                body: rows.body.value(i).chars().take(SAMPLE).collect::<String>().into(),
-                trace_id: if rows.trace_id.is_null(i) { "".into() } else { rows.trace_id.value(i).into() },
-            },
-        });
+        let entry =
+            window.templates.entry((Arc::clone(&service), *template)).or_insert_with(|| TemplateCount {
+                service,
+                template: *template,
+                severity,
+                count: 0,
+                first: LogSample {
+                    time_us,
+                    body: rows.body.value(i).chars().take(SAMPLE).collect::<String>().into(),
+                    trace_id: if rows.trace_id.is_null(i) {
+                        "".into()
+                    } else {
+                        rows.trace_id.value(i).into()
+                    },
+                },
+            });
         entry.count += 1;
         entry.severity = entry.severity.max(severity);
     }

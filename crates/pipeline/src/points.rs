@@ -41,7 +41,9 @@ pub(crate) fn aggregate(
                 } else if rows.delta.value(i) {
                     (SeriesKind::Count, value, 1.0)
                 } else {
-                    let Some((added, _)) = since_last(&mut aggregator.totals, &id, value, 0.0) else { continue };
+                    let Some((added, _)) = since_last(&mut aggregator.totals, &id, value, 0.0) else {
+                        continue;
+                    };
                     (SeriesKind::Count, added, 1.0)
                 }
             }

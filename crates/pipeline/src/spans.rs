@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use causeway_model::{BatchError, Micros, SeriesId, SeriesKind, SpanBatch, SpanKind, SpanRows, SpanStub, map_get};
 use arrow_array::Array;
+use causeway_model::{
+    BatchError, Micros, SeriesId, SeriesKind, SpanBatch, SpanKind, SpanRows, SpanStub, map_get,
+};
 
 use crate::aggregate::Aggregator;
 use crate::templates::Interner;

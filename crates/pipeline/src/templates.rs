@@ -52,7 +52,8 @@ impl Mined {
 /// Finds the template of every message, and fills the batch's `template_id` column.
 pub(crate) fn mine(batch: &LogBatch, miner: &mut Miner) -> Result<(LogBatch, Mined), BatchError> {
     let rows = LogRows::new(batch)?;
-    let mut mined = Mined { templates: Vec::with_capacity(batch.len()), aliases: Vec::new(), texts: Vec::new() };
+    let mut mined =
+        Mined { templates: Vec::with_capacity(batch.len()), aliases: Vec::new(), texts: Vec::new() };
     for i in 0..batch.len() {
         let seen = miner.observe(rows.service.value(i), rows.body.value(i));
         let id = seen.template.0;

@@ -134,5 +134,5 @@ pub(super) fn render(data: &Data<'_>) -> Result<String> {
     let mut environment = minijinja::Environment::new();
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
     environment.add_template("report.html", TEMPLATE)?;
-    Ok(environment.get_template("report.html")?.render(minijinja::Value::from_serialize(data))?)
+    Ok(environment.get_template("report.html")?.render(minijinja::value::Serde(data))?)
 }
