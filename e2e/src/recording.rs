@@ -109,6 +109,7 @@ struct IncidentStart {
 }
 
 const MINUTE_US: i64 = 60_000_000;
+const HOUR_US: i64 = 3_600_000_000;
 /// Metric rows of normal operation that are looped at most.
 const MAX_NORMAL_ROWS: usize = 26;
 
@@ -229,6 +230,13 @@ fn traces(spans: &Path, logs: &Path) -> Result<Vec<Trace>> {
         .into_iter()
         .map(|(id, mut trace)| {
             trace.spans.sort_by_key(|s| s.offset_us);
+            // Some recorded lines carry times of the year 1754: they happened with their trace.
+            if let Some(begin) = trace.spans.first().map(|s| s.offset_us) {
+                for line in trace.lines.iter_mut().filter(|l| (l.offset_us - begin).abs() > HOUR_US) {
+                    line.offset_us = begin;
+                }
+            }
+            trace.lines.retain(|l| l.offset_us > 0);
             trace.lines.sort_by_key(|l| l.offset_us);
             let first =
                 trace.spans.iter().map(|s| s.offset_us).chain(trace.lines.iter().map(|l| l.offset_us));
@@ -237,6 +245,7 @@ fn traces(spans: &Path, logs: &Path) -> Result<Vec<Trace>> {
             trace
         })
         .collect();
+    traces.retain(|t| !t.spans.is_empty() || !t.lines.is_empty());
     traces.sort_by(|a, b| (a.offset_us, &a.id).cmp(&(b.offset_us, &b.id)));
     Ok(traces)
 }

@@ -185,7 +185,6 @@ impl House<'_> {
         tasks.spawn(watcher.run(self.stop.clone()));
         let reconciler =
             Incidents { client: runtime.client.clone(), mirrors: m.clone(), ports: ports.clone() };
-        let (deployments, config_maps) = (m.deployments.clone(), m.config_maps.clone());
         let (see_deployment, see_config) = (lookout.clone(), lookout);
         let controller = self
             .controller(reconciler, &m.incidents)
@@ -194,11 +193,11 @@ impl House<'_> {
             .watch(&m.policies, open_incidents(&m.incidents))
             .watch(&m.runbooks, open_incidents(&m.incidents))
             .watch(&m.deployments, move |object| {
-                see_deployment.deployment(object, &deployments);
+                see_deployment.deployment(object);
                 Vec::new()
             })
             .watch(&m.config_maps, move |object| {
-                see_config.config_map(object, &config_maps);
+                see_config.config_map(object);
                 Vec::new()
             });
         let triggers = controller.triggers();

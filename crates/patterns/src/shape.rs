@@ -49,7 +49,7 @@ impl<S: Sink> Masker<'_, S> {
         }
         let w = &b[s..n];
         let d = date(w);
-        if d > 0 && s + d == e && b.get(e) == Some(&b' ') {
+        if d > 0 && s + d == e && e < n && b[e] == b' ' {
             let t = time_of_day(&b[e + 1..n]);
             if t > 0 {
                 e += 1 + t;
@@ -59,7 +59,7 @@ impl<S: Sink> Masker<'_, S> {
         {
             e = s + t;
         }
-        if b.len() >= e + 6
+        if n >= e + 6
             && b[e] == b' '
             && matches!(b[e + 1], b'+' | b'-')
             && digits(&b[e + 2..n]) == 4

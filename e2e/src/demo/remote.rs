@@ -17,7 +17,6 @@ use crate::simulator::{StepAnswer, Verdict};
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EngineState {
-    pub(super) watermark: Option<String>,
     pub(super) windows: u64,
     pub(super) services: usize,
     pub(super) edges: usize,
@@ -25,7 +24,6 @@ pub(super) struct EngineState {
     pub(super) baselines_ready: usize,
     pub(super) templates: usize,
     pub(super) metrics: usize,
-    pub(super) rows_accepted: u64,
     pub(super) open_findings: Vec<OpenFinding>,
 }
 

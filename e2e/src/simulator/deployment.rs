@@ -1,13 +1,14 @@
 //! Deployments as their controller would bring them about: one ReplicaSet a revision of the pod template.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{
     Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet, ReplicaSetSpec, ReplicaSetStatus,
 };
+use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_64;
@@ -18,7 +19,12 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 const HASH: &str = "pod-template-hash";
 
 /// One pass over one Deployment; gives the number of writes, 0 when it is at rest.
-pub(super) async fn reconcile(client: &Client, deployment: &Deployment) -> Result<usize> {
+pub(super) async fn reconcile(
+    client: &Client,
+    deployment: &Deployment,
+    sets: &[ReplicaSet],
+    pods: &HashMap<String, Vec<Pod>>,
+) -> Result<usize> {
     let namespace = deployment.namespace().unwrap_or_default();
     let spec = deployment.spec.clone().context("has no spec")?;
     if spec.paused == Some(true) {
@@ -26,12 +32,6 @@ pub(super) async fn reconcile(client: &Client, deployment: &Deployment) -> Resul
     }
     let hash = format!("{:010x}", xxh3_64(&serde_json::to_vec(&spec.template)?) >> 24);
     let api = Api::<ReplicaSet>::namespaced(client.clone(), &namespace);
-    let sets: Vec<ReplicaSet> = api
-        .list(&ListParams::default())
-        .await?
-        .into_iter()
-        .filter(|s| s.owner_references().iter().any(|o| Some(&o.uid) == deployment.metadata.uid.as_ref()))
-        .collect();
     let newest = sets.iter().map(revision).max().unwrap_or_default();
     let mut writes = 0;
     let current = match sets.iter().find(|s| s.labels().get(HASH) == Some(&hash)) {
@@ -52,7 +52,8 @@ pub(super) async fn reconcile(client: &Client, deployment: &Deployment) -> Resul
     let wanted = spec.replicas.unwrap_or(1);
     for set in sets.iter().chain((!sets.iter().any(|s| s.uid() == current.uid())).then_some(&current)) {
         let replicas = if set.uid() == current.uid() { wanted } else { 0 };
-        writes += settle_set(client, &api, set, replicas).await?;
+        let present = set.uid().and_then(|uid| pods.get(&uid)).map(Vec::as_slice).unwrap_or_default();
+        writes += settle_set(client, &api, set, replicas, present).await?;
     }
     let revision = revision(&current).max(if writes == 0 { newest } else { 0 });
     writes += settle_status(client, deployment, wanted, revision).await?;
@@ -95,6 +96,7 @@ async fn settle_set(
     api: &Api<ReplicaSet>,
     set: &ReplicaSet,
     replicas: i32,
+    present: &[Pod],
 ) -> Result<usize> {
     let mut set = set.clone();
     let mut writes = 0;
@@ -103,8 +105,7 @@ async fn settle_set(
         set = api.patch(&set.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
         writes += 1;
     }
-    let pods = pod::of(client, &set).await?;
-    writes += pod::reconcile(client, &set, &pods).await?;
+    writes += pod::reconcile(client, &set, present).await?;
     let status = ReplicaSetStatus {
         replicas,
         ready_replicas: Some(replicas),
@@ -130,7 +131,7 @@ async fn settle_status(
 ) -> Result<usize> {
     let api = Api::<Deployment>::namespaced(client.clone(), &deployment.namespace().unwrap_or_default());
     let mut writes = 0;
-    let mut live = api.get(&deployment.name_any()).await?;
+    let mut live = deployment.clone();
     if live.annotations().get(REVISION) != Some(&revision.to_string()) {
         let patch = json!({"metadata": {"annotations": {REVISION: revision.to_string()}}});
         live = api.patch(&live.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
@@ -163,6 +164,8 @@ async fn settle_status(
     };
     if old != status {
         live.status = Some(status);
+        let fresh = api.get(&live.name_any()).await?;
+        live.metadata.resource_version = fresh.metadata.resource_version;
         api.replace_status(&live.name_any(), &PostParams::default(), &live).await?;
         writes += 1;
     }

@@ -7,6 +7,7 @@ mod deployment;
 mod fault;
 mod pod;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +17,9 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use clap::Args;
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config, ResourceExt};
 use serde::{Deserialize, Serialize};
@@ -138,11 +141,28 @@ impl Simulator {
 
     async fn pass(&self) -> Result<usize> {
         let mut writes = 0;
-        for deployment in Api::<Deployment>::all(self.client.clone()).list(&Default::default()).await? {
-            writes += deployment::reconcile(&self.client, &deployment)
+        let all = ListParams::default();
+        // Three lists a pass: most Deployments are at rest, and looking at each would cost several calls.
+        let sets = by_owner(Api::<ReplicaSet>::all(self.client.clone()).list(&all).await?.items);
+        let pods = by_owner(Api::<Pod>::all(self.client.clone()).list(&all).await?.items);
+        for deployment in Api::<Deployment>::all(self.client.clone()).list(&all).await? {
+            let sets = deployment.uid().and_then(|uid| sets.get(&uid)).map(Vec::as_slice).unwrap_or_default();
+            writes += deployment::reconcile(&self.client, &deployment, sets, &pods)
                 .await
                 .with_context(|| format!("Deployment {}", deployment.name_any()))?;
         }
         Ok(writes)
     }
+}
+
+/// Objects by the uid of their owner.
+fn by_owner<K: kube::Resource>(objects: Vec<K>) -> HashMap<String, Vec<K>> {
+    let mut owned: HashMap<String, Vec<K>> = HashMap::new();
+    for object in objects {
+        let owner = object.meta().owner_references.iter().flatten().next().map(|o| o.uid.clone());
+        if let Some(owner) = owner {
+            owned.entry(owner).or_default().push(object);
+        }
+    }
+    owned
 }

@@ -24,20 +24,6 @@ pub(super) async fn instances(client: &Client, workloads: &[String]) -> Result<B
     Ok(uids)
 }
 
-/// Pods that this ReplicaSet owns, by name.
-pub(super) async fn of(client: &Client, set: &ReplicaSet) -> Result<Vec<Pod>> {
-    let namespace = set.namespace().unwrap_or_default();
-    let uid = set.uid();
-    let mut pods: Vec<Pod> = Api::<Pod>::namespaced(client.clone(), &namespace)
-        .list(&ListParams::default())
-        .await?
-        .into_iter()
-        .filter(|p| p.owner_references().iter().any(|o| Some(&o.uid) == uid.as_ref()))
-        .collect();
-    pods.sort_by_key(ResourceExt::name_any);
-    Ok(pods)
-}
-
 /// Creates and deletes pods until the ReplicaSet has as many as it wants, all of them ready. Gives the number of writes.
 pub(super) async fn reconcile(client: &Client, set: &ReplicaSet, present: &[Pod]) -> Result<usize> {
     let namespace = set.namespace().unwrap_or_default();

@@ -50,7 +50,11 @@ pub(crate) struct StandaloneArguments {
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
     /// What is logged, as in `info` or `causeway=debug,info`
-    #[arg(long, env = "CAUSEWAY_LOG", default_value = "info")]
+    #[arg(
+        long,
+        env = "CAUSEWAY_LOG",
+        default_value = "info,buoyant_kernel=warn,deltalake_core=warn,datafusion=warn"
+    )]
     log: String,
     #[command(flatten)]
     ports: PortArguments,

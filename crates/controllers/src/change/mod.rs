@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use causeway_engine::{Change, ChangeClass};
-use causeway_kubekit::{Activity, Busy, Clock, Mirror};
+use causeway_kubekit::{Activity, Busy, Clock};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -21,13 +21,6 @@ use crate::ports::Engine;
 use crate::services::entities_of;
 use crate::{EXECUTOR, objects};
 
-/// Whether an object was there before this process looked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Age {
-    Old,
-    New,
-}
-
 enum Seen {
     Deployment(Box<Deployment>),
     ConfigMap(Box<ConfigMap>),
@@ -35,7 +28,6 @@ enum Seen {
 
 struct Sighting {
     seen: Seen,
-    age: Age,
     at: Timestamp,
     busy: Busy,
 }
@@ -49,17 +41,16 @@ pub(crate) struct Lookout {
 }
 
 impl Lookout {
-    pub(crate) fn deployment(&self, object: &Deployment, mirror: &Mirror<Deployment>) {
-        self.send(Seen::Deployment(Box::new(object.clone())), mirror.is_synced());
+    pub(crate) fn deployment(&self, object: &Deployment) {
+        self.send(Seen::Deployment(Box::new(object.clone())));
     }
 
-    pub(crate) fn config_map(&self, object: &ConfigMap, mirror: &Mirror<ConfigMap>) {
-        self.send(Seen::ConfigMap(Box::new(object.clone())), mirror.is_synced());
+    pub(crate) fn config_map(&self, object: &ConfigMap) {
+        self.send(Seen::ConfigMap(Box::new(object.clone())));
     }
 
-    fn send(&self, seen: Seen, is_synced: bool) {
-        let age = if is_synced { Age::New } else { Age::Old };
-        let sighting = Sighting { seen, age, at: self.clock.now(), busy: self.activity.busy() };
+    fn send(&self, seen: Seen) {
+        let sighting = Sighting { seen, at: self.clock.now(), busy: self.activity.busy() };
         // A failed send means that the watcher has ended.
         drop(self.sender.send(sighting));
     }
@@ -95,25 +86,21 @@ impl Watcher {
                 () = stop.cancelled() => return,
                 Some(sighting) = self.receiver.recv() => sighting,
             };
-            let Sighting { seen, age, at, busy } = sighting;
+            let Sighting { seen, at, busy } = sighting;
             match seen {
-                Seen::Deployment(object) => self.deployment(&object, age, at).await,
+                Seen::Deployment(object) => self.deployment(&object, at).await,
                 Seen::ConfigMap(object) => self.config_map(&object, at).await,
             }
             drop(busy);
         }
     }
 
-    async fn deployment(&mut self, object: &Deployment, age: Age, at: Timestamp) {
+    async fn deployment(&mut self, object: &Deployment, at: Timestamp) {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         self.keep_configs(object, &namespace).await;
         let fields = diff::of_deployment(object);
+        // What is seen for the first time was not changed: nothing is known that it could have made worse.
         let Some(before) = self.before.insert(object.uid().unwrap_or_default(), fields.clone()) else {
-            if age == Age::New {
-                let changed = diff::between(&Fields::new(), &fields);
-                self.tell("Deployment", &namespace, &name, "created", ChangeClass::Release, changed, at)
-                    .await;
-            }
             return;
         };
         let changed = diff::between(&before, &fields);
