@@ -86,8 +86,8 @@ impl Gateway {
     #[must_use]
     pub fn last_arrival_us(&self, source: &SourceRef) -> Option<Micros> {
         let state = self.sources.lock().get(source).cloned()?;
-        let arrived = state.lock().aggregator.last_arrival_us();
-        arrived
+        let state = state.lock();
+        state.aggregator.last_arrival_us()
     }
 
     /// After a restart: windows that end at or before this time have reached the engine and are not built again.

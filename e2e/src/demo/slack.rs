@@ -59,6 +59,7 @@ async fn update(State(slack): State<SlackStandIn>, Json(body): Json<Value>) -> J
         return Json(json!({"ok": false, "error": "message_not_found"}));
     }
     messages.edited += 1;
+    let channel = body.get("channel").cloned().unwrap_or_default();
     messages.by_ts.insert(ts.clone(), body);
-    Json(json!({"ok": true, "ts": ts}))
+    Json(json!({"ok": true, "ts": ts, "channel": channel}))
 }

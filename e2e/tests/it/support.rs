@@ -12,7 +12,7 @@ pub(crate) struct Fixture {
     pub(crate) places: Places,
     pub(crate) token: String,
     pub(crate) http: reqwest::Client,
-    pub(crate) causeway: Running,
+    _causeway: Running,
     _folder: tempfile::TempDir,
 }
 
@@ -47,7 +47,7 @@ impl Fixture {
         let kubeconfig: Value = serde_saphyr::from_str(&kubeconfig).unwrap();
         let token = kubeconfig.pointer("/users/0/user/token").and_then(Value::as_str).unwrap().to_owned();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { endpoints, places, token, http, causeway, _folder: folder }
+        Self { endpoints, places, token, http, _causeway: causeway, _folder: folder }
     }
 
     pub(crate) async fn query(&self, sql: &str) -> Vec<Vec<String>> {
