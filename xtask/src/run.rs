@@ -50,7 +50,7 @@ pub(crate) fn run_in(
 ) -> Result<()> {
     say(title);
     let begun = Instant::now();
-    let mut command = Command::new(program);
+    let mut command = clean(program);
     command.args(arguments).current_dir(folder);
     for (key, value) in environment {
         command.env(key, value);
@@ -63,9 +63,28 @@ pub(crate) fn run_in(
     Ok(())
 }
 
+/// A command without what `cargo run` told this process about its own package. Build scripts of libraries look at such
+/// variables: with them, every clone in another folder would compile the large libraries again.
+fn clean(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (key, _) in std::env::vars_os() {
+        let name = key.to_string_lossy();
+        let of_package = name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if of_package
+            || matches!(
+                name.as_ref(),
+                "CARGO_CRATE_NAME" | "CARGO_BIN_NAME" | "CARGO_PRIMARY_PACKAGE" | "OUT_DIR"
+            )
+        {
+            command.env_remove(&key);
+        }
+    }
+    command
+}
+
 /// Standard output of a command.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program)
+    let output = clean(program)
         .args(arguments)
         .current_dir(root())
         .output()
