@@ -14,9 +14,12 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, 
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
-use crate::IngestError;
 use crate::decompress::Compression;
 use crate::gate::{Accepted, Gate};
+use crate::{IngestError, IngestLimits};
+
+/// How much of a refused body is read before the connection is closed, in largest accepted bodies.
+const DISCARDED_BODIES: usize = 16;
 
 /// Routes of all decoders.
 pub(crate) fn router(gate: Arc<Gate>) -> Router {
@@ -35,10 +38,14 @@ async fn receive(State(gate): State<Arc<Gate>>, request: Request) -> Response {
         return status(StatusCode::NOT_FOUND);
     };
     let unsupported = known.is_none().then(|| IngestError::MediaType(media_type.chars().take(64).collect()));
+    let (head, mut body) = request.into_parts();
     let result = match unsupported {
-        Some(error) => gate.admit(request.headers()).and(Err(error)),
-        None => process(&gate, decoder, request).await,
+        Some(error) => gate.admit(&head.headers).and(Err(error)),
+        None => process(&gate, decoder, &head.headers, &mut body).await,
     };
+    if result.is_err() {
+        discard(body, &gate.limits).await;
+    }
     let outcome = result.as_ref().map_or_else(IngestError::category, |_| "accepted");
     gate.metrics.request("http", decoder.protocol(), outcome);
     answer(decoder, result)
@@ -47,30 +54,49 @@ async fn receive(State(gate): State<Arc<Gate>>, request: Request) -> Response {
 async fn process(
     gate: &Arc<Gate>,
     decoder: &'static dyn Decoder,
-    request: Request,
+    headers: &HeaderMap,
+    body: &mut Body,
 ) -> Result<Accepted, IngestError> {
-    let grant = gate.admit(request.headers())?;
-    let compression = Compression::of(header(request.headers(), CONTENT_ENCODING.as_str()))?;
+    let grant = gate.admit(headers)?;
+    let compression = Compression::of(header(headers, CONTENT_ENCODING.as_str()))?;
     let limit = gate.body_limit(&grant);
-    let announced = header(request.headers(), CONTENT_LENGTH.as_str()).and_then(|l| l.parse::<usize>().ok());
+    let announced = header(headers, CONTENT_LENGTH.as_str()).and_then(|l| l.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(IngestError::TooLarge { limit });
     }
     let permit = gate.turn().await?;
-    let body = read(request.into_body(), limit, gate).await?;
+    let body = read(body, limit, gate).await?;
     let ready = gate
         .decode(&grant, decoder.protocol(), body, compression, |body, context| decoder.decode(body, context))
         .await?;
     gate.deliver(&grant, ready, permit).await
 }
 
-async fn read(body: Body, limit: usize, gate: &Gate) -> Result<Bytes, IngestError> {
+async fn read(body: &mut Body, limit: usize, gate: &Gate) -> Result<Bytes, IngestError> {
     let collected = Limited::new(body, limit).collect();
     match tokio::time::timeout(gate.limits.read_timeout, collected).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(IngestError::TooLarge { limit }),
         Ok(Err(error)) => Err(IngestError::Body(error.to_string())),
         Err(_) => Err(IngestError::Timeout),
+    }
+}
+
+/// Reads and forgets what is left of a refused body. Closing a connection on which the sender still writes resets it,
+/// and the sender would see a broken pipe in place of the answer that says what to change.
+async fn discard(mut body: Body, limits: &IngestLimits) {
+    let bound = limits.max_body_bytes.saturating_mul(DISCARDED_BODIES);
+    let rest = async {
+        let mut seen = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            seen += frame.data_ref().map_or(0, Bytes::len);
+            if seen > bound {
+                break;
+            }
+        }
+    };
+    if tokio::time::timeout(limits.read_timeout, rest).await.is_err() {
+        tracing::debug!("the sender of a refused body did not end it in time");
     }
 }
 

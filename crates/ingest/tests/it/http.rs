@@ -136,6 +136,9 @@ async fn what_is_not_acceptable_has_a_clear_answer() {
             401,
             "no valid credential",
         ),
+        // The answer must reach senders that are still writing a body larger than the socket's buffers.
+        ("/v1/logs", vec![JSON], vec![b' '; 12 << 20], 401, "no valid credential"),
+        ("/v1/logs", vec![PROTOBUF, WEB], vec![0; 12 << 20], 413, "the body exceeds 1048576 bytes"),
         ("/v1/logs", vec![JSON, WEB], b"{".to_vec(), 400, "malformed JSON: EOF"),
         ("/v1/logs", vec![PROTOBUF, WEB], b"\x0a\x7f".to_vec(), 400, "malformed protobuf"),
         ("/v1/logs", vec![JSON, WEB, GZIP], b"not gzip".to_vec(), 400, "the body can't be read"),
