@@ -17,8 +17,12 @@ use clap::{Subcommand, ValueEnum};
 use self::files::{ADMIN, Files, users};
 use self::process::{Group, wait_for};
 use self::record::{Part, Record, User};
-use crate::go::{Tool, tool, tools};
+use crate::go::{Tool, tools};
 use crate::run::{cache, say, target};
+
+/// Programs of a cluster, and the one that asks it.
+const PARTS: [&str; 6] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kubectl"];
 
 /// Held while a cluster starts.
 const LOCK: &str = "lock";
@@ -101,41 +105,52 @@ fn absolute(folder: &Path) -> Result<PathBuf> {
     Ok(whole.canonicalize().unwrap_or(whole))
 }
 
-/// The cluster of a test run: ended when the value is dropped, and by Ctrl-C.
+/// The cluster of a test run.
 pub(crate) struct TestCluster {
     data: PathBuf,
-    ours: bool,
+    given: Option<PathBuf>,
 }
 
 impl TestCluster {
-    /// Starts a new cluster beside the build's output, so that clones do not share it; or takes the given one.
-    pub(crate) fn start(kubeconfig: Option<&Path>) -> Result<Self> {
+    /// Builds what it takes. The cluster lies beside the build's output, so that clones do not share it.
+    pub(crate) fn prepare(kubeconfig: Option<&Path>) -> Result<Self> {
         let data = absolute(&target().join("cluster"))?;
-        down(&data)?;
-        match kubeconfig {
-            None => drop(up(&data, 2, Group::Ours)?),
-            Some(given) => {
-                let kubeconfig =
-                    given.canonicalize().with_context(|| format!("--kubeconfig {}", given.display()))?;
-                std::fs::create_dir_all(&data)?;
-                Record { kubeconfig, ..Record::default() }.write(&data)?;
-                say(&format!("tests of a real cluster use {}", given.display()));
-            }
+        let given = kubeconfig
+            .map(|given| given.canonicalize().with_context(|| format!("--kubeconfig {}", given.display())))
+            .transpose()?;
+        if given.is_none() {
+            tools(&PARTS)?;
         }
-        Ok(Self { data, ours: kubeconfig.is_none() })
+        Ok(Self { data, given })
     }
 
     /// The folder with `cluster.json`.
     pub(crate) fn data(&self) -> &Path {
         &self.data
     }
+
+    /// Starts a new cluster, or takes the given one. It ends when the value is dropped, and by Ctrl-C.
+    pub(crate) fn start(&self) -> Result<Running<'_>> {
+        down(&self.data)?;
+        if let Some(given) = &self.given {
+            std::fs::create_dir_all(&self.data)?;
+            Record { kubeconfig: given.clone(), ..Record::default() }.write(&self.data)?;
+            say(&format!("tests of a real cluster use {}", given.display()));
+        } else {
+            up(&self.data, 2, Group::Ours)?;
+        }
+        Ok(Running { data: &self.data })
+    }
 }
 
-impl Drop for TestCluster {
+/// A cluster that ends with the value; its logs stay.
+pub(crate) struct Running<'a> {
+    data: &'a Path,
+}
+
+impl Drop for Running<'_> {
     fn drop(&mut self) {
-        if self.ours
-            && let Err(error) = process::kill(&self.data)
-        {
+        if let Err(error) = process::kill(self.data) {
             say(&format!(
                 "the cluster was not stopped: {error:#}; run `cargo xtask cluster down --data {}`",
                 self.data.display()
@@ -201,14 +216,13 @@ struct Start<'a> {
     group: Group,
     files: Files,
     tools: Vec<Tool>,
-    kubectl: Tool,
     record: Record,
     children: Vec<(Part, Child)>,
 }
 
 impl<'a> Start<'a> {
     fn new(data: &'a Path, nodes: u32, group: Group) -> Result<Self> {
-        let tools = tools(&["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"])?;
+        let tools = tools(&PARTS)?;
         let record = Record {
             kubeconfig: data.join("kubeconfig"),
             audit_log: Some(data.join("audit.log")),
@@ -220,7 +234,7 @@ impl<'a> Start<'a> {
         record.write(data)?;
         let files = Files::new(data);
         files.write(&record.users)?;
-        Ok(Self { data, group, files, tools, kubectl: tool("kubectl")?, record, children: Vec::new() })
+        Ok(Self { data, group, files, tools, record, children: Vec::new() })
     }
 
     fn run(mut self) -> Result<Record> {
@@ -259,9 +273,12 @@ impl<'a> Start<'a> {
         Ok(self.record)
     }
 
+    fn tool(&self, name: &str) -> Result<&Tool> {
+        self.tools.iter().find(|tool| tool.name == name).with_context(|| format!("no tool {name}"))
+    }
+
     fn spawn(&mut self, name: &str, arguments: Vec<String>) -> Result<()> {
-        let tool =
-            self.tools.iter().find(|tool| tool.name == name).with_context(|| format!("no tool {name}"))?;
+        let tool = self.tool(name)?;
         let mut part = parts::part(self.data, tool, arguments);
         let child = process::spawn(&part, self.group)?;
         part.pid = child.id();
@@ -282,7 +299,7 @@ impl<'a> Start<'a> {
 
     /// Standard output of a successful kubectl, as the administrator.
     fn kubectl(&self, arguments: &[&str]) -> Result<String> {
-        let output = Command::new(&self.kubectl.path)
+        let output = Command::new(&self.tool("kubectl")?.path)
             .arg("--kubeconfig")
             .arg(&self.record.kubeconfig)
             .args(["--context", ADMIN, "--cache-dir"])
