@@ -129,6 +129,8 @@ pub struct Places {
     pub manifests: PathBuf,
     /// Where the processes' logs go.
     pub logs: PathBuf,
+    /// Further arguments of `causeway standalone`, such as a store.
+    pub arguments: Vec<String>,
 }
 
 impl Places {
@@ -147,6 +149,7 @@ impl Places {
         }
         let mut command = Command::new(&self.causeway);
         command.arg("standalone").arg("--data").arg(&self.data).arg("--manifests").arg(&self.manifests);
+        command.args(&self.arguments);
         command.args(["--clock", "stepped", "--now", &now.to_string()]);
         for (name, address) in [
             ("otlp-grpc", before.map(|e| &e.otlp_grpc)),

@@ -72,6 +72,7 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
         data: work.join("data"),
         manifests: work.join("manifests"),
         logs: work.clone(),
+        arguments: Vec::new(),
     };
     std::fs::create_dir_all(&places.data)?;
     manifests::write(arguments, &places.manifests, &slack_api)?;

@@ -11,6 +11,7 @@ mod ports;
 mod ports_of_controllers;
 mod recover;
 mod roles;
+mod store;
 
 use std::path::PathBuf;
 
@@ -56,6 +57,8 @@ pub(crate) struct StandaloneArguments {
         default_value = "info,buoyant_kernel=warn,deltalake_core=warn,datafusion=warn"
     )]
     log: String,
+    #[command(flatten)]
+    store: store::StoreArguments,
     #[command(flatten)]
     ports: PortArguments,
 }

@@ -43,6 +43,9 @@ pub(crate) struct GatewayPort {
     sources: Mutex<BTreeMap<SourceRef, SourceCredential>>,
 }
 
+/// How long a refusal is shown in the status of its source.
+const LATELY_US: i64 = 10 * 60 * 1_000_000;
+
 impl GatewayPort {
     pub(crate) fn new(
         gateway: Arc<causeway_pipeline::Gateway>,
@@ -61,15 +64,16 @@ impl GatewayPort {
 
 impl Gateway for GatewayPort {
     fn set_source(&self, source: SourceRef, settings: SourceSettings) {
-        let SourceSettings { token, protocol, steps, limits, suspended } = settings;
+        let SourceSettings { token, trusted_networks, protocol, steps, limits, suspended } = settings;
         self.gateway.set_steps(&source, steps);
-        let secret = match protocol {
+        let secret = token.map(|token| match protocol {
             Protocol::Otlp => Secret::Bearer(token),
             Protocol::Forward => Secret::SharedKey(token),
-        };
+        });
+        let secrets = trusted_networks.into_iter().map(Secret::TrustedNetwork).chain(secret).collect();
         let credential = SourceCredential {
             source: source.clone(),
-            secrets: vec![secret],
+            secrets,
             limits: SourceLimits {
                 max_records_per_second: limits.max_lines_per_second.and_then(|n| u32::try_from(n).ok()),
                 max_body_bytes: limits.max_request_bytes.and_then(|n| usize::try_from(n).ok()),
@@ -88,10 +92,14 @@ impl Gateway for GatewayPort {
     }
 
     fn observed(&self, source: &SourceRef) -> SourceObservation {
+        let refusals = self.credentials.refusals(source);
+        let now_us = self.clock.now_us();
+        let lately = |at: Option<i64>| at.is_some_and(|at| now_us - at < LATELY_US);
         SourceObservation {
             last_record_us: self.gateway.last_arrival_us(source),
-            rejected: false,
-            limited: false,
+            rejected: lately(refusals.rejected_us),
+            limited: lately(refusals.limited_us),
+            services: self.gateway.services(source),
         }
     }
 }

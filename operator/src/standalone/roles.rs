@@ -25,6 +25,7 @@ use super::clock::{ClockMode, ProcessClock};
 use super::engine_host::{EngineHost, engine_config};
 use super::ports_of_controllers::{AuditLog, ChainHead, GatewayPort, keep};
 use super::recover::{load_engine, replay, save_engine};
+use super::store::StoreArguments;
 use super::{StandaloneArguments, maintain, manifests, persist};
 
 /// How long roles may take to end.
@@ -34,7 +35,7 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs until a signal.
 pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
-    let StandaloneArguments { data, manifests, clock, now, ports, .. } = arguments;
+    let StandaloneArguments { data, manifests, clock, now, store, ports, .. } = arguments;
     let build = BuildInfo::new("standalone", env!("CARGO_PKG_VERSION"), "");
     build.log();
     let shutdown = Shutdown::new(DRAIN);
@@ -54,7 +55,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
 
     let cluster = open_cluster(&data, &clock)?;
     cluster.write_kubeconfig(&data.join("kubeconfig"), &endpoints.kubernetes)?;
-    let lake = open_lake(&data, &clock, &metrics).await?;
+    let lake = open_lake(&data, store, &clock, &metrics).await?;
 
     let engine = load_engine(&data);
     let resumed_at = engine.watermark_us();
@@ -174,8 +175,16 @@ fn open_cluster(data: &Path, clock: &Arc<ProcessClock>) -> Result<LocalCluster> 
     .with_context(|| format!("cannot open the cluster's state in {}", data.display()))
 }
 
-async fn open_lake(data: &Path, clock: &Arc<ProcessClock>, metrics: &Metrics) -> Result<Lake> {
+async fn open_lake(
+    data: &Path,
+    store: StoreArguments,
+    clock: &Arc<ProcessClock>,
+    metrics: &Metrics,
+) -> Result<Lake> {
     let mut options = LakeOptions::new(data, clock.clone());
+    if let Some(store) = store.options() {
+        options.store = store;
+    }
     options.metrics = metrics.register(LakeMetrics::register);
     let lake =
         Lake::open(options).await.with_context(|| format!("cannot open the lake in {}", data.display()))?;
