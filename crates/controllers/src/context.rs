@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use causeway_kubekit::{Activity, Clock, ControllerMetrics};
 use causeway_notify::{NotifyMetrics, RetryPolicy};
-use jiff::Timestamp;
 use kube::Client;
+
+use crate::admission::Admission;
 
 /// Settings of [`crate::run()`].
 #[derive(Clone)]
@@ -20,9 +21,9 @@ pub struct Context {
     pub metrics: ControllerMetrics,
     /// Name of this process in events.
     pub instance: String,
-    /// Since when the admission policies stand as shipped; `None` if they do not, which caps autonomy at Suggest and
-    /// makes no Approval count. Give the begin of time for policies that are part of the process.
-    pub admission_since: Option<Timestamp>,
+    /// What keeps the admission rules. While they do not stand as shipped, autonomy is capped at Suggest and no Approval
+    /// counts.
+    pub admission: Admission,
     /// How notifications are delivered.
     pub notifications: Notifications,
 }

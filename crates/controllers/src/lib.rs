@@ -15,6 +15,7 @@ pub mod error;
 pub mod feed;
 pub mod ports;
 
+mod admission;
 mod baseline;
 mod change;
 mod cluster_guardrail;
@@ -35,6 +36,7 @@ mod slo;
 mod target_view;
 mod text;
 
+pub use admission::Admission;
 pub use context::{Context, Notifications};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};

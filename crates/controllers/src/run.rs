@@ -211,7 +211,7 @@ impl House<'_> {
         let reconciler = Remediations {
             client: self.runtime.client.clone(),
             ports: ports.clone(),
-            admission_since: context.admission_since,
+            admission: context.admission.clone(),
             first_seen: first_seen.clone(),
             fresh: Mutex::new(HashMap::new()),
             http: reqwest::Client::new(),

@@ -8,6 +8,7 @@ mod screen;
 mod slack;
 mod summary;
 mod svg;
+mod tables;
 
 use std::path::PathBuf;
 
@@ -78,7 +79,7 @@ pub async fn run(arguments: DemoArguments) -> Result<()> {
     for case in cases {
         let one = DemoArguments { case, json: true, ..arguments.clone() };
         summaries.push(run::one(&one).await?);
-        screen::case_line(summaries.last(), arguments.json);
+        tables::case_line(summaries.last(), arguments.json);
     }
-    screen::case_table(&summaries, arguments.json)
+    tables::case_table(&summaries, arguments.json)
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod api;
 mod clock;
+mod control;
 mod engine_host;
 mod maintain;
 mod manifests;
@@ -41,6 +42,9 @@ pub(crate) struct StandaloneArguments {
     /// Folder with YAML objects to apply at the start
     #[arg(long)]
     manifests: Option<PathBuf>,
+    /// Work with the cluster of this kubeconfig, in place of a Kubernetes API in this process
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
     /// Where the time of decisions comes from
     #[arg(long, value_enum, default_value_t)]
     clock: ClockMode,

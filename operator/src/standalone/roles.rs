@@ -11,7 +11,6 @@ use causeway_controllers::{
 use causeway_ingest::{Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer};
 use causeway_kubekit::{Activity, ControllerMetrics, TrackWritesLayer};
 use causeway_lake::{Lake, LakeMetrics, LakeOptions};
-use causeway_localcluster::{LocalCluster, Options, Storage, User};
 use causeway_model::{Caller, Clock as _, Partial, Query as _};
 use causeway_notify::{NotifyMetrics, RetryPolicy};
 use causeway_pipeline::{Gateway, GatewayConfig, PartialSink, PipelineMetrics};
@@ -19,9 +18,9 @@ use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, ShutdownReason, a
 
 use tower::{Layer as _, service_fn};
 
-use super::admission::{OPERATOR, Rules};
 use super::api::{ApiState, router};
 use super::clock::{ClockMode, ProcessClock};
+use super::control::Control;
 use super::engine_host::{EngineHost, engine_config};
 use super::ports_of_controllers::{AuditLog, ChainHead, GatewayPort, keep};
 use super::recover::{load_engine, replay, save_engine};
@@ -35,7 +34,7 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs until a signal.
 pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
-    let StandaloneArguments { data, manifests, clock, now, store, ports, .. } = arguments;
+    let StandaloneArguments { data, manifests, kubeconfig, clock, now, store, ports, .. } = arguments;
     let build = BuildInfo::new("standalone", env!("CARGO_PKG_VERSION"), "");
     build.log();
     let shutdown = Shutdown::new(DRAIN);
@@ -43,7 +42,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     let stop = shutdown.token();
     let (metrics, health) = (Metrics::new(&build), Health::new());
     let starting = health.register("start");
-    let ports = ports.bind().await?;
+    let ports = ports.bind(kubeconfig.is_none()).await?;
     let endpoints = ports.endpoints()?;
     let stepped = clock == ClockMode::Stepped;
     let clock = ProcessClock::new(clock, now);
@@ -53,8 +52,13 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     });
     let activity = Activity::new();
 
-    let cluster = open_cluster(&data, &clock)?;
-    cluster.write_kubeconfig(&data.join("kubeconfig"), &endpoints.kubernetes)?;
+    let control = match &kubeconfig {
+        Some(path) => Control::cluster(path).await?,
+        None => Control::local(&data, &clock)?,
+    };
+    if let (Control::Local(cluster), Some(address)) = (&control, &endpoints.kubernetes) {
+        cluster.write_kubeconfig(&data.join("kubeconfig"), address)?;
+    }
     let lake = open_lake(&data, store, &clock, &metrics).await?;
 
     let engine = load_engine(&data);
@@ -83,13 +87,12 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
 
     let credentials = Credentials::new();
     let context = ControllerContext {
-        client: cluster.client(OPERATOR),
+        client: control.operator(),
         activity: activity.clone(),
         clock: controller_clock.clone(),
         metrics: metrics.register(ControllerMetrics::register),
         instance: format!("standalone-{}", std::process::id()),
-        // The rules are part of this process.
-        admission_since: Some(jiff::Timestamp::UNIX_EPOCH),
+        admission: control.admission(),
         notifications: Notifications {
             state: data.join("notifications"),
             dead_letters: data.join("dead-letters"),
@@ -121,13 +124,11 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         stop.clone(),
     )?;
     shutdown.spawn("ingest", handles.finished());
-    let served = cluster.clone();
-    let until = stop.clone();
-    shutdown.spawn("kubernetes", async move {
-        served.serve(ports.kubernetes, until.cancelled_owned()).await;
-    });
+    let control = Arc::new(control);
+    let (served, until) = (Arc::clone(&control), stop.clone());
+    shutdown.spawn("kubernetes", async move { served.serve(ports.kubernetes, until).await });
     let state = ApiState {
-        tokens: cluster.token("admin").map(str::to_owned).into_iter().collect(),
+        tokens: vec![control.token(&data)?],
         lake: lake.clone(),
         host: host.clone(),
         gateway: gateway.clone(),
@@ -139,7 +140,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     shutdown.spawn("admin", serve(ports.admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
     if let Some(folder) = &manifests {
         // As the administrator, whose rights a person with the kubeconfig has.
-        let client = tracked(&cluster.client("admin"), &activity);
+        let client = tracked(&control.administrator(), &activity);
         let count = manifests::apply(&client, folder).await?;
         tracing::info!(count, folder = %folder.display(), "manifests applied");
     }
@@ -149,7 +150,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     endpoints.write(&data)?;
     starting.ready();
     tracing::info!(?endpoints, "ready");
-    finish(&shutdown, &cluster, &lake, &host, &data).await
+    finish(&shutdown, &control, &lake, &host, &data).await
 }
 
 /// A client whose writes count as work until the controllers have seen them.
@@ -161,18 +162,6 @@ fn tracked(client: &kube::Client, activity: &Activity) -> kube::Client {
         async move { client.send(request).await }
     });
     kube::Client::new(TrackWritesLayer::new(activity.clone()).layer(send), namespace)
-}
-
-fn open_cluster(data: &Path, clock: &Arc<ProcessClock>) -> Result<LocalCluster> {
-    let clock = Arc::clone(clock);
-    LocalCluster::open(Options {
-        storage: Storage::Folder(data.to_owned()),
-        crds: causeway_crds::all_crds(),
-        users: vec![User::new("admin")],
-        admission: vec![Arc::new(Rules)],
-        now: Arc::new(move || clock.timestamp()),
-    })
-    .with_context(|| format!("cannot open the cluster's state in {}", data.display()))
 }
 
 async fn open_lake(
@@ -246,7 +235,7 @@ async fn timer(
 
 async fn finish(
     shutdown: &Shutdown,
-    cluster: &LocalCluster,
+    control: &Control,
     lake: &Lake,
     host: &EngineHost,
     data: &Path,
@@ -254,7 +243,7 @@ async fn finish(
     let overdue = shutdown.finish().await.err();
     save_engine(data, host)?;
     lake.shutdown().await?;
-    cluster.close();
+    control.close();
     let path = data.join("endpoints.json");
     if path.exists() {
         std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;

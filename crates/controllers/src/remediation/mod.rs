@@ -23,13 +23,14 @@ use serde_json::{Value, json};
 
 pub(crate) use self::observe::FirstSeen;
 use crate::EXECUTOR;
+use crate::admission::Admission;
 use crate::error::ControllerError;
 use crate::ports::{AuditEntry, Ports};
 
 pub(crate) struct Remediations {
     pub(crate) client: Client,
     pub(crate) ports: Ports,
-    pub(crate) admission_since: Option<Timestamp>,
+    pub(crate) admission: Admission,
     pub(crate) first_seen: FirstSeen,
     /// Claims that this process wrote and has not tried yet.
     pub(crate) fresh: Mutex<HashMap<ObjectKey, Claim>>,

@@ -9,8 +9,8 @@ use causeway_causal::draft::{CauseDraft, EvidenceItem, IncidentDraft, Sentence, 
 use causeway_causal::impact::Impact;
 use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
 use causeway_controllers::{
-    Audit, AuditEntry, Context, Engine, Gateway, IncidentFeed, Notifications, Ports, SourceObservation,
-    SourceSettings, run,
+    Admission, Audit, AuditEntry, Context, Engine, Gateway, IncidentFeed, Notifications, Ports,
+    SourceObservation, SourceSettings, run,
 };
 use causeway_engine::{Change, Incident, IncidentPhase, ServiceConfig, SymptomState};
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer};
@@ -203,7 +203,7 @@ impl World {
             clock: self.clock.clone(),
             metrics: ControllerMetrics::detached(),
             instance: "test".to_owned(),
-            admission_since: Some(Timestamp::UNIX_EPOCH),
+            admission: Admission::BuiltIn,
             notifications: Notifications {
                 state: self.folder.path().join("state"),
                 dead_letters: self.folder.path().join("dead"),
