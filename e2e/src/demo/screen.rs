@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
 
 use jiff::Timestamp;
 use owo_colors::OwoColorize as _;
@@ -14,6 +13,7 @@ use super::run::phase;
 use super::summary::Summary;
 use super::tables::{summary_table, table};
 use crate::otlp::Sent;
+use crate::process::Places;
 use crate::recording::Recording;
 
 /// The terminal; silent when only JSON is wanted.
@@ -69,7 +69,7 @@ impl Screen {
     }
 
     pub(super) fn started(&self, api: &str, kubernetes: &str) {
-        self.line(&format!("Causeway answers at {api}, its Kubernetes API at {kubernetes}"));
+        self.line(&format!("Causeway answers at {api}, {kubernetes}"));
         self.head("1. Learning what is normal");
     }
 
@@ -283,14 +283,20 @@ impl Screen {
         self.line(&summary_table(summary).to_string());
     }
 
-    pub(super) fn where_next(&self, arguments: &DemoArguments, summary: &Summary, data: &Path, otlp: &str) {
+    pub(super) fn where_next(
+        &self,
+        arguments: &DemoArguments,
+        summary: &Summary,
+        places: &Places,
+        otlp: &str,
+    ) {
         if arguments.json && !arguments.all {
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(summary).unwrap_or_default()).ok();
             return;
         }
         self.line(&format!("\nThe report with pictures: {}", arguments.report.display().bold()));
         if arguments.keep {
-            self.line(&format!("Causeway keeps running. Look around:\n  kubectl --kubeconfig {0}/kubeconfig get incidents,remediations -A\n  causeway query --data {0} \"SELECT service, count(*) AS lines FROM logs GROUP BY service ORDER BY lines DESC LIMIT 10\"", data.display()));
+            self.line(&format!("Causeway keeps running. Look around:\n  kubectl --kubeconfig {} get incidents,remediations -A\n  causeway query --data {} \"SELECT service, count(*) AS lines FROM logs GROUP BY service ORDER BY lines DESC LIMIT 10\"", places.kubeconfig().display(), places.data.display()));
             self.line(&format!(
                 "Your own data: OTEL_EXPORTER_OTLP_ENDPOINT={otlp} OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer train-ticket-demo-token\""
             ));

@@ -44,6 +44,7 @@ impl Fixture {
             data: folder.path().join("data"),
             manifests: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests"),
             logs: folder.path().to_owned(),
+            cluster: None,
             arguments,
         };
         std::fs::create_dir_all(&places.data).unwrap();
