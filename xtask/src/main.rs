@@ -1,8 +1,10 @@
-//! Repository tasks: `cargo xtask demo`, `test`, `codegen`, `tidy`, `bench`.
+//! Repository tasks: `cargo xtask demo`, `test`, `cluster`, `tools`, `codegen`, `tidy`, `bench`.
 
 mod bench;
+mod cluster;
 mod codegen;
 mod demo;
+mod go;
 mod run;
 mod test;
 mod tidy;
@@ -29,6 +31,14 @@ enum Task {
     },
     /// Everything that must be green: format, lints, tidy, generated files, all tests, real clients
     Test(test::TestArguments),
+    /// A real Kubernetes control plane on this machine
+    #[command(subcommand)]
+    Cluster(cluster::ClusterTask),
+    /// Build real tools that tests use, and print where they are
+    Tools {
+        /// Which; all when none is named
+        names: Vec<String>,
+    },
     /// Write generated files
     Codegen {
         /// Only say whether they are up to date
@@ -49,6 +59,8 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Demo { arguments } => demo::demo(&arguments),
         Task::Test(arguments) => test::test(&arguments),
+        Task::Cluster(task) => cluster::cluster(task),
+        Task::Tools { names } => go::print(&names),
         Task::Codegen { check } => codegen::codegen(check, &[]),
         Task::Tidy => tidy::tidy(),
         Task::Bench { what } => bench::bench(what),

@@ -1,12 +1,16 @@
 //! `cargo xtask test`: everything that must be green.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::cluster::TestCluster;
 use crate::codegen::codegen;
+use crate::go::tool;
 use crate::run::{output, root, run, run_in, say, target};
 use crate::tidy::tidy;
-use crate::tools::{deny, kubectl, python};
+use crate::tools::{deny, python};
 
 /// Arguments of `test`.
 #[derive(Args)]
@@ -14,6 +18,9 @@ pub(crate) struct TestArguments {
     /// Also what takes long: all recordings, and ten crashes
     #[arg(long)]
     full: bool,
+    /// Tests that need a real cluster use this one, as its current context; by default one is started for them
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
 }
 
 /// Runs all checks, the quick ones first.
@@ -30,13 +37,15 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
         &["--offline", "check", "bans", "licenses", "sources"],
     )?;
     let driver = clippy_driver()?;
-    let (kubectl, python, binary) = (kubectl()?, python()?, target().join("debug/causeway"));
+    let (kubectl, python, binary) = (tool("kubectl")?.path, python()?, target().join("debug/causeway"));
+    let cluster = TestCluster::start(arguments.kubeconfig.as_deref())?;
     let environment = [
         ("RUSTC_WORKSPACE_WRAPPER", driver.as_str()),
         ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"),
         ("KUBECTL", &kubectl.to_string_lossy()),
         ("CAUSEWAY_PYTHON", &python.to_string_lossy()),
         ("CAUSEWAY_BINARY", &binary.to_string_lossy()),
+        ("CAUSEWAY_CLUSTER", &cluster.data().to_string_lossy()),
     ];
     codegen(true, &environment)?;
     run_in(&root(), "lints and tests", "cargo", &["test", "--workspace", "--locked"], &environment)?;

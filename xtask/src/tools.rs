@@ -1,4 +1,4 @@
-//! Tools that tests need, installed into the cache.
+//! Tools that tests need besides those of `go`, installed into the cache.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,24 +16,6 @@ const PYTHON: [&str; 4] = [
     "fluent-logger==0.11.1",
     "moto[server,s3]==5.1.22",
 ];
-
-/// The `kubectl` to test with: built from its Go module, pinned by `e2e/tools/kubectl/go.sum`.
-pub(crate) fn kubectl() -> Result<PathBuf> {
-    let binary = cache()?.join("bin/kubectl-1.36.3");
-    if !binary.exists() {
-        let module = root().join("e2e/tools/kubectl");
-        let flags = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
-        let target = binary.to_string_lossy();
-        run_in(
-            &module,
-            "kubectl 1.36.3 (built once, about 3 minutes)",
-            "go",
-            &["build", "-trimpath", "-ldflags", flags, "-o", &target, "k8s.io/kubernetes/cmd/kubectl"],
-            &[("GOFLAGS", "-mod=readonly"), ("CGO_ENABLED", "0")],
-        )?;
-    }
-    Ok(binary)
-}
 
 /// cargo-deny in the cache.
 pub(crate) fn deny() -> Result<PathBuf> {
