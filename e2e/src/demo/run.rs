@@ -173,10 +173,7 @@ impl Demo {
             let incidents = self.incidents().await?;
             let remediations = self.remediations().await?;
             self.screen.during(self.now, fault_at, &self.state, &incidents, &remediations);
-            if !incidents.is_empty()
-                && summary.seconds_to_detect.is_none()
-                && !summary.false_alarm
-            {
+            if !incidents.is_empty() && summary.seconds_to_detect.is_none() && !summary.false_alarm {
                 summary.detected = true;
                 summary.seconds_to_detect = Some(self.now.as_second() - fault_at.as_second());
             }

@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
 /// Longest rollout.
-const LONGEST: Duration = Duration::from_secs(120);
+const LONGEST: Duration = Duration::from_secs(90);
 const POLL: Duration = Duration::from_millis(100);
 
 /// Waits until every Deployment is rolled out; gives the number of those that were not at first.

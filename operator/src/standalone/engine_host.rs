@@ -30,6 +30,8 @@ pub(crate) struct EngineHost {
     clock: Arc<dyn Clock>,
     activity: Activity,
     outputs: mpsc::UnboundedSender<(Output, Busy)>,
+    /// Keeps all incidents before a changed one is told.
+    keep: Box<dyn Fn(&[Incident]) + Send + Sync>,
 }
 
 impl EngineHost {
@@ -38,10 +40,11 @@ impl EngineHost {
         engine: Engine,
         clock: Arc<dyn Clock>,
         activity: Activity,
+        keep: Box<dyn Fn(&[Incident]) + Send + Sync>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<(Output, Busy)>) {
         let (outputs, receiver) = mpsc::unbounded_channel();
         let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });
-        (Arc::new(Self { guarded, clock, activity, outputs }), receiver)
+        (Arc::new(Self { guarded, clock, activity, outputs, keep }), receiver)
     }
 
     /// Takes a closed window.
@@ -100,6 +103,9 @@ impl EngineHost {
             .filter(|i| published.get(&i.fingerprint) != Some(&i.revision))
             .cloned()
             .collect();
+        if !incidents.is_empty() {
+            (self.keep)(engine.incidents());
+        }
         for incident in &incidents {
             published.insert(incident.fingerprint.clone(), incident.revision);
         }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use causeway_controllers::{
     Context as ControllerContext, IncidentFeed, Notifications, Ports as ControllerPorts,
 };
+use causeway_engine::Incident;
 use causeway_ingest::{Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer};
 use causeway_kubekit::{Activity, ControllerMetrics, TrackWritesLayer};
 use causeway_lake::{Lake, LakeMetrics, LakeOptions};
@@ -23,7 +24,7 @@ use super::clock::{ClockMode, ProcessClock};
 use super::control::Control;
 use super::engine_host::{EngineHost, engine_config};
 use super::ports_of_controllers::{AuditLog, ChainHead, GatewayPort, keep};
-use super::recover::{load_engine, replay, save_engine};
+use super::recover::{adopt_incidents, load_engine, replay, save_engine, save_incidents};
 use super::store::StoreArguments;
 use super::{StandaloneArguments, maintain, manifests, persist};
 
@@ -61,9 +62,10 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     }
     let lake = open_lake(&data, store, &clock, &metrics).await?;
 
-    let engine = load_engine(&data);
+    let mut engine = load_engine(&data);
+    adopt_incidents(&data, &mut engine);
     let resumed_at = engine.watermark_us();
-    let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone());
+    let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone(), incident_keeper(&data));
     let gateway = Arc::new(Gateway::new(
         Arc::new(lake.clone()),
         partial_sink(&host, resumed_at),
@@ -190,6 +192,15 @@ fn partial_sink(host: &Arc<EngineHost>, resumed_at: Option<i64>) -> PartialSink 
             host.remember(partial);
         } else {
             host.observe(partial);
+        }
+    })
+}
+
+fn incident_keeper(data: &Path) -> Box<dyn Fn(&[Incident]) + Send + Sync> {
+    let data = data.to_owned();
+    Box::new(move |incidents| {
+        if let Err(error) = save_incidents(&data, incidents) {
+            tracing::error!(error = format!("{error:#}"), "incidents were not kept");
         }
     })
 }

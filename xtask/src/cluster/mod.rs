@@ -101,7 +101,7 @@ fn absolute(folder: &Path) -> Result<PathBuf> {
     Ok(whole.canonicalize().unwrap_or(whole))
 }
 
-/// The cluster of a test run: ended when the value is dropped, and by Ctrl-C.
+/// The cluster of a test run or a demo: ended when the value is dropped, and by Ctrl-C.
 pub(crate) struct TestCluster {
     data: PathBuf,
     ours: bool,
@@ -110,10 +110,19 @@ pub(crate) struct TestCluster {
 impl TestCluster {
     /// Starts a new cluster beside the build's output, so that clones do not share it; or takes the given one.
     pub(crate) fn start(kubeconfig: Option<&Path>) -> Result<Self> {
-        let data = absolute(&target().join("cluster"))?;
+        Self::start_in("cluster", kubeconfig, Group::Ours)
+    }
+
+    /// The cluster of a demo; `keep`: it can outlive this process.
+    pub(crate) fn for_demo(keep: bool) -> Result<Self> {
+        Self::start_in("demo-cluster", None, if keep { Group::Own } else { Group::Ours })
+    }
+
+    fn start_in(folder: &str, kubeconfig: Option<&Path>, group: Group) -> Result<Self> {
+        let data = absolute(&target().join(folder))?;
         down(&data)?;
         match kubeconfig {
-            None => drop(up(&data, 2, Group::Ours)?),
+            None => drop(up(&data, 2, group)?),
             Some(given) => {
                 let kubeconfig =
                     given.canonicalize().with_context(|| format!("--kubeconfig {}", given.display()))?;
@@ -123,6 +132,17 @@ impl TestCluster {
             }
         }
         Ok(Self { data, ours: kubeconfig.is_none() })
+    }
+
+    /// Kubeconfig of its administrator.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.data.join("kubeconfig")
+    }
+
+    /// Leaves it running; gives its folder.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        self.ours = false;
+        self.data.clone()
     }
 
     /// The folder with `cluster.json`.
