@@ -20,6 +20,7 @@ mod graph;
 pub mod group;
 mod history;
 pub mod impact;
+mod link;
 pub mod load;
 pub mod offline;
 pub mod rank;
