@@ -21,6 +21,7 @@ pub mod group;
 mod history;
 pub mod impact;
 mod link;
+mod missing;
 pub mod load;
 pub mod offline;
 pub mod rank;
