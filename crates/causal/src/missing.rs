@@ -66,8 +66,15 @@ pub(crate) fn adopt(graph: &Graph, account: &mut Account, stranded: &[bool]) {
         let best = (0..n)
             .filter(|c| reached[*c] && !below[*c] && left[*c] > 0.0)
             .max_by(|a, b| amount(*a).total_cmp(&amount(*b)).then(b.cmp(a)));
-        let Some(caller) = best else { continue };
-        let amount = amount(caller) * if reached[node] { OTHER_WAY } else { UNKNOWN_WAY };
+        let (caller, amount) = match best {
+            Some(caller) => (caller, amount(caller)),
+            // The symptom's own mean may hide what a part of its requests suffers.
+            None if account.total[graph.target] <= 0.0 && !reached[node] => {
+                (graph.target, account.total[node])
+            }
+            None => continue,
+        };
+        let amount = amount * if reached[node] { OTHER_WAY } else { UNKNOWN_WAY };
         left[caller] -= amount;
         account.handed[caller].push((node, amount));
         account.handed[caller].sort_by_key(|(callee, _)| *callee);
