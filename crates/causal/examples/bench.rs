@@ -42,14 +42,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 let spent = begun.elapsed();
                 let position = ranking.ranked.iter().position(|s| Some(&s.entity) == made.cause.as_ref());
                 if misses && made.cause.is_some() && position != Some(0) {
-                    let best = &ranking.ranked[0].entity;
                     let cause = made.cause.as_deref().unwrap_or("");
-                    println!(
-                        "{} ({draw}) {} {}: {cause} is at {position:?}, first {best}",
-                        variant.name(),
-                        original.case.id,
-                        made.fault
-                    );
+                    println!("{} ({draw}) {} {}: {cause}", variant.name(), original.case.id, made.fault);
+                    for (at, suspect) in ranking.ranked.iter().enumerate() {
+                        if at < 3 || Some(at) == position {
+                            let terms: Vec<String> =
+                                suspect.terms.iter().map(|t| format!("{} {:.2}", t.name, t.value)).collect();
+                            println!("    {at} {:.2} {} {}", suspect.score, suspect.entity, terms.join(", "));
+                        }
+                    }
                 }
                 for scenario in [made.scenario.as_str(), "all"] {
                     let tally = table.entry((variant, scenario.to_owned())).or_default();

@@ -60,7 +60,7 @@ pub(crate) fn account(case: &Case, graph: &Graph, facts: &Facts, golden: Golden)
     }
     out.clarity_at_target = excess[graph.target].map_or(0.0, |(_, z)| ((z - 1.0) / 2.0).clamp(0.0, 1.0));
     let stranded = stranded(graph, &out);
-    out.mirror = mirrors(graph, &out, &stranded);
+    out.mirror = mirrors(graph, &out);
     for node in 0..n {
         out.handed[node] = handed_up(graph, &out, &volume, node);
     }

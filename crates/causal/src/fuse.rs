@@ -34,7 +34,7 @@ const QUIET_EXTRA: f64 = 4.0;
 const UNREACHABLE: f64 = 0.4;
 
 /// What remains of it when a path is likely but not known.
-const ASSUMED: f64 = 0.8;
+const ASSUMED: f64 = 0.9;
 
 /// Points of each term for one node.
 pub(crate) fn points(view: &View<'_>, node: usize) -> Features {

@@ -7,9 +7,9 @@ use crate::account::Account;
 use crate::graph::Graph;
 
 /// How much of a stranded excess is believed to surface where it is taken to: the node has no known way to the symptom.
-const UNKNOWN_WAY: f64 = 0.8;
+const UNKNOWN_WAY: f64 = 0.9;
 /// The same for a node that has a way to the symptom, but along callers that show nothing.
-const OTHER_WAY: f64 = 0.5;
+const OTHER_WAY: f64 = 0.3;
 /// Callers that show less than this part of an excess do not carry it.
 const CARRIED: f64 = 0.3;
 
@@ -32,8 +32,8 @@ pub(crate) fn stranded(graph: &Graph, account: &Account) -> Vec<bool> {
 
 /// A leaf with a single caller is what that caller sees of an endpoint. Where a sibling with callees of its own shows an
 /// excess in the same signal, the leaf is that sibling seen from outside (a load balancer, a remote address): counting both
-/// would explain the caller's excess twice. A stranded node may be such a sibling.
-pub(crate) fn mirrors(graph: &Graph, account: &Account, stranded: &[bool]) -> Vec<bool> {
+/// would explain the caller's excess twice. Where such a sibling is stranded, the leaf becomes its caller.
+pub(crate) fn mirrors(graph: &Graph, account: &Account) -> Vec<bool> {
     let n = graph.nodes.len();
     let mut out = vec![false; n];
     for leaf in 0..n {
@@ -43,10 +43,7 @@ pub(crate) fn mirrors(graph: &Graph, account: &Account, stranded: &[bool]) -> Ve
         }
         let [caller] = graph.callers[leaf].as_slice() else { continue };
         let inner = |s: &usize| !graph.callees[*s].is_empty();
-        out[leaf] = graph.callees[*caller].iter().any(|s| inner(s) && account.total[*s] > 0.15 * total)
-            || (0..n).any(|s| {
-                stranded[s] && inner(&s) && s != *caller && (0.3..3.0).contains(&(account.total[s] / total))
-            });
+        out[leaf] = graph.callees[*caller].iter().any(|s| inner(s) && account.total[*s] > 0.15 * total);
     }
     out
 }
@@ -64,7 +61,7 @@ pub(crate) fn adopt(graph: &Graph, account: &mut Account, stranded: &[bool]) {
         let below = below(graph, node);
         let amount = |caller: usize| left[caller].min(account.total[node]);
         let best = (0..n)
-            .filter(|c| reached[*c] && !below[*c] && left[*c] > 0.0)
+            .filter(|c| reached[*c] && !below[*c] && !account.mirror[*c] && left[*c] > 0.0)
             .max_by(|a, b| amount(*a).total_cmp(&amount(*b)).then(b.cmp(a)));
         let (caller, amount) = match best {
             Some(caller) => (caller, amount(caller)),
