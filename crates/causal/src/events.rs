@@ -22,7 +22,9 @@ pub(crate) enum Event {
     Failed,
 }
 
-type Operation = (Sym, Sym);
+/// An operation of an entity, in all, or only as called by another operation of the same entity: what a shared function does
+/// depends on who asked.
+type Operation = (Sym, Sym, Option<Sym>);
 
 #[derive(Default)]
 struct Table {
@@ -168,8 +170,12 @@ fn table(tree: &Tree<'_>, logs: &[LogLine]) -> Table {
         if tree.answered_by(at).is_some() {
             continue;
         }
-        let operation = (span.entity, span.operation);
-        *out.runs.entry(operation).or_default() += 1.0;
+        let asked = tree.parent[at].map(|up| &tree.spans[up as usize]).filter(|up| up.entity == span.entity);
+        let anyhow = (span.entity, span.operation, None);
+        let inside = asked.map(|up| (span.entity, span.operation, Some(up.operation)));
+        for operation in std::iter::once(anyhow).chain(inside) {
+            *out.runs.entry(operation).or_default() += 1.0;
+        }
         let mut events: Vec<Event> = tree.children[at]
             .iter()
             .map(|c| {
@@ -186,7 +192,9 @@ fn table(tree: &Tree<'_>, logs: &[LogLine]) -> Table {
         events.sort_unstable();
         events.dedup();
         for event in events {
-            *out.seen.entry((operation, event)).or_default() += 1.0;
+            for operation in std::iter::once(anyhow).chain(inside) {
+                *out.seen.entry((operation, event)).or_default() += 1.0;
+            }
         }
     }
     out
