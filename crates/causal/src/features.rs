@@ -8,6 +8,7 @@ use crate::graph::Graph;
 use crate::link::links;
 use crate::signal::{Class, Golden};
 use crate::spans::{Slow, TimeShift, Tree};
+use crate::stats::median;
 
 /// Number of terms.
 pub(crate) const TERMS: usize = 11;
@@ -130,10 +131,15 @@ impl<'a> View<'a> {
         })
     }
 
-    /// A jump of memory in proportion to what was used.
+    /// A jump of memory in proportion to what was used; what was rising before goes on rising.
     pub(crate) fn memory_step(&self, node: usize) -> Option<(f64, &Fact)> {
         self.best(node, &[Class::Memory], |f| {
-            let grown = (f.score.observed / f.score.normal.abs().max(1e-9) - 1.0).max(0.0);
+            let before = self.facts.window.before(&self.case.series[f.series]);
+            // The median step from point to point is the trend, whatever single jumps there are.
+            let trend = median(before.windows(2).map(|w| w[1] - w[0])).max(0.0);
+            let since = f.score.at as f64 - before.len() as f64 / 2.0;
+            let grown = f.score.observed - f.score.normal - trend * since.max(0.0);
+            let grown = grown / f.score.normal.abs().max(1e-9);
             ((f.score.z - 3.0) / 4.0).clamp(0.0, 1.0) * ((grown - 0.01) / 0.09).clamp(0.0, 1.0)
         })
     }

@@ -8,7 +8,8 @@ use crate::graph::Graph;
 
 /// How much of a stranded excess is believed to surface where it is taken to: the node has no known way to the symptom.
 const UNKNOWN_WAY: f64 = 0.9;
-/// The same for a node that has a way to the symptom, but along callers that show nothing.
+/// The same for a node that has a way to the symptom, but along callers that show nothing; and for one that is but a second
+/// victim of what others call as well.
 const OTHER_WAY: f64 = 0.3;
 /// Callers that show less than this part of an excess do not carry it.
 const CARRIED: f64 = 0.3;
@@ -71,7 +72,10 @@ pub(crate) fn adopt(graph: &Graph, account: &mut Account, stranded: &[bool]) {
             }
             None => continue,
         };
-        let amount = amount * if reached[node] { OTHER_WAY } else { UNKNOWN_WAY };
+        let callees = &graph.callees[node];
+        let suffers = callees.iter().any(|c| account.total[*c] > 0.0);
+        let second = suffers && callees.iter().all(|c| reached[*c]);
+        let amount = amount * if reached[node] || second { OTHER_WAY } else { UNKNOWN_WAY };
         left[caller] -= amount;
         account.handed[caller].push((node, amount));
         account.handed[caller].sort_by_key(|(callee, _)| *callee);

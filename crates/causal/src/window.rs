@@ -12,6 +12,8 @@ use crate::stats::{mean, median, select, worst_two};
 const NULL_WINDOWS: usize = 160;
 /// How many points an alarm may be late.
 pub(crate) const LATE_POINTS: usize = 3;
+/// Fewer points than this before an assumed begin are no reference.
+const LEAST_REFERENCE: usize = 2;
 
 /// Where the incident begins among the points of a case.
 #[derive(Clone, Copy, Debug)]
@@ -39,14 +41,17 @@ impl Window {
         let alarm = case.times_us.partition_point(|t| *t + step <= case.symptom.start_us);
         let begin = alarm.min(len.saturating_sub(1));
         let mut splits = vec![Split { reference_end: begin.max(1).min(len), incident_begin: begin }];
-        let early = alarm.saturating_sub(LATE_POINTS);
+        let early = alarm.saturating_sub(LATE_POINTS).max(LEAST_REFERENCE);
         if early < begin {
-            splits.push(Split {
-                reference_end: early.max(1).min(len),
-                incident_begin: early.max(1).min(len.saturating_sub(1)),
-            });
+            splits.push(Split { reference_end: early, incident_begin: early });
         }
         Self { len, splits, null_starts: null_starts(case, len) }
+    }
+
+    /// The points of a series before the alarm.
+    pub(crate) fn before<'s>(&self, series: &'s Series) -> &'s [f64] {
+        let end = self.splits.first().map_or(0, |s| s.reference_end);
+        &series.values[..end.min(series.values.len())]
     }
 }
 
