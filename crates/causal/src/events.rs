@@ -22,7 +22,23 @@ pub(crate) enum Event {
     Failed,
 }
 
-type Operation = (Sym, Sym);
+/// Which runs of an operation are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Given {
+    /// All of them.
+    Any,
+    /// Those that another operation of the same entity asked for: what a shared function does depends on who asks.
+    AskedBy(Sym),
+    /// Those that wrote this line: what is said in one breath belongs together, however often it is said.
+    Beside(Key),
+}
+
+type Operation = (Sym, Sym, Given);
+
+/// Lines belong together when this share of the runs with the one has the other.
+const FIRM: f64 = 0.95;
+/// Lines of a run that are looked at in pairs; more only bound the work.
+const PAIRED: usize = 64;
 
 #[derive(Default)]
 struct Table {
@@ -84,6 +100,9 @@ fn operations(case: &Case, after: &Table, before: &Table, out: &mut Vec<Shift>) 
         let seen = after.seen.get(&key).copied().unwrap_or(0.0);
         let usual = before.seen.get(&key).copied().unwrap_or(0.0);
         let z = proportion_z(seen, runs, usual, usual_runs);
+        if matches!(operation.2, Given::Beside(_)) && usual < FIRM * usual_runs {
+            continue;
+        }
         if worsens(case, event, z > 0.0) {
             out.push(Shift {
                 entity: operation.0,
@@ -168,8 +187,12 @@ fn table(tree: &Tree<'_>, logs: &[LogLine]) -> Table {
         if tree.answered_by(at).is_some() {
             continue;
         }
-        let operation = (span.entity, span.operation);
-        *out.runs.entry(operation).or_default() += 1.0;
+        let asked = tree.parent[at].map(|up| &tree.spans[up as usize]).filter(|up| up.entity == span.entity);
+        let runs_of = |given| (span.entity, span.operation, given);
+        let places = [Some(Given::Any), asked.map(|up| Given::AskedBy(up.operation))];
+        for operation in places.into_iter().flatten().map(runs_of) {
+            *out.runs.entry(operation).or_default() += 1.0;
+        }
         let mut events: Vec<Event> = tree.children[at]
             .iter()
             .map(|c| {
@@ -185,8 +208,20 @@ fn table(tree: &Tree<'_>, logs: &[LogLine]) -> Table {
         }
         events.sort_unstable();
         events.dedup();
+        let written = || events.iter().filter(|e| matches!(e, Event::Line(k) if !k.bad)).take(PAIRED);
+        for (event, given) in written().filter_map(|e| match e {
+            Event::Line(key) => Some((e, runs_of(Given::Beside(*key)))),
+            _ => None,
+        }) {
+            *out.runs.entry(given).or_default() += 1.0;
+            for other in written().filter(|o| *o != event) {
+                *out.seen.entry((given, *other)).or_default() += 1.0;
+            }
+        }
         for event in events {
-            *out.seen.entry((operation, event)).or_default() += 1.0;
+            for operation in places.into_iter().flatten().map(runs_of) {
+                *out.seen.entry((operation, event)).or_default() += 1.0;
+            }
         }
     }
     out

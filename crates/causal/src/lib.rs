@@ -20,6 +20,8 @@ mod graph;
 pub mod group;
 mod history;
 pub mod impact;
+mod link;
+mod missing;
 pub mod load;
 pub mod offline;
 pub mod rank;

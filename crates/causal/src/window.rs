@@ -6,12 +6,14 @@
 
 use crate::case::{Case, Series};
 use crate::signal::{Bad, Class, Signal};
-use crate::stats::{mad, mean, median, quantile, sorted, worst_two};
+use crate::stats::{mean, median, select, worst_two};
 
 /// At most this many windows of normal operation are looked at for each series.
 const NULL_WINDOWS: usize = 160;
 /// How many points an alarm may be late.
 pub(crate) const LATE_POINTS: usize = 3;
+/// Fewer points than this before an assumed begin are no reference.
+const LEAST_REFERENCE: usize = 2;
 
 /// Where the incident begins among the points of a case.
 #[derive(Clone, Copy, Debug)]
@@ -39,14 +41,17 @@ impl Window {
         let alarm = case.times_us.partition_point(|t| *t + step <= case.symptom.start_us);
         let begin = alarm.min(len.saturating_sub(1));
         let mut splits = vec![Split { reference_end: begin.max(1).min(len), incident_begin: begin }];
-        let early = alarm.saturating_sub(LATE_POINTS);
+        let early = alarm.saturating_sub(LATE_POINTS).max(LEAST_REFERENCE);
         if early < begin {
-            splits.push(Split {
-                reference_end: early.max(1).min(len),
-                incident_begin: early.max(1).min(len.saturating_sub(1)),
-            });
+            splits.push(Split { reference_end: early, incident_begin: early });
         }
         Self { len, splits, null_starts: null_starts(case, len) }
+    }
+
+    /// The points of a series before the alarm.
+    pub(crate) fn before<'s>(&self, series: &'s Series) -> &'s [f64] {
+        let end = self.splits.first().map_or(0, |s| s.reference_end);
+        &series.values[..end.min(series.values.len())]
     }
 }
 
@@ -88,12 +93,13 @@ pub(crate) struct Score {
 
 /// Scores one series. `None` without points in the incident.
 pub(crate) fn score(series: &Series, signal: &Signal, window: &Window) -> Option<Score> {
+    let usual = median(series.baseline.iter().copied());
     match signal.bad {
-        Bad::Up => directed(series, signal, window, 1.0),
-        Bad::Down => directed(series, signal, window, -1.0),
+        Bad::Up => directed(series, usual, signal, window, 1.0),
+        Bad::Down => directed(series, usual, signal, window, -1.0),
         Bad::Both => {
-            let up = directed(series, signal, window, 1.0)?;
-            let mut down = directed(series, signal, window, -1.0)?;
+            let up = directed(series, usual, signal, window, 1.0)?;
+            let mut down = directed(series, usual, signal, window, -1.0)?;
             if down.z > up.z {
                 down.z = -down.z;
                 Some(down)
@@ -104,11 +110,17 @@ pub(crate) fn score(series: &Series, signal: &Signal, window: &Window) -> Option
     }
 }
 
-/// Scores one direction; `z` is positive when the series moved that way.
-pub(crate) fn directed(series: &Series, signal: &Signal, window: &Window, sign: f64) -> Option<Score> {
+/// How far a series fell, whatever direction is bad.
+pub(crate) fn fall(series: &Series, signal: &Signal, window: &Window) -> Option<f64> {
+    let usual = median(series.baseline.iter().copied());
+    directed(series, usual, signal, window, -1.0).map(|s| s.z)
+}
+
+/// Scores one direction; `z` is positive when the series moved that way. `usual` is the median of the baseline.
+fn directed(series: &Series, usual: f64, signal: &Signal, window: &Window, sign: f64) -> Option<Score> {
     let mut best: Option<Score> = None;
     for split in &window.splits {
-        let Some(score) = at_split(series, signal, window, *split, sign) else {
+        let Some(score) = at_split(series, usual, signal, window, *split, sign) else {
             continue;
         };
         if best.is_none_or(|b| score.z > b.z) {
@@ -118,7 +130,14 @@ pub(crate) fn directed(series: &Series, signal: &Signal, window: &Window, sign: 
     best
 }
 
-fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sign: f64) -> Option<Score> {
+fn at_split(
+    series: &Series,
+    usual: f64,
+    signal: &Signal,
+    window: &Window,
+    split: Split,
+    sign: f64,
+) -> Option<Score> {
     let values = &series.values;
     let end = values.len().min(window.len);
     let incident = values.get(split.incident_begin..end)?;
@@ -128,7 +147,8 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
     }
     let reference = values.get(..split.reference_end.min(end)).unwrap_or(&[]);
     let before = median(reference.iter().copied());
-    let (mut levels, mut steps) = (Vec::new(), Vec::new());
+    let most = window.null_starts.len();
+    let (mut levels, mut steps) = (Vec::with_capacity(most), Vec::with_capacity(most));
     for start in &window.null_starts {
         let Some(chunk) = series.baseline.get(*start..start + window.len) else {
             continue;
@@ -136,15 +156,16 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
         let worst = worst_two(chunk[split.incident_begin..].iter().map(|v| v * sign));
         if worst.is_finite() {
             levels.push(worst);
-            let step = worst - sign * median_small(&chunk[..split.reference_end]);
+            let step = worst - sign * median(chunk[..split.reference_end].iter().copied());
             if step.is_finite() {
                 steps.push(step);
             }
         }
     }
-    let usual = median(series.baseline.iter().copied());
     let normal = if before.is_finite() { before } else { usual };
-    let floor = signal.floor.max(0.03 * usual.abs().min(normal.abs()));
+    // Memory hardly moves by itself: a small step is news.
+    let relative = if signal.class == Class::Memory { 0.01 } else { 0.03 };
+    let floor = signal.floor.max(relative * usual.abs().min(normal.abs()));
     let level_z = standardise(sign * observed, levels, floor);
     let step_z = standardise(sign * (observed - before), steps, floor);
     let (level_scale, step_scale) = (level_z.map_or(floor, |l| l.1), step_z.map_or(floor, |s| s.1));
@@ -180,22 +201,17 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
     })
 }
 
-/// Median of a short slice without a heap for the usual sizes.
-fn median_small(values: &[f64]) -> f64 {
-    match values {
-        [a] => *a,
-        _ => median(values.iter().copied()),
-    }
-}
-
 /// Deviation from the values of normal windows, and the scale that it is measured in.
-fn standardise(value: f64, null: Vec<f64>, floor: f64) -> Option<(f64, f64)> {
+fn standardise(value: f64, mut null: Vec<f64>, floor: f64) -> Option<(f64, f64)> {
     if null.len() < 8 || !value.is_finite() {
         return None;
     }
-    let null = sorted(null);
-    let center = quantile(&null, 0.5);
-    let scale = (1.4826 * mad(&null, center)).max((quantile(&null, 0.97) - center) / 2.0).max(floor);
+    let center = select(&mut null, 0.5);
+    let high = select(&mut null, 0.97);
+    for v in &mut null {
+        *v = (*v - center).abs();
+    }
+    let scale = (1.4826 * select(&mut null, 0.5)).max((high - center) / 2.0).max(floor);
     Some(((value - center) / scale, scale))
 }
 
