@@ -29,20 +29,18 @@ impl Silence {
     pub(super) fn score(&mut self, usual: f64, empty: bool) -> f64 {
         let before = self.zeros;
         self.zeros = if empty { before.saturating_add(1) } else { 0 };
-        let run = f64::from(self.zeros);
-        let score = (run * (1.0 + usual.max(0.0)).log10()).min(-run * self.lasting.log10());
-        if self.zeros == 0 {
+        if !empty {
             self.longest = (0.98 * self.longest).max(f64::from(before));
+            return 0.0;
         }
+        let run = f64::from(self.zeros);
         if run <= 1.5 * self.longest {
             return 0.0;
         }
-        if before > 0 {
-            // A run beyond all experience says nothing of the ordinary ones.
-            let target = if empty { 1.0 } else { 0.0 };
-            if score < 4.0 {
-                self.lasting += 0.01 * (target - self.lasting);
-            }
+        let score = (run * (1.0 + usual.max(0.0)).log10()).min(-run * self.lasting.log10());
+        // A run beyond all experience says nothing of the ordinary ones.
+        if before > 0 && score < 4.0 {
+            self.lasting += 0.01 * (1.0 - self.lasting);
         }
         self.lasting = self.lasting.clamp(0.05, 0.995);
         score.min(MAX_SCORE)

@@ -50,13 +50,13 @@ pub(super) fn quantiles(
         }
         own.sort_unstable_by(f64::total_cmp);
     }
+    let ahead: Vec<f64> = (0..horizon).map(|i| scales[(values.len() + i) % day]).collect();
     LEVELS
         .iter()
         .map(|&level| {
             let by_segment: Vec<f64> =
                 errors.iter().map(|sorted| widened(sorted, level, trials.len())).collect();
-            let scale = |i: usize| scales[(values.len() + i) % day];
-            let path = (0..horizon).map(|i| mean[i] + scale(i) * between(&by_segment, i, horizon)).collect();
+            let path = (0..horizon).map(|i| mean[i] + ahead[i] * between(&by_segment, i, horizon)).collect();
             (level, path)
         })
         .collect()
