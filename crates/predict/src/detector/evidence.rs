@@ -71,6 +71,14 @@ pub(super) fn bound(
     }
 }
 
+/// `-log10` of Chernoff's bound on the probability that a Poisson count with mean `mean` lies as far from it as `k`: the most
+/// that one count can prove, since real counts scatter more.
+pub(super) fn poisson_score(k: f64, mean: f64) -> f64 {
+    let mean = mean.max(0.01);
+    let gain = if k > 0.0 { k * (k / mean).ln() } else { 0.0 };
+    (mean - k + gain) / std::f64::consts::LN_10
+}
+
 /// `-log10` of Chernoff's bound on `P(X >= k)` for a binomial of `n` trials at `p`; 0 when `k` is at or below the mean.
 ///
 /// An upper bound of the probability, so a lower bound of the evidence (Chernoff 1952); O(1) where the tail sum is O(n).

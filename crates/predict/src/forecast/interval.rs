@@ -103,7 +103,8 @@ fn widened(sorted: &[f64], level: f64, origins: usize) -> f64 {
     let outer = (level - 0.5).abs() > 0.45;
     let factor = REUSE * (1.0 + if outer { 3.0 } else { 0.5 } / n);
     let doubt = BIAS * (quantile(sorted, 0.75) - quantile(sorted, 0.25));
-    let lasting = if middle == 0.0 { 0.0 } else { middle * middle / (middle * middle + doubt * doubt) };
+    let square = middle * middle;
+    let lasting = if square > 0.0 { square / (square + doubt * doubt) } else { 0.0 };
     lasting * middle + (quantile(sorted, level) - middle) * factor
 }
 

@@ -14,6 +14,13 @@ const LONG: usize = 12;
 const LONGEST: i64 = 21_600;
 /// Score taken off each channel: neighbouring windows overlap, and drift accumulates in them.
 const PENALTIES: [f64; CHANNELS] = [0.0, 1.5, 1.5];
+/// Share of a window's mean that its newest point must show.
+const PRESENT: f64 = 0.3;
+/// Score that any number of events can prove.
+const PROVED: f64 = 2.0;
+/// Most that is taken off the score of a young series.
+const CAUTION: f64 = 1.5;
+const WEEK: f64 = 7.0 * DAY;
 /// Channels and sides: how many tails a point is compared with.
 const MULTIPLICITY: f64 = 9.0;
 /// Budget of false alarms in one event of known size: an outage in a peak costs more than anywhere else.
@@ -33,7 +40,9 @@ impl Model {
         let means = [None, self.window.agreed::<SHORT, 1>(), self.window.agreed::<LONG, 3>()];
         let long_enough = self.step > LONGEST / LONG as i64;
         for (c, deviation) in deviations.iter_mut().enumerate().skip(1) {
-            if let Some(mean) = means[c].filter(|_| c == 1 || !long_enough) {
+            // What is over no longer counts: the newest point must still deviate.
+            let lasts = |mean: &f64| residual * mean.signum() >= PRESENT * mean.abs();
+            if let Some(mean) = means[c].filter(lasts).filter(|_| c == 1 || !long_enough) {
                 *deviation = relative(mean, self.scatter[c].get().max(floor) * o.factor) * trust;
             }
         }
@@ -43,6 +52,13 @@ impl Model {
             raw[side] = raw[side].max(self.tails.score(c, z) - PENALTIES[c]);
         }
         self.add_range(x, o, deviations[0], &mut raw);
+        let alone = deviations[1] == 0.0 && deviations[2] == 0.0;
+        if alone && self.kind == SignalKind::Count && raw[0].max(raw[1]) > PROVED {
+            let proof = evidence::poisson_score(p.value, self.transform.inverse(o.expected));
+            raw = raw.map(|score| score.min(proof));
+        }
+        let caution = self.caution(config);
+        raw = raw.map(|score| score - caution);
         if self.kind == SignalKind::Count {
             raw[1] = raw[1].max(self.silence.score(o.ordinary, p.value == 0.0));
         }
@@ -96,6 +112,16 @@ impl Model {
                 raw[side] += 2.0 * record + 3.0 * (excess / 0.5).min(1.0);
             }
         }
+    }
+
+    /// Score that is taken off before a week was seen: a night, a weekend, a weekly job is still to come. The rarer
+    /// alarms are to be, the more.
+    fn caution(&self, config: &Config) -> f64 {
+        let unseen = 1.0 - self.seen * self.step as f64 / WEEK;
+        if unseen <= 0.0 || config.false_alarms_per_day >= 1.0 {
+            return 0.0;
+        }
+        unseen * (-0.75 * config.false_alarms_per_day.log10()).min(CAUTION)
     }
 
     /// How much of a deviation to believe: few events behind a value scatter more than usual.
