@@ -151,7 +151,7 @@ impl Default for Config {
             warmup: 50,
             prior: None,
             shift_points: 24,
-            novelty: 0.7,
+            novelty: 0.8,
             min_change: 0.0,
             min_difference: 0.0,
             min_events: 0.0,

@@ -171,5 +171,9 @@ fn blend(predictions: &[Vec<f64>], weights: &[f64]) -> Vec<f64> {
     if weights.len() != predictions.len() {
         return first.clone();
     }
-    (0..first.len()).map(|i| predictions.iter().zip(weights).map(|(p, w)| w * p[i]).sum()).collect()
+    let mut sum = vec![0.0; first.len()];
+    for (path, weight) in predictions.iter().zip(weights) {
+        sum.iter_mut().zip(path).for_each(|(s, p)| *s += weight * p);
+    }
+    sum
 }
