@@ -82,10 +82,19 @@ pub(crate) fn shifts(case: &Case, now: &Tree<'_>, usual: &Tree<'_>) -> Vec<Shift
     out.sort_by(|a, b| {
         b.z.total_cmp(&a.z)
             .then_with(|| case.name(a.entity).cmp(case.name(b.entity)))
-            .then_with(|| a.event.cmp(&b.event))
-            .then_with(|| a.operation.cmp(&b.operation))
+            .then_with(|| a.operation.map(|o| case.name(o)).cmp(&b.operation.map(|o| case.name(o))))
+            .then_with(|| named(case, a.event).cmp(&named(case, b.event)))
     });
     out
+}
+
+/// Order of events that does not depend on the order in which names were met.
+fn named(case: &Case, event: Event) -> (u8, &str, &str, Option<Key>) {
+    match event {
+        Event::Child(entity, operation) => (0, case.name(entity), case.name(operation), None),
+        Event::Line(key) => (1, "", "", Some(key)),
+        Event::Failed => (2, "", "", None),
+    }
 }
 
 fn operations(case: &Case, after: &Table, before: &Table, out: &mut Vec<Shift>) {

@@ -23,9 +23,9 @@ pub(crate) fn stranded(graph: &Graph, account: &Account) -> Vec<bool> {
             }
             let shown: f64 = graph.callers[node].iter().map(|c| account.total[*c]).sum();
             // A caller without telemetry may well carry it, where somebody calls that one.
-            let silent = graph.callers[node].iter().any(|c| {
-                !account.known[*c] && (*c == graph.target || !graph.callers[*c].is_empty())
-            });
+            let silent = graph.callers[node]
+                .iter()
+                .any(|c| !account.known[*c] && (*c == graph.target || !graph.callers[*c].is_empty()));
             shown < CARRIED * account.total[node] && !silent
         })
         .collect()
