@@ -2,7 +2,7 @@
 
 use crate::case::{Case, ChangeKind, LogLine, Sym};
 use crate::draft::change_line;
-use crate::events::{Event, Shift};
+use crate::events::{Event, Given, Shift};
 use crate::facts::Fact;
 use crate::features::{
     BEHAVIOUR, CHANGE, ERRORS, LATENCY, LINK, MEMORY, RESTARTS, SATURATION, SILENCE, TIME, View,
@@ -125,33 +125,53 @@ fn spans(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
         out.push(Evidence {
             kind: EvidenceKind::Trace,
             entity: view.case.name(entity).to_owned(),
-            signal: if is_link { format!("link {from} -> {to}") } else { format!("self time of {to}") },
+            signal: if is_link {
+                format!("time on the link {from} -> {to}")
+            } else {
+                format!("self time of {to}")
+            },
             baseline: Some(slow.normal_us / 1000.0),
             observed: Some(slow.observed_us / 1000.0),
             unit: "ms".to_owned(),
             at_us: None,
             note: if is_link {
-                "time between the caller's span and the callee's".to_owned()
+                "it is lost between the caller's span and the callee's".to_owned()
             } else {
-                "time that no child span covers".to_owned()
+                "no child span covers it".to_owned()
             },
         });
     }
 }
 
 fn behaviour(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
-    for at in view.shifts_of[node].iter().take(2) {
-        let shift = &view.shifts[*at];
-        if shift.z < 2.0 {
-            continue;
+    let mut shown: Vec<&Shift> = Vec::new();
+    for shift in view.shifts_of[node].iter().map(|at| &view.shifts[*at]).take_while(|s| s.z >= 2.0) {
+        let again = shown.iter().any(|s| (s.operation, s.event) == (shift.operation, shift.event));
+        if !again && shown.len() < 2 {
+            out.push(shift_evidence(view, shift));
+            shown.push(shift);
         }
-        out.push(shift_evidence(view, shift));
+    }
+}
+
+/// Which runs of the operation are meant, as words before the verb.
+fn given(view: &View<'_>, shift: &Shift) -> String {
+    match shift.given {
+        Given::Any => String::new(),
+        Given::AskedBy(operation) => format!("called by {} ", view.case.name(operation)),
+        Given::Beside(wanted) => {
+            let line = earliest(&view.case.logs, shift.entity, wanted)
+                .or_else(|| earliest(&view.case.baseline_logs, shift.entity, wanted));
+            let place = line.and_then(|l| source_location(&l.message));
+            place.map_or_else(|| "with another line ".to_owned(), |p| format!("passing {p} "))
+        }
     }
 }
 
 fn shift_evidence(view: &View<'_>, shift: &Shift) -> Evidence {
     let case = view.case;
     let operation = shift.operation.map(|o| case.name(o));
+    let given = given(view, shift);
     let how = match (shift.normal, shift.observed) {
         (_, now) if now <= 0.0 => "no longer",
         (usual, _) if usual <= 0.0 => "now",
@@ -160,14 +180,14 @@ fn shift_evidence(view: &View<'_>, shift: &Shift) -> Evidence {
     };
     let (kind, note) = match shift.event {
         Event::Child(entity, op) => {
-            (EvidenceKind::Trace, format!("{how} runs {} of {}", case.name(op), case.name(entity)))
+            (EvidenceKind::Trace, format!("{given}{how} runs {} of {}", case.name(op), case.name(entity)))
         }
-        Event::Failed => (EvidenceKind::Trace, format!("{how} ends with an error")),
+        Event::Failed => (EvidenceKind::Trace, format!("{given}{how} ends with an error")),
         Event::Line(wanted) => {
             let pool = if shift.appeared() { &case.logs } else { &case.baseline_logs };
             let line = earliest(pool, shift.entity, wanted);
             let text = line.map_or("a line of this kind", |l| l.message.as_ref());
-            (EvidenceKind::Log, format!("{how} writes: {}", clip(text)))
+            (EvidenceKind::Log, format!("{given}{how} writes: {}", clip(text)))
         }
     };
     // Shares of an operation's runs read best as percents.
@@ -287,7 +307,7 @@ fn explained_away(view: &View<'_>, node: usize) -> Option<Evidence> {
     let entity = view.case.name(view.graph.nodes[node]).to_owned();
     Some(Evidence {
         kind: EvidenceKind::Topology,
-        note: format!("explained away: {} only wait for or fail with {entity}", names.join(", ")),
+        note: format!("explained away, because {entity} hands it up: {}", names.join(", ")),
         entity,
         signal: "explained away".to_owned(),
         baseline: None,

@@ -10,6 +10,8 @@ pub(crate) const OF_RUNS: &str = "% of runs";
 pub(crate) const LINES: &str = "lines";
 /// A change below this part of the value is no movement worth a direction.
 const HARDLY: f64 = 0.02;
+/// The same for shares, in percentage points.
+const HARDLY_POINTS: f64 = 0.1;
 /// Most digits that are shown to tell two values apart.
 const DIGITS: usize = 7;
 
@@ -43,9 +45,11 @@ impl Change {
             let same = text(after, 3);
             return Self { before: same.clone(), after: same, verb: "stayed", by: String::new() };
         };
-        let moved = (after - before).abs() / larger.abs().max(f64::MIN_POSITIVE);
+        let moved = (after - before).abs();
+        // A few percent of the requests are much, whatever the others do.
+        let hardly = percents(unit).map_or(HARDLY * larger.abs(), |percent| HARDLY_POINTS / percent);
         let verb = match after > before {
-            _ if moved < HARDLY => "hardly moved",
+            _ if moved < hardly => "hardly moved",
             true => "rose",
             false => "fell",
         };
@@ -63,14 +67,18 @@ impl Change {
     }
 }
 
-fn by(before: f64, after: f64, unit: &str) -> String {
-    let sign = if after > before { "+" } else { "-" };
-    let percent = match unit {
+/// How many percents one of a unit of shares is.
+fn percents(unit: &str) -> Option<f64> {
+    match unit {
         "pct" | OF_RUNS => Some(1.0),
         "ratio" => Some(100.0),
         _ => None,
-    };
-    if let Some(percent) = percent {
+    }
+}
+
+fn by(before: f64, after: f64, unit: &str) -> String {
+    let sign = if after > before { "+" } else { "-" };
+    if let Some(percent) = percents(unit) {
         return format!("{sign}{} points", number((after - before).abs() * percent));
     }
     if before <= 0.0 || after <= 0.0 {
@@ -155,7 +163,7 @@ pub fn sentence(e: &Evidence) -> String {
     match (e.kind, e.baseline, e.observed) {
         (_, Some(before), Some(after)) if e.unit == OF_RUNS => {
             let change = Change::new(before, after, &e.unit);
-            let runs = format!("({} of its runs, {} before)", change.after, change.before);
+            let runs = format!("({} of these runs, {} before)", change.after, change.before);
             let who = format!("{} of {}", e.signal, e.entity);
             // What is quoted comes last.
             match note.split_once(": ").filter(|_| e.kind == EvidenceKind::Log) {
@@ -176,7 +184,9 @@ pub fn sentence(e: &Evidence) -> String {
             let seen = at.map(|t| format!(", first seen at {t}")).unwrap_or_default();
             let why = if note.is_empty() { String::new() } else { format!(": {note}") };
             let change = Change::new(before, after, &e.unit).phrase();
-            format!("{} of {} {change}{seen}{why}.", signal(&e.signal), e.entity)
+            let whose =
+                if e.signal.contains(&e.entity) { String::new() } else { format!(" of {}", e.entity) };
+            format!("{}{whose} {change}{seen}{why}.", signal(&e.signal))
         }
         (EvidenceKind::Change, _, _) => {
             let at = at.map(|t| format!(" at {t}")).unwrap_or_default();
@@ -251,6 +261,8 @@ mod tests {
             (0.197, 0.199, "s", "hardly moved, from 197 ms to 199 ms (+1.02 %)"),
             (0.046, 0.425, "s", "rose from 46 ms to 425 ms (9.24 times)"),
             (1.8361, 1534.925, "ms", "rose from 1.84 ms to 1.53 s (836 times)"),
+            (100.0, 98.52, "pct", "fell from 100 % to 98.5 % (-1.48 points)"),
+            (0.0001, 0.0002, "ratio", "hardly moved, from 0.01 % to 0.02 % (+0.01 points)"),
             (99.8, 80.1, "pct", "fell from 99.8 % to 80.1 % (-19.7 points)"),
             (1.0, 0.0, "ratio", "fell from 100 % to 0 % (-100 points)"),
             (0.0, 0.25, "s", "rose from 0 ms to 250 ms"),
@@ -303,16 +315,20 @@ mod tests {
                 "mem_usage of shop/cart rose from 20 MiB to 40 MiB (2 times), first seen at 2023-11-14T22:13:20Z.",
             ),
             (
+                evidence(Trace, "time on the link web -> shop/cart", Some((1.8, 900.0)), "ms", ""),
+                "time on the link web -> shop/cart rose from 1.8 ms to 900 ms (500 times), first seen at 2023-11-14T22:13:20Z.",
+            ),
+            (
                 evidence(Metric, "latency p99", None, "", "the symptom"),
                 "latency p99 of shop/cart raised the alarm at 2023-11-14T22:13:20Z.",
             ),
             (
                 evidence(Log, "Cart.get", Some((100.0, 0.0)), OF_RUNS, "no longer writes: INFO cart: read"),
-                "Cart.get of shop/cart no longer writes (0 % of its runs, 100 % before): INFO cart: read",
+                "Cart.get of shop/cart no longer writes (0 % of these runs, 100 % before): INFO cart: read",
             ),
             (
                 evidence(Trace, "Cart.get", Some((100.0, 22.22)), OF_RUNS, "less often runs GET of redis"),
-                "Cart.get of shop/cart less often runs GET of redis (22.2 % of its runs, 100 % before).",
+                "Cart.get of shop/cart less often runs GET of redis (22.2 % of these runs, 100 % before).",
             ),
             (
                 evidence(Log, "log lines", Some((1.4, 12.0)), LINES, "writes more often: ERROR x"),
