@@ -5,6 +5,7 @@ mod candidate;
 mod grid;
 mod interval;
 mod peaks;
+mod regression;
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ pub const LEVELS: [f64; 11] = [0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.
 /// Rolling origins of the backtest.
 const ORIGINS: usize = 10;
 /// Exponent of the inverse error that a candidate is weighted by.
-const SHARPNESS: i32 = 4;
+const SHARPNESS: i32 = 5;
 
 /// Settings of a forecast.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -58,8 +59,8 @@ pub struct Forecast {
 /// Forecasts `horizon` points after the newest of `history`: `(unix seconds, value)`, in any order; of two values
 /// at one time the later in the list counts, and values that are not finite are gaps.
 ///
-/// Simple candidates (naive, seasonal naive, profiles of day and week with several levels, damped trend, theta) are tried at
-/// up to ten rolling origins, and blended by their inverse error. The errors of that blend at those origins, by distance, are
+/// Simple candidates (naive, seasonal naive, profiles of day and week with several levels, damped trend, theta, a regression on
+/// what came just before and a season before) are tried at up to ten rolling origins, and blended by their inverse error. The errors of that blend at those origins, by distance, are
 /// the intervals: split conformal prediction with a finite-sample factor (Vovk et al. 2005). Cost: O(origins * history).
 ///
 /// # Errors
@@ -77,10 +78,16 @@ pub fn forecast(
     let effects = peaks::take_out(&mut grid, &options.events);
     let seasons = Seasons::of(grid.step, grid.values.len());
     let origins = backtest_origins(grid.values.len(), horizon, &seasons);
-    let trials: Vec<Trial> =
+    let mut trials: Vec<Trial> =
         origins.iter().map(|&o| Trial::run(&grid.values, o, horizon, &seasons)).collect();
+    let mut last = candidates(&grid.values, horizon, &seasons);
+    let all: Vec<usize> = origins.iter().copied().chain([grid.values.len()]).collect();
+    if let Some(mut paths) = regression::paths(&grid.values, &all, horizon, &seasons) {
+        last.extend(paths.pop());
+        trials.iter_mut().zip(paths).for_each(|(trial, path)| trial.predictions.push(path));
+    }
     let weights = weigh(&trials, grid.values.len());
-    let mut mean = blend(&candidates(&grid.values, horizon, &seasons), &weights);
+    let mut mean = blend(&last, &weights);
     let mut quantiles = interval::quantiles(&grid.values, &mean, &trials, &weights, &seasons);
     if let Some((_, median)) = quantiles.iter().find(|(level, _)| *level == 0.5) {
         mean.clone_from(median);
