@@ -321,9 +321,9 @@ fn state_is_small() {
 fn a_rising_series_breaches() {
     let history: Vec<(i64, f64)> = (0..500).map(|i| (60 * i, i as f64)).collect();
     let made = forecast(&history, 60, &ForecastOptions::default()).unwrap();
-    let breach = time_to_breach(&made, 505.0, Direction::Above).unwrap();
-    assert!(breach.at > 60 * 499 && breach.at <= 60 * 560 && breach.probability > 0.5, "{breach:?}");
-    assert_eq!(time_to_breach(&made, 1e9, Direction::Above), None);
+    let breach = time_to_breach(&made, 505.0, Direction::Above, 0.5).unwrap();
+    assert!(breach.at > 60 * 499 && breach.at <= 60 * 560 && breach.likely, "{breach:?}");
+    assert_eq!(time_to_breach(&made, 1e9, Direction::Above, 0.5), None);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::PeakEvent;
-pub use breach::{Breach, time_to_breach};
+pub use breach::{Breach, crossing, time_to_breach};
 use candidate::{Seasons, candidates};
 use grid::Grid;
 
@@ -54,6 +54,8 @@ pub struct Forecast {
     pub mean: Vec<f64>,
     /// Level (0 to 1, ascending) and its values, never crossing at a point.
     pub quantiles: Vec<(f64, Vec<f64>)>,
+    /// How far errors of neighbouring points go together: their first autocorrelation at earlier origins, 0 to 0.999.
+    pub persistence: f64,
 }
 
 /// Forecasts `horizon` points after the newest of `history`: `(unix seconds, value)`, in any order; of two values
@@ -106,7 +108,8 @@ pub fn forecast(
         quantiles.iter_mut().flat_map(|(_, values)| values).for_each(|v| *v = v.max(0.0));
     }
     uncross(&mut quantiles);
-    Ok(Forecast { start, step: grid.step, mean, quantiles })
+    let persistence = persistence(&trials, &weights);
+    Ok(Forecast { start, step: grid.step, mean, quantiles, persistence })
 }
 
 /// Rounding must not let quantiles cross.
@@ -144,6 +147,20 @@ fn backtest_origins(n: usize, horizon: usize, seasons: &Seasons) -> Vec<usize> {
         .map(|k| newest.saturating_sub(k * stride))
         .filter(|&o| o >= needed.min(newest) && o >= 2)
         .collect()
+}
+
+/// First autocorrelation of the blend's errors, 0 to 0.999; 0.999 when nothing was rehearsed.
+fn persistence(trials: &[Trial], weights: &[f64]) -> f64 {
+    let (mut cross, mut square) = (0.0, 0.0);
+    for trial in trials {
+        let mut errors = blend(&trial.predictions, weights);
+        errors.iter_mut().zip(&trial.actual).for_each(|(e, actual)| *e -= actual);
+        for pair in errors.windows(2) {
+            cross += pair[0] * pair[1];
+            square += 0.5 * (pair[0] * pair[0] + pair[1] * pair[1]);
+        }
+    }
+    if square > 0.0 && square.is_finite() { (cross / square).clamp(0.0, 0.999) } else { 0.999 }
 }
 
 /// Weight of each candidate, summing to 1.
