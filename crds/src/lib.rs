@@ -7,6 +7,7 @@
 #![expect(clippy::duplicated_attributes, reason = "every printer column names its type")]
 #![expect(unreachable_pub, reason = "the KubeSchema derive repeats each struct inside of a function")]
 
+pub mod admission;
 pub mod approval;
 pub mod baseline;
 pub mod cause;

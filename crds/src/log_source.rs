@@ -81,14 +81,22 @@ pub struct OtlpSource {
 }
 
 /// Fluent Bit or Fluentd.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.auth) || (has(self.trustedNetworks) && size(self.trustedNetworks) > 0)")
+    .message("auth or trustedNetworks must say who may send"))]
 pub struct FluentBitSource {
-    /// Forward: the Fluent Forward protocol over TCP, with acknowledgements and a shared key.
+    /// Forward: the Fluent Forward protocol over TCP, with acknowledgements.
     #[serde(default)]
     pub protocol: FluentProtocol,
     /// The shared key of the sender.
-    pub auth: TokenAuth,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<TokenAuth>,
+    /// Networks (CIDR, such as 127.0.0.0/8) whose senders are this source without a shared key, for clients that have
+    /// none. The narrowest network of all LogSources holds; a sender from one must not be set to use a shared key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 43)))]
+    pub trusted_networks: Vec<String>,
 }
 
 /// Output of Fluent Bit that is used.
@@ -111,10 +119,6 @@ pub struct SourceLimits {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1024, max = 268_435_456))]
     pub max_request_bytes: Option<i64>,
-    /// Open connections.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 65_536))]
-    pub max_connections: Option<i32>,
 }
 
 /// When silence is worth an event.
@@ -184,11 +188,19 @@ pub struct LogSourceStatus {
 }
 
 impl LogSourceSpec {
-    /// The Secret key that selects this source; `None` when the union is broken.
+    /// The Secret key that selects this source; `None` when it has none, or the union is broken.
     pub fn credential(&self) -> Option<&causeway_actions::SecretKeyRef> {
         match self.r#type {
             LogSourceType::OTLP => self.otlp.as_ref().map(|source| &source.auth.token_secret_ref),
-            LogSourceType::FluentBit => self.fluent_bit.as_ref().map(|source| &source.auth.token_secret_ref),
+            LogSourceType::FluentBit => {
+                let auth = self.fluent_bit.as_ref().and_then(|source| source.auth.as_ref());
+                auth.map(|auth| &auth.token_secret_ref)
+            }
         }
+    }
+
+    /// Networks whose senders are this source without a credential.
+    pub fn trusted_networks(&self) -> &[String] {
+        self.fluent_bit.as_ref().map_or(&[], |source| &source.trusted_networks)
     }
 }

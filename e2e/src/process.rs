@@ -25,7 +25,8 @@ pub struct Endpoints {
     /// HTTP API.
     pub api: String,
     /// Kubernetes API.
-    pub kubernetes: String,
+    #[serde(default)]
+    pub kubernetes: Option<String>,
     /// Process id.
     pub pid: u32,
 }
@@ -129,9 +130,19 @@ pub struct Places {
     pub manifests: PathBuf,
     /// Where the processes' logs go.
     pub logs: PathBuf,
+    /// Kubeconfig of a cluster to work with; without it Causeway has a Kubernetes API of its own.
+    pub cluster: Option<PathBuf>,
+    /// Further arguments of `causeway standalone`, such as a store.
+    pub arguments: Vec<String>,
 }
 
 impl Places {
+    /// Kubeconfig of the Kubernetes API that Causeway works with.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.cluster.clone().unwrap_or_else(|| self.data.join("kubeconfig"))
+    }
+
     /// Starts Causeway with a stepped clock at `now`: on free ports, or again on those of the process before.
     ///
     /// # Errors
@@ -147,13 +158,17 @@ impl Places {
         }
         let mut command = Command::new(&self.causeway);
         command.arg("standalone").arg("--data").arg(&self.data).arg("--manifests").arg(&self.manifests);
+        command.args(&self.arguments);
+        if let Some(kubeconfig) = &self.cluster {
+            command.arg("--kubeconfig").arg(kubeconfig);
+        }
         command.args(["--clock", "stepped", "--now", &now.to_string()]);
         for (name, address) in [
             ("otlp-grpc", before.map(|e| &e.otlp_grpc)),
             ("otlp-http", before.map(|e| &e.otlp_http)),
             ("forward", before.map(|e| &e.forward)),
             ("api", before.map(|e| &e.api)),
-            ("kubernetes", before.map(|e| &e.kubernetes)),
+            ("kubernetes", before.and_then(|e| e.kubernetes.as_ref())),
             ("admin", before.map(|e| &e.admin)),
         ] {
             let port = address.and_then(|a| a.rsplit(':').next()).unwrap_or("0");
@@ -173,7 +188,10 @@ impl Places {
     pub async fn start_simulator(&self, label: &Path) -> Result<(Running, String)> {
         let file = self.logs.join("simulator.address");
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("simulate").arg("--kubeconfig").arg(self.data.join("kubeconfig"));
+        command.arg("simulate").arg("--kubeconfig").arg(self.kubeconfig());
+        if self.cluster.is_some() {
+            command.arg("--real-controllers");
+        }
         command.arg("--label").arg(label).arg("--address-file").arg(&file);
         let log = self.logs.join("simulator.log");
         let mut running = Running::spawn(command, "the workload simulator", &log)?;

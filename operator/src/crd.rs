@@ -1,4 +1,4 @@
-//! `causeway crd`: the custom resource definitions as YAML.
+//! `causeway crd`: the custom resource definitions, and the admission rules, as YAML.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -12,10 +12,22 @@ pub(crate) struct CrdArguments {
     /// Write one file a kind into this folder instead of printing
     #[arg(long)]
     output: Option<PathBuf>,
+    /// Print the ValidatingAdmissionPolicies instead, for an operator that writes as this user
+    #[arg(long, value_name = "USER", conflicts_with = "output")]
+    admission: Option<String>,
 }
 
 /// Prints or writes them.
 pub(crate) fn run(arguments: &CrdArguments) -> Result<()> {
+    if let Some(user) = &arguments.admission {
+        let mut out = std::io::stdout().lock();
+        for rule in causeway_crds::admission::admission_rules(user) {
+            for text in [serde_saphyr::to_string(&rule.policy)?, serde_saphyr::to_string(&rule.binding)?] {
+                writeln!(out, "---\n{text}")?;
+            }
+        }
+        return Ok(());
+    }
     let files = causeway_crds::yaml_files()?;
     let Some(folder) = &arguments.output else {
         let mut out = std::io::stdout().lock();

@@ -121,14 +121,8 @@ fn local_server(data: &std::path::Path) -> Result<(String, String)> {
     let endpoints: serde_json::Value = serde_json::from_str(&text)?;
     let server =
         endpoints.get("api").and_then(serde_json::Value::as_str).context("endpoints.json names no api")?;
-    let path = data.join("kubeconfig");
-    let text = std::fs::read_to_string(&path)
+    let path = data.join("token");
+    let token = std::fs::read_to_string(&path)
         .with_context(|| format!("cannot read a token from {}", path.display()))?;
-    let kubeconfig: serde_json::Value =
-        serde_saphyr::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
-    let token = kubeconfig
-        .pointer("/users/0/user/token")
-        .and_then(serde_json::Value::as_str)
-        .with_context(|| format!("{} holds no token", path.display()))?;
-    Ok((server.to_owned(), token.to_owned()))
+    Ok((server.to_owned(), token.trim().to_owned()))
 }

@@ -2,7 +2,11 @@
 
 use anyhow::Result;
 
-use crate::run::{root, run, run_in, target};
+use crate::cluster::TestCluster;
+use crate::run::{root, run, run_in, say, target};
+
+/// Play against a real control plane, started for the demo.
+const CLUSTER: &str = "--cluster";
 
 /// Builds the workspace and hands over to the demo.
 pub(crate) fn demo(arguments: &[String]) -> Result<()> {
@@ -12,8 +16,22 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     let mut all = vec!["demo", "--root"];
     let root = root.to_string_lossy();
     all.push(&root);
-    all.extend(arguments.iter().filter(|a| *a != "--").map(String::as_str));
-    run("the demo", &binary.to_string_lossy(), &all)
+    let given = |name: &str| arguments.iter().any(|a| a == name);
+    all.extend(arguments.iter().filter(|a| *a != "--" && *a != CLUSTER).map(String::as_str));
+    if !given(CLUSTER) {
+        return run("the demo", &binary.to_string_lossy(), &all);
+    }
+    let keep = given("--keep");
+    let cluster = TestCluster::for_demo(keep)?;
+    let kubeconfig = cluster.kubeconfig();
+    let kubeconfig = kubeconfig.to_string_lossy();
+    all.extend(["--kubeconfig", &kubeconfig]);
+    run("the demo", &binary.to_string_lossy(), &all)?;
+    if keep {
+        let folder = cluster.keep();
+        say(&format!("the cluster keeps running: cargo xtask cluster down --data {}", folder.display()));
+    }
+    Ok(())
 }
 
 /// Always the same selection, so that nothing is built twice with other features.

@@ -38,18 +38,18 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     )?;
     let driver = clippy_driver()?;
     let (kubectl, python, binary) = (tool("kubectl")?.path, python()?, target().join("debug/causeway"));
-    let cluster = TestCluster::prepare(arguments.kubeconfig.as_deref())?;
+    let cluster = TestCluster::prepare()?;
     let environment = [
         ("RUSTC_WORKSPACE_WRAPPER", driver.as_str()),
         ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"),
         ("KUBECTL", &kubectl.to_string_lossy()),
         ("CAUSEWAY_PYTHON", &python.to_string_lossy()),
         ("CAUSEWAY_BINARY", &binary.to_string_lossy()),
-        ("CAUSEWAY_CLUSTER", &cluster.data().to_string_lossy()),
+        ("CAUSEWAY_CLUSTER", &cluster.to_string_lossy()),
     ];
     codegen(true, &environment)?;
     // After the build, which needs the memory and the cores.
-    let running = cluster.start()?;
+    let running = TestCluster::start(arguments.kubeconfig.as_deref())?;
     run_in(&root(), "lints and tests", "cargo", &["test", "--workspace", "--locked"], &environment)?;
     drop(running);
     scenarios(arguments)?;

@@ -10,8 +10,12 @@ use crate::run::{cache, root, run_in, say};
 /// cargo-deny; compiled once.
 const DENY: &str = "0.20.2";
 /// Python packages of the client tests.
-const PYTHON: [&str; 3] =
-    ["opentelemetry-sdk==1.45.0", "opentelemetry-exporter-otlp==1.45.0", "fluent-logger==0.11.1"];
+const PYTHON: [&str; 4] = [
+    "opentelemetry-sdk==1.45.0",
+    "opentelemetry-exporter-otlp==1.45.0",
+    "fluent-logger==0.11.1",
+    "moto[server,s3]==5.1.22",
+];
 
 /// cargo-deny in the cache.
 pub(crate) fn deny() -> Result<PathBuf> {
@@ -32,10 +36,10 @@ pub(crate) fn deny() -> Result<PathBuf> {
 
 /// A Python with the real clients of the tests.
 pub(crate) fn python() -> Result<PathBuf> {
-    let folder = cache()?.join("python-clients-1");
+    let folder = cache()?.join("python-clients-2");
     let binary = folder.join("bin/python3");
     if !folder.join("ready").exists() {
-        say("Python clients: OpenTelemetry SDK and fluent-logger");
+        say("Python clients: OpenTelemetry SDK, fluent-logger, and an S3-compatible store");
         let status = Command::new("python3").args(["-m", "venv"]).arg(&folder).status();
         let made = status.as_ref().is_ok_and(std::process::ExitStatus::success);
         if !made {

@@ -1,23 +1,13 @@
 //! Ranks the causes of a recorded case: `rca --case DIR [--case DIR ...] [--terms]`.
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
-use std::error::Error;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+mod variants;
 
-use causeway_causal::case::Case;
+use std::error::Error;
+use std::path::PathBuf;
+
 use causeway_causal::offline::to_json;
 use causeway_causal::rank::rank;
-
-fn read(dir: &Path, file: &str) -> std::io::Result<Vec<u8>> {
-    let bytes = std::fs::read(dir.join(file))?;
-    if !file.ends_with(".gz") {
-        return Ok(bytes);
-    }
-    let mut out = Vec::new();
-    flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_end(&mut out)?;
-    Ok(out)
-}
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut cases: Vec<PathBuf> = Vec::new();
@@ -32,8 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     for dir in cases {
-        let text = std::fs::read_to_string(dir.join("case.json"))?;
-        let case = Case::from_files(&text, &mut |file| read(&dir, file))?;
+        let case = variants::load(&dir)?;
         let begun = std::time::Instant::now();
         let ranking = rank(&case);
         let spent = begun.elapsed();

@@ -8,6 +8,7 @@
 use crate::case::Case;
 use crate::facts::Facts;
 use crate::graph::Graph;
+use crate::missing::{adopt, mirrors, stranded};
 use crate::signal::{Class, Golden};
 
 /// Nodes without telemetry are passed through at most this deep.
@@ -28,8 +29,8 @@ pub(crate) struct Account {
     pub handed: Vec<Vec<(usize, f64)>>,
     /// Whether the symptom's entity shows an excess itself, 0 to 1.
     pub clarity_at_target: f64,
-    known: Vec<bool>,
-    mirror: Vec<bool>,
+    pub(crate) known: Vec<bool>,
+    pub(crate) mirror: Vec<bool>,
     /// How far each excess stands out by itself, 0 to 1.
     distinct: Vec<f64>,
 }
@@ -58,11 +59,12 @@ pub(crate) fn account(case: &Case, graph: &Graph, facts: &Facts, golden: Golden)
         }
     }
     out.clarity_at_target = excess[graph.target].map_or(0.0, |(_, z)| ((z - 1.0) / 2.0).clamp(0.0, 1.0));
-    find_mirrors(graph, &mut out);
+    let stranded = stranded(graph, &out);
+    out.mirror = mirrors(graph, &out);
     for node in 0..n {
         out.handed[node] = handed_up(graph, &out, &volume, node);
     }
-    adopt(graph, &mut out);
+    adopt(graph, &mut out, &stranded);
     let least = least_matter(case, graph, facts, golden) * volume[graph.target];
     shares(graph, &mut out, least);
     out
@@ -103,36 +105,6 @@ fn volumes(case: &Case, graph: &Graph, facts: &Facts) -> Vec<f64> {
         if below > 0.0 { below } else { 1.0 }
     });
     raw.into_iter().map(|v| v.unwrap_or(fallback).max(0.0)).collect()
-}
-
-/// A leaf with a single caller is what that caller sees of an endpoint. Where a sibling with callees of its own shows an
-/// excess in the same signal, the leaf is that sibling seen from outside (a load balancer, a remote address): counting both
-/// would explain the caller's excess twice.
-fn find_mirrors(graph: &Graph, out: &mut Account) {
-    for leaf in 0..graph.nodes.len() {
-        if out.total[leaf] <= 0.0 || !graph.callees[leaf].is_empty() || !graph.hosts[leaf].is_empty() {
-            continue;
-        }
-        let [caller] = graph.callers[leaf].as_slice() else { continue };
-        out.mirror[leaf] = graph.callees[*caller]
-            .iter()
-            .any(|s| !graph.callees[*s].is_empty() && out.total[*s] > 0.15 * out.total[leaf]);
-    }
-}
-
-/// What the known callees of the target leave unexplained may come from nodes whose callers are not known.
-fn adopt(graph: &Graph, out: &mut Account) {
-    let known: f64 = out.handed[graph.target].iter().map(|(_, a)| a).sum();
-    let open = (out.total[graph.target] - known).max(0.0);
-    let wanted: f64 = graph.orphans.iter().map(|o| out.total[*o]).sum();
-    if open <= 0.0 || wanted <= 0.0 {
-        return;
-    }
-    for orphan in graph.orphans.iter().copied().filter(|o| out.total[*o] > 0.0) {
-        let amount = out.total[orphan] * (open / wanted).min(1.0);
-        out.handed[graph.target].push((orphan, amount));
-    }
-    out.handed[graph.target].sort_by_key(|(callee, _)| *callee);
 }
 
 /// Excess that the callees of `node` pass on to it.

@@ -22,7 +22,23 @@ pub(crate) enum Event {
     Failed,
 }
 
-type Operation = (Sym, Sym);
+/// Which runs of an operation are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Given {
+    /// All of them.
+    Any,
+    /// Those that another operation of the same entity asked for: what a shared function does depends on who asks.
+    AskedBy(Sym),
+    /// Those that wrote this line: what is said in one breath belongs together, however often it is said.
+    Beside(Key),
+}
+
+type Operation = (Sym, Sym, Given);
+
+/// Lines belong together when this share of the runs with the one has the other.
+const FIRM: f64 = 0.95;
+/// Lines of a run that are looked at in pairs; more only bound the work.
+const PAIRED: usize = 64;
 
 #[derive(Default)]
 struct Table {
@@ -40,6 +56,8 @@ pub(crate) struct Shift {
     pub entity: Sym,
     /// The operation; `None` for lines that belong to no span.
     pub operation: Option<Sym>,
+    /// Which of its runs are meant.
+    pub given: Given,
     pub event: Event,
     /// Robust deviation, always positive; larger is clearer.
     pub z: f64,
@@ -66,10 +84,29 @@ pub(crate) fn shifts(case: &Case, now: &Tree<'_>, usual: &Tree<'_>) -> Vec<Shift
     out.sort_by(|a, b| {
         b.z.total_cmp(&a.z)
             .then_with(|| case.name(a.entity).cmp(case.name(b.entity)))
-            .then_with(|| a.event.cmp(&b.event))
-            .then_with(|| a.operation.cmp(&b.operation))
+            .then_with(|| a.operation.map(|o| case.name(o)).cmp(&b.operation.map(|o| case.name(o))))
+            .then_with(|| named(case, a.event).cmp(&named(case, b.event)))
+            .then_with(|| given(case, a.given).cmp(&given(case, b.given)))
     });
     out
+}
+
+/// Order of events that does not depend on the order in which names were met.
+fn named(case: &Case, event: Event) -> (u8, &str, &str, Option<Key>) {
+    match event {
+        Event::Child(entity, operation) => (0, case.name(entity), case.name(operation), None),
+        Event::Line(key) => (1, "", "", Some(key)),
+        Event::Failed => (2, "", "", None),
+    }
+}
+
+/// The same for the runs that are meant.
+fn given(case: &Case, given: Given) -> (u8, &str, Option<Key>) {
+    match given {
+        Given::Any => (0, "", None),
+        Given::AskedBy(operation) => (1, case.name(operation), None),
+        Given::Beside(key) => (2, "", Some(key)),
+    }
 }
 
 fn operations(case: &Case, after: &Table, before: &Table, out: &mut Vec<Shift>) {
@@ -84,10 +121,14 @@ fn operations(case: &Case, after: &Table, before: &Table, out: &mut Vec<Shift>) 
         let seen = after.seen.get(&key).copied().unwrap_or(0.0);
         let usual = before.seen.get(&key).copied().unwrap_or(0.0);
         let z = proportion_z(seen, runs, usual, usual_runs);
+        if matches!(operation.2, Given::Beside(_)) && usual < FIRM * usual_runs {
+            continue;
+        }
         if worsens(case, event, z > 0.0) {
             out.push(Shift {
                 entity: operation.0,
                 operation: Some(operation.1),
+                given: operation.2,
                 event,
                 z: z.abs(),
                 normal: usual / usual_runs,
@@ -138,6 +179,7 @@ fn loose_lines(after: &Table, before: &Table, out: &mut Vec<Shift>) {
             out.push(Shift {
                 entity,
                 operation: None,
+                given: Given::Any,
                 event: Event::Line(line),
                 z: z.abs().min(12.0),
                 normal: expected,
@@ -168,8 +210,12 @@ fn table(tree: &Tree<'_>, logs: &[LogLine]) -> Table {
         if tree.answered_by(at).is_some() {
             continue;
         }
-        let operation = (span.entity, span.operation);
-        *out.runs.entry(operation).or_default() += 1.0;
+        let asked = tree.parent[at].map(|up| &tree.spans[up as usize]).filter(|up| up.entity == span.entity);
+        let runs_of = |given| (span.entity, span.operation, given);
+        let places = [Some(Given::Any), asked.map(|up| Given::AskedBy(up.operation))];
+        for operation in places.into_iter().flatten().map(runs_of) {
+            *out.runs.entry(operation).or_default() += 1.0;
+        }
         let mut events: Vec<Event> = tree.children[at]
             .iter()
             .map(|c| {
@@ -185,8 +231,20 @@ fn table(tree: &Tree<'_>, logs: &[LogLine]) -> Table {
         }
         events.sort_unstable();
         events.dedup();
+        let written = || events.iter().filter(|e| matches!(e, Event::Line(k) if !k.bad)).take(PAIRED);
+        for (event, given) in written().filter_map(|e| match e {
+            Event::Line(key) => Some((e, runs_of(Given::Beside(*key)))),
+            _ => None,
+        }) {
+            *out.runs.entry(given).or_default() += 1.0;
+            for other in written().filter(|o| *o != event) {
+                *out.seen.entry((given, *other)).or_default() += 1.0;
+            }
+        }
         for event in events {
-            *out.seen.entry((operation, event)).or_default() += 1.0;
+            for operation in places.into_iter().flatten().map(runs_of) {
+                *out.seen.entry((operation, event)).or_default() += 1.0;
+            }
         }
     }
     out

@@ -5,8 +5,10 @@ use crate::case::{Case, ChangeKind};
 use crate::events::{Shift, shifts};
 use crate::facts::{Fact, Facts};
 use crate::graph::Graph;
+use crate::link::links;
 use crate::signal::{Class, Golden};
 use crate::spans::{Slow, TimeShift, Tree};
+use crate::stats::median;
 
 /// Number of terms.
 pub(crate) const TERMS: usize = 11;
@@ -66,7 +68,12 @@ impl<'a> View<'a> {
         let facts = Facts::of(case, &graph);
         let latency = account(case, &graph, &facts, Golden::Latency);
         let errors = account(case, &graph, &facts, Golden::Errors);
-        let time = TimeShift::of(&now, &usual);
+        let mut time = TimeShift::of(&now, &usual);
+        for list in [&mut time.own, &mut time.links] {
+            list.sort_by(|a, b| {
+                (case.name(a.from), case.name(a.to)).cmp(&(case.name(b.from), case.name(b.to)))
+            });
+        }
         let shifts = shifts(case, &now, &usual);
         let mut shifts_of = vec![Vec::new(); graph.nodes.len()];
         for (at, shift) in shifts.iter().enumerate() {
@@ -93,7 +100,7 @@ impl<'a> View<'a> {
     fn fill(&mut self) {
         let time = self.time_shares();
         let behaviour = self.behaviour();
-        let link = self.links();
+        let link = links(self);
         let silence = self.silence();
         let symptom = crate::signal::classify(&self.case.symptom.metric, &self.case.symptom.stat);
         let errors_first = symptom.class.golden() == Golden::Errors;
@@ -129,11 +136,16 @@ impl<'a> View<'a> {
         })
     }
 
-    /// A jump of memory in proportion to what was used.
+    /// A jump of memory in proportion to what was used; what was rising before goes on rising.
     pub(crate) fn memory_step(&self, node: usize) -> Option<(f64, &Fact)> {
         self.best(node, &[Class::Memory], |f| {
-            let grown = (f.score.observed / f.score.normal.abs().max(1e-9) - 1.0).max(0.0);
-            ((f.score.z - 3.0) / 6.0).clamp(0.0, 1.0) * (grown / 0.3).clamp(0.0, 1.0)
+            let before = self.facts.window.before(&self.case.series[f.series]);
+            // The median step from point to point is the trend, whatever single jumps there are.
+            let trend = median(before.windows(2).map(|w| w[1] - w[0])).max(0.0);
+            let since = f.score.at as f64 - before.len() as f64 / 2.0;
+            let grown = f.score.observed - f.score.normal - trend * since.max(0.0);
+            let grown = grown / f.score.normal.abs().max(1e-9);
+            ((f.score.z - 3.0) / 4.0).clamp(0.0, 1.0) * ((grown - 0.01) / 0.09).clamp(0.0, 1.0)
         })
     }
 
@@ -151,7 +163,7 @@ impl<'a> View<'a> {
             .filter(|f| classes.contains(&f.signal.class))
             .map(|f| (value(f), f))
             .filter(|(v, _)| *v > 0.0)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.series.cmp(&a.1.series)))
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.order.cmp(&a.1.order)))
     }
 
     /// The change that fits best: recent, before or with the symptom. A change of a host counts for what runs on it.
@@ -177,7 +189,8 @@ impl<'a> View<'a> {
                 ChangeKind::Other => 0.5,
             };
             let value = nearness * weight * (-age).exp();
-            if best.is_none_or(|(v, _)| value > v) {
+            let key = |at: usize| (&self.case.changes[at].object, &self.case.changes[at].description);
+            if best.is_none_or(|(v, b)| value > v || (value >= v && key(at) < key(b))) {
                 best = Some((value, at));
             }
         }
@@ -234,54 +247,6 @@ impl<'a> View<'a> {
             .collect()
     }
 
-    /// Callers wait longer for their callees, but no callee serves slower: the links to the callee are slow. A callee
-    /// gets the share of its callers that wait, and more the fewer other callees could be meant.
-    fn links(&self) -> Vec<f64> {
-        let n = self.graph.nodes.len();
-        let waits: Vec<f64> = (0..n).map(|i| self.unexplained_wait(i)).collect();
-        let mut out = vec![0.0; n];
-        for node in 0..n {
-            let callers: Vec<usize> = self.graph.callers[node]
-                .iter()
-                .copied()
-                .filter(|c| self.facts.of_class(self.case, *c, Class::LatencyClient).is_some())
-                .collect();
-            if callers.is_empty() {
-                continue;
-            }
-            let waiting: f64 = callers.iter().map(|c| waits[*c]).sum::<f64>() / callers.len() as f64;
-            // All callers that wait must be callers of this node, else the fault lies elsewhere.
-            let all: f64 = waits.iter().sum();
-            let covered: f64 = callers.iter().map(|c| waits[*c]).sum::<f64>() / all.max(1e-9);
-            out[node] = waiting * covered;
-        }
-        out
-    }
-
-    /// How clearly a node waits longer on calls than its callees' own serving times explain, 0 to 1.
-    fn unexplained_wait(&self, node: usize) -> f64 {
-        let Some(wait) = self.facts.worst(node, Class::LatencyClient) else {
-            return 0.0;
-        };
-        let clear = ((wait.score.z - 1.5) / 3.0).clamp(0.0, 1.0);
-        let excess = wait.score.observed - wait.score.normal;
-        if clear <= 0.0 || excess <= 0.0 {
-            return 0.0;
-        }
-        let stat = &self.case.series[wait.series].stat;
-        let served = self.graph.callees[node]
-            .iter()
-            .flat_map(|c| self.facts.by_node[*c].iter())
-            .filter(|f| {
-                f.signal.class == Class::Latency
-                    && &self.case.series[f.series].stat == stat
-                    && f.score.z > 2.5
-            })
-            .map(|f| (f.score.observed - f.score.normal).max(0.0))
-            .fold(0.0, f64::max);
-        clear * (1.0 - (served / excess).clamp(0.0, 1.0))
-    }
-
     /// A node that still gets requests but no longer passes them on: what only it calls has gone quiet.
     fn silence(&self) -> Vec<f64> {
         let n = self.graph.nodes.len();
@@ -310,13 +275,8 @@ impl<'a> View<'a> {
             .iter()
             .filter(|f| matches!(f.signal.class, Class::Traffic | Class::Network | Class::Cpu))
             .filter_map(|f| {
-                let down = crate::window::directed(
-                    &self.case.series[f.series],
-                    &f.signal,
-                    &self.facts.window,
-                    -1.0,
-                )?;
-                Some(((down.z - 1.0) / 2.5).clamp(0.0, 1.0))
+                let down = crate::window::fall(&self.case.series[f.series], &f.signal, &self.facts.window)?;
+                Some(((down - 1.0) / 2.5).clamp(0.0, 1.0))
             })
             .collect();
         if drops.is_empty() {

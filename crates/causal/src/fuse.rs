@@ -10,15 +10,15 @@ use crate::features::{
 /// occur in those, theirs are set by hand.
 pub(crate) const WEIGHTS: [f64; TERMS] = {
     let mut w = [0.0; TERMS];
-    w[LATENCY] = 5.5;
-    w[ERRORS] = 8.0;
+    w[LATENCY] = 6.0;
+    w[ERRORS] = 8.5;
     w[SATURATION] = 5.6;
-    w[TIME] = 7.0;
-    w[BEHAVIOUR] = 6.0;
-    w[LINK] = 3.6;
+    w[TIME] = 7.5;
+    w[BEHAVIOUR] = 6.5;
+    w[LINK] = 4.5;
     w[SILENCE] = 2.2;
-    w[MEMORY] = 2.8;
-    w[NETWORK] = 0.5;
+    w[MEMORY] = 4.0;
+    w[NETWORK] = 0.8;
     w[CHANGE] = 2.0;
     w[RESTARTS] = 3.0;
     w
@@ -34,7 +34,7 @@ const QUIET_EXTRA: f64 = 4.0;
 const UNREACHABLE: f64 = 0.4;
 
 /// What remains of it when a path is likely but not known.
-const ASSUMED: f64 = 0.8;
+const ASSUMED: f64 = 0.9;
 
 /// Points of each term for one node.
 pub(crate) fn points(view: &View<'_>, node: usize) -> Features {

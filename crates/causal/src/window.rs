@@ -6,12 +6,14 @@
 
 use crate::case::{Case, Series};
 use crate::signal::{Bad, Class, Signal};
-use crate::stats::{mad, mean, median, quantile, sorted, worst_two};
+use crate::stats::{mean, median, select, worst_two};
 
 /// At most this many windows of normal operation are looked at for each series.
 const NULL_WINDOWS: usize = 160;
 /// How many points an alarm may be late.
 pub(crate) const LATE_POINTS: usize = 3;
+/// Fewer points than this before an assumed begin are no reference.
+const LEAST_REFERENCE: usize = 2;
 
 /// Where the incident begins among the points of a case.
 #[derive(Clone, Copy, Debug)]
@@ -39,14 +41,17 @@ impl Window {
         let alarm = case.times_us.partition_point(|t| *t + step <= case.symptom.start_us);
         let begin = alarm.min(len.saturating_sub(1));
         let mut splits = vec![Split { reference_end: begin.max(1).min(len), incident_begin: begin }];
-        let early = alarm.saturating_sub(LATE_POINTS);
+        let early = alarm.saturating_sub(LATE_POINTS).max(LEAST_REFERENCE);
         if early < begin {
-            splits.push(Split {
-                reference_end: early.max(1).min(len),
-                incident_begin: early.max(1).min(len.saturating_sub(1)),
-            });
+            splits.push(Split { reference_end: early, incident_begin: early });
         }
         Self { len, splits, null_starts: null_starts(case, len) }
+    }
+
+    /// The points of a series before the alarm.
+    pub(crate) fn before<'s>(&self, series: &'s Series) -> &'s [f64] {
+        let end = self.splits.first().map_or(0, |s| s.reference_end);
+        &series.values[..end.min(series.values.len())]
     }
 }
 
@@ -80,6 +85,8 @@ pub(crate) struct Score {
     pub observed: f64,
     /// Index of the worst point.
     pub at: usize,
+    /// Index of the first point that is at least half way to the value in the incident.
+    pub since: usize,
     /// Mean over all incident points.
     pub mean: f64,
     /// Excess over what such windows show anyway, in the unit of the series and in the bad direction; at least 0.
@@ -88,12 +95,13 @@ pub(crate) struct Score {
 
 /// Scores one series. `None` without points in the incident.
 pub(crate) fn score(series: &Series, signal: &Signal, window: &Window) -> Option<Score> {
+    let usual = median(series.baseline.iter().copied());
     match signal.bad {
-        Bad::Up => directed(series, signal, window, 1.0),
-        Bad::Down => directed(series, signal, window, -1.0),
+        Bad::Up => directed(series, usual, signal, window, 1.0),
+        Bad::Down => directed(series, usual, signal, window, -1.0),
         Bad::Both => {
-            let up = directed(series, signal, window, 1.0)?;
-            let mut down = directed(series, signal, window, -1.0)?;
+            let up = directed(series, usual, signal, window, 1.0)?;
+            let mut down = directed(series, usual, signal, window, -1.0)?;
             if down.z > up.z {
                 down.z = -down.z;
                 Some(down)
@@ -104,11 +112,17 @@ pub(crate) fn score(series: &Series, signal: &Signal, window: &Window) -> Option
     }
 }
 
-/// Scores one direction; `z` is positive when the series moved that way.
-pub(crate) fn directed(series: &Series, signal: &Signal, window: &Window, sign: f64) -> Option<Score> {
+/// How far a series fell, whatever direction is bad.
+pub(crate) fn fall(series: &Series, signal: &Signal, window: &Window) -> Option<f64> {
+    let usual = median(series.baseline.iter().copied());
+    directed(series, usual, signal, window, -1.0).map(|s| s.z)
+}
+
+/// Scores one direction; `z` is positive when the series moved that way. `usual` is the median of the baseline.
+fn directed(series: &Series, usual: f64, signal: &Signal, window: &Window, sign: f64) -> Option<Score> {
     let mut best: Option<Score> = None;
     for split in &window.splits {
-        let Some(score) = at_split(series, signal, window, *split, sign) else {
+        let Some(score) = at_split(series, usual, signal, window, *split, sign) else {
             continue;
         };
         if best.is_none_or(|b| score.z > b.z) {
@@ -118,7 +132,14 @@ pub(crate) fn directed(series: &Series, signal: &Signal, window: &Window, sign: 
     best
 }
 
-fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sign: f64) -> Option<Score> {
+fn at_split(
+    series: &Series,
+    usual: f64,
+    signal: &Signal,
+    window: &Window,
+    split: Split,
+    sign: f64,
+) -> Option<Score> {
     let values = &series.values;
     let end = values.len().min(window.len);
     let incident = values.get(split.incident_begin..end)?;
@@ -128,7 +149,8 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
     }
     let reference = values.get(..split.reference_end.min(end)).unwrap_or(&[]);
     let before = median(reference.iter().copied());
-    let (mut levels, mut steps) = (Vec::new(), Vec::new());
+    let most = window.null_starts.len();
+    let (mut levels, mut steps) = (Vec::with_capacity(most), Vec::with_capacity(most));
     for start in &window.null_starts {
         let Some(chunk) = series.baseline.get(*start..start + window.len) else {
             continue;
@@ -136,15 +158,16 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
         let worst = worst_two(chunk[split.incident_begin..].iter().map(|v| v * sign));
         if worst.is_finite() {
             levels.push(worst);
-            let step = worst - sign * median_small(&chunk[..split.reference_end]);
+            let step = worst - sign * median(chunk[..split.reference_end].iter().copied());
             if step.is_finite() {
                 steps.push(step);
             }
         }
     }
-    let usual = median(series.baseline.iter().copied());
     let normal = if before.is_finite() { before } else { usual };
-    let floor = signal.floor.max(0.03 * usual.abs().min(normal.abs()));
+    // Memory hardly moves by itself: a small step is news.
+    let relative = if signal.class == Class::Memory { 0.01 } else { 0.03 };
+    let floor = signal.floor.max(relative * usual.abs().min(normal.abs()));
     let level_z = standardise(sign * observed, levels, floor);
     let step_z = standardise(sign * (observed - before), steps, floor);
     let (level_scale, step_scale) = (level_z.map_or(floor, |l| l.1), step_z.map_or(floor, |s| s.1));
@@ -170,32 +193,30 @@ fn at_split(series: &Series, signal: &Signal, window: &Window, split: Split, sig
         _ => gain,
     };
     let at = worst_index(incident, sign) + split.incident_begin;
+    let half = sign * (normal + observed) / 2.0;
+    let first = incident.iter().position(|v| v * sign >= half).unwrap_or(0);
     Some(Score {
         z: z.clamp(-1000.0, 1000.0),
         normal: if normal.is_finite() { normal } else { observed },
         observed,
         at,
+        since: if normal.is_finite() { first + split.incident_begin } else { at },
         mean: mean(incident.iter().copied()),
         excess: if z > 0.0 { excess.max(0.2 * gain) } else { 0.0 },
     })
 }
 
-/// Median of a short slice without a heap for the usual sizes.
-fn median_small(values: &[f64]) -> f64 {
-    match values {
-        [a] => *a,
-        _ => median(values.iter().copied()),
-    }
-}
-
 /// Deviation from the values of normal windows, and the scale that it is measured in.
-fn standardise(value: f64, null: Vec<f64>, floor: f64) -> Option<(f64, f64)> {
+fn standardise(value: f64, mut null: Vec<f64>, floor: f64) -> Option<(f64, f64)> {
     if null.len() < 8 || !value.is_finite() {
         return None;
     }
-    let null = sorted(null);
-    let center = quantile(&null, 0.5);
-    let scale = (1.4826 * mad(&null, center)).max((quantile(&null, 0.97) - center) / 2.0).max(floor);
+    let center = select(&mut null, 0.5);
+    let high = select(&mut null, 0.97);
+    for v in &mut null {
+        *v = (*v - center).abs();
+    }
+    let scale = (1.4826 * select(&mut null, 0.5)).max((high - center) / 2.0).max(floor);
     Some(((value - center) / scale, scale))
 }
 

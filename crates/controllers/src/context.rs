@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use causeway_kubekit::{Activity, Clock, ControllerMetrics};
 use causeway_notify::{NotifyMetrics, RetryPolicy};
-use jiff::Timestamp;
 use kube::Client;
 
-/// Settings of [`crate::run()`].
+use crate::admission::Admission;
+use crate::feed::IncidentInbox;
+use crate::ports::Ports;
+
+/// What controllers of every role need.
 #[derive(Clone)]
 pub struct Context {
-    /// Client for everything; [`crate::run()`] adds the layer that notes writes.
+    /// Client for everything; [`crate::run()`] and [`crate::run_executor()`] add the layer that notes writes.
     pub client: Client,
     /// Account of work in progress.
     pub activity: Activity,
@@ -20,11 +23,21 @@ pub struct Context {
     pub metrics: ControllerMetrics,
     /// Name of this process in events.
     pub instance: String,
-    /// Since when the admission policies stand as shipped; `None` if they do not, which caps autonomy at Suggest and
-    /// makes no Approval count. Give the begin of time for policies that are part of the process.
-    pub admission_since: Option<Timestamp>,
+    /// What keeps the admission rules. While they do not stand as shipped, autonomy is capped at Suggest and no Approval
+    /// counts.
+    pub admission: Admission,
+}
+
+/// What the operator needs besides.
+pub struct OperatorParts {
+    /// Engine, gateway and audit log.
+    pub ports: Ports,
+    /// Incidents from the engine.
+    pub inbox: IncidentInbox,
     /// How notifications are delivered.
     pub notifications: Notifications,
+    /// Whether this process also is the executor.
+    pub executes: bool,
 }
 
 /// How notifications are delivered.

@@ -15,6 +15,8 @@ pub mod error;
 pub mod feed;
 pub mod ports;
 
+mod admission;
+mod audit;
 mod baseline;
 mod change;
 mod cluster_guardrail;
@@ -35,13 +37,15 @@ mod slo;
 mod target_view;
 mod text;
 
-pub use context::{Context, Notifications};
+pub use admission::Admission;
+pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};
 pub use ports::{
-    Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
+    Audit, AuditEntry, AuditHead, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation,
+    SourceSettings,
 };
-pub use run::run;
+pub use run::{run, run_executor};
 
 /// Field manager of mutations, and actor in the audit log.
 pub const EXECUTOR: &str = "causeway-executor";

@@ -9,6 +9,7 @@ use causeway_crds::{ConditionType, LogSource, Reason};
 use causeway_kubekit::{ObjectKey, Progress, Report, Requeue, Statement, Truth};
 use causeway_model::SourceRef;
 use causeway_steps::Pipeline;
+use ipnet::IpNet;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -24,14 +25,21 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub(crate) struct LogSources {
     mirrors: Mirrors,
     gateway: Arc<dyn Gateway>,
-    /// Generation and token that the gateway was given.
-    given: Mutex<HashMap<ObjectKey, (Option<i64>, String)>>,
+    /// What the gateway was given.
+    given: Mutex<HashMap<ObjectKey, Given>>,
+}
+
+/// Version of a source's settings.
+#[derive(PartialEq, Eq)]
+struct Given {
+    generation: Option<i64>,
+    token: Option<String>,
 }
 
 /// What keeps a source from receiving.
 enum Obstacle {
     Secret(String),
-    Steps(String),
+    Spec(String),
 }
 
 impl LogSources {
@@ -43,15 +51,17 @@ impl LogSources {
     fn give(&self, object: &LogSource, source: &SourceRef) -> Result<(), Obstacle> {
         let token = self.token(object, &source.namespace).map_err(Obstacle::Secret)?;
         let key = ObjectKey::of(object);
-        let version = (object.metadata.generation, token.clone());
+        let version = Given { generation: object.metadata.generation, token: token.clone() };
         if self.given.lock().get(&key) == Some(&version) {
             return Ok(());
         }
-        let steps =
-            Pipeline::compile(&object.spec.steps).map_err(|error| Obstacle::Steps(error.to_string()))?;
+        let steps = Pipeline::compile(&object.spec.steps)
+            .map_err(|error| Obstacle::Spec(format!("spec.steps do not compile: {error}")))?;
+        let networks = networks(object.spec.trusted_networks()).map_err(Obstacle::Spec)?;
         let limits = object.spec.limits.clone().unwrap_or_default();
         let settings = SourceSettings {
             token,
+            trusted_networks: networks,
             protocol: match object.spec.r#type {
                 LogSourceType::OTLP => Protocol::Otlp,
                 LogSourceType::FluentBit => Protocol::Forward,
@@ -60,7 +70,6 @@ impl LogSources {
             limits: SourceLimits {
                 max_lines_per_second: limits.max_lines_per_second.and_then(|n| u64::try_from(n).ok()),
                 max_request_bytes: limits.max_request_bytes.and_then(|n| u64::try_from(n).ok()),
-                max_connections: limits.max_connections.and_then(|n| u32::try_from(n).ok()),
             },
             suspended: object.spec.suspend,
         };
@@ -75,11 +84,14 @@ impl LogSources {
         }
     }
 
-    fn token(&self, object: &LogSource, namespace: &str) -> Result<String, String> {
-        let Some(wanted) = object.spec.credential() else {
-            return Err("the spec names no Secret with a token".to_owned());
-        };
-        secret_value(&self.mirrors, namespace, &wanted.name, &wanted.key)
+    fn token(&self, object: &LogSource, namespace: &str) -> Result<Option<String>, String> {
+        match object.spec.credential() {
+            Some(wanted) => secret_value(&self.mirrors, namespace, &wanted.name, &wanted.key).map(Some),
+            None if object.spec.trusted_networks().is_empty() => {
+                Err("the spec names neither a Secret with a token nor trusted networks".to_owned())
+            }
+            None => Ok(None),
+        }
     }
 }
 
@@ -127,9 +139,8 @@ impl Observer for LogSources {
                 Report::new(LogSourceStatus::default(), progress)
                     .condition(Statement::new(connected, false, reason, message))
             }
-            Err(Obstacle::Steps(message)) => {
+            Err(Obstacle::Spec(message)) => {
                 self.take(object, &source);
-                let message = format!("spec.steps do not compile: {message}");
                 let reason = Reason::InvalidSpec.as_str();
                 Report::new(LogSourceStatus::default(), Progress::stalled(reason, message.clone()))
                     .condition(Statement::new(connected, false, reason, message))
@@ -148,11 +159,16 @@ impl LogSources {
         let seen = self.gateway.observed(source);
         let state = state(object, seen, now);
         let loss = match seen {
-            SourceObservation { limited: true, .. } => SourceLoss::Dropped,
-            SourceObservation { rejected: true, .. } => SourceLoss::Rejected,
+            SourceObservation { rejected: true, .. } => SourceLoss::Dropped,
+            SourceObservation { limited: true, .. } => SourceLoss::Rejected,
             _ => SourceLoss::None,
         };
-        let status = LogSourceStatus { state, loss, ..LogSourceStatus::default() };
+        let status = LogSourceStatus {
+            state,
+            loss,
+            services: i32::try_from(seen.services).unwrap_or(i32::MAX),
+            ..LogSourceStatus::default()
+        };
         let (flowing, reason, message) = match state {
             SourceState::Waiting => (Truth::Unknown, Reason::Waiting, "No record has come yet"),
             SourceState::Silent => {
@@ -163,7 +179,14 @@ impl LogSources {
         };
         let ready = match state {
             SourceState::Suspended => Progress::ready(Reason::Suspended.as_str(), message),
-            _ => Progress::ready(Reason::Listening.as_str(), "The token is accepted"),
+            _ => Progress::ready(
+                Reason::Listening.as_str(),
+                if object.spec.credential().is_some() {
+                    "The token is accepted"
+                } else {
+                    "Senders of the trusted networks are accepted"
+                },
+            ),
         };
         let limits = if seen.limited {
             (false, Reason::LimitExceeded, "A limit was reached: records were refused")
@@ -180,6 +203,23 @@ impl LogSources {
             ));
         report.requeue(now.checked_add(LOOK_AGAIN).map_or(Requeue::OnChange, Requeue::At))
     }
+}
+
+/// Networks in CIDR notation.
+fn networks(texts: &[String]) -> Result<Vec<IpNet>, String> {
+    let parse = |text: &String| {
+        let field = "spec.fluentBit.trustedNetworks";
+        let network: IpNet = text.parse().map_err(|_| {
+            format!("{field}: \"{text}\" is not a network: write it as 10.0.0.0/8 or fd00::/8")
+        })?;
+        if network.prefix_len() == 0 {
+            return Err(format!(
+                "{field}: {text} is every address there is: name the networks of the senders"
+            ));
+        }
+        Ok(network)
+    };
+    texts.iter().map(parse).collect()
 }
 
 fn state(object: &LogSource, seen: SourceObservation, now: Timestamp) -> SourceState {

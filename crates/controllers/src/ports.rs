@@ -6,6 +6,7 @@ use std::sync::Arc;
 use causeway_engine::{Change, Incident, ServiceConfig};
 use causeway_model::SourceRef;
 use causeway_steps::Pipeline;
+use ipnet::IpNet;
 
 /// The engine, as far as controllers speak to it. Calls must be quick: they are made inside of reconciles.
 pub trait Engine: Send + Sync {
@@ -35,14 +36,14 @@ pub struct SourceLimits {
     pub max_lines_per_second: Option<u64>,
     /// Size of one request, bytes.
     pub max_request_bytes: Option<u64>,
-    /// Connections at the same time.
-    pub max_connections: Option<u32>,
 }
 
 /// Everything a gateway needs to receive from a LogSource.
 pub struct SourceSettings {
-    /// Credential that selects the source.
-    pub token: String,
+    /// Credential that selects the source; `None` when only networks do.
+    pub token: Option<String>,
+    /// Networks whose senders are this source.
+    pub trusted_networks: Vec<IpNet>,
     /// Protocol.
     pub protocol: Protocol,
     /// Steps that its records go through.
@@ -74,6 +75,8 @@ pub struct SourceObservation {
     pub rejected: bool,
     /// Whether a limit made it refuse records lately.
     pub limited: bool,
+    /// Services seen in its records of the last hour.
+    pub services: u32,
 }
 
 /// The receiving side.
@@ -103,10 +106,21 @@ pub struct AuditEntry {
     pub detail: serde_json::Value,
 }
 
+/// The newest entries of an audit log, which have one time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditHead {
+    /// Their time, microseconds since the Unix epoch.
+    pub time_us: i64,
+    /// Subject and action of each.
+    pub entries: Vec<(String, String)>,
+}
+
 /// The audit log. An entry may come twice after a crash or a conflict.
 pub trait Audit: Send + Sync {
     /// Keeps an entry.
     fn record(&self, entry: AuditEntry);
+    /// The newest entries of the process before; `None` when there are none.
+    fn head(&self) -> Option<AuditHead>;
 }
 
 /// All ports.

@@ -14,10 +14,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
+use crate::audit::Witness;
 use crate::baseline::Baselines;
 use crate::change::Watcher;
 use crate::cluster_guardrail::ClusterGuardrails;
-use crate::context::Context;
+use crate::context::{Context, Notifications, OperatorParts};
 use crate::feed::{self, IncidentInbox};
 use crate::incident::Incidents;
 use crate::log_source::LogSources;
@@ -26,7 +27,7 @@ use crate::monitored_service::MonitoredServices;
 use crate::notification_target::{Couriers, NotificationTargets};
 use crate::observing::{Observer, Observing};
 use crate::ports::Ports;
-use crate::remediation::{FirstSeen, Remediations};
+use crate::remediation::{FirstSeen, Fixers, Remediations};
 use crate::remediation_policy::Policies;
 use crate::runbook::Runbooks;
 use crate::slo::Slos;
@@ -34,46 +35,64 @@ use crate::slo::Slos;
 /// Longest time that couriers may take to end.
 const COURIERS_END: Duration = Duration::from_secs(5);
 
-/// Runs all controllers until `shutdown`, and returns when they have ended.
+/// Runs the operator's controllers until `shutdown`, and returns when they have ended.
 ///
 /// From the call on the process counts as busy until everything was looked at once, so that
 /// [`causeway_kubekit::Activity::settled`] tells when the start is over.
 pub fn run(
     context: Context,
-    ports: Ports,
-    inbox: IncidentInbox,
+    parts: OperatorParts,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
     // Taken now and not at the first poll, so that nobody finds the process settled before it has begun.
     let starting = context.activity.busy();
-    assembled(context, ports, inbox, shutdown, starting)
+    operate(context, parts, shutdown, starting)
 }
 
-async fn assembled(
-    context: Context,
-    ports: Ports,
-    inbox: IncidentInbox,
-    shutdown: CancellationToken,
-    starting: Busy,
-) {
-    let client = tracked(&context);
-    let runtime = Runtime {
-        client: client.clone(),
+/// Runs the executor alone until `shutdown`, and returns when it has ended. It watches Remediations and what decides
+/// about them, nothing else.
+pub async fn run_executor(context: Context, shutdown: CancellationToken) {
+    let runtime = runtime(&context);
+    let mirrors = Mirrors::new(&runtime.client, &context.activity);
+    let mut tasks = JoinSet::new();
+    let house = House { runtime: &runtime, mirrors: &mirrors, stop: &shutdown };
+    house.remediations(&context, &mut tasks);
+    mirrors.spawn_for_executor(&mut tasks, &shutdown);
+    ended(&mut tasks, &shutdown).await;
+}
+
+async fn operate(context: Context, parts: OperatorParts, shutdown: CancellationToken, starting: Busy) {
+    let OperatorParts { ports, inbox, notifications, executes } = parts;
+    let runtime = runtime(&context);
+    let mirrors = Mirrors::new(&runtime.client, &context.activity);
+    let mut tasks = JoinSet::new();
+    let house = House { runtime: &runtime, mirrors: &mirrors, stop: &shutdown };
+    house.observers(&ports, &mut tasks);
+    let couriers = house.notifications(&context, notifications, &mut tasks);
+    house.incidents(&ports, inbox, &mut tasks);
+    if executes {
+        house.remediations(&context, &mut tasks);
+    }
+    // The watches begin last, so that no listener misses the first list.
+    mirrors.spawn(&mut tasks, &shutdown);
+    drop(starting);
+    ended(&mut tasks, &shutdown).await;
+    if tokio::time::timeout(COURIERS_END, couriers.ended()).await.is_err() {
+        tracing::warn!("couriers were cut off");
+    }
+}
+
+fn runtime(context: &Context) -> Runtime {
+    Runtime {
+        client: tracked(context),
         activity: context.activity.clone(),
         clock: context.clock.clone(),
         metrics: context.metrics.clone(),
         instance: context.instance.clone(),
-    };
-    let mirrors = Mirrors::new(&client, &context.activity);
-    let mut tasks = JoinSet::new();
-    let house = House { runtime: &runtime, mirrors: &mirrors, stop: &shutdown };
-    house.observers(&ports, &mut tasks);
-    let couriers = house.notifications(&context, &mut tasks);
-    house.incidents(&ports, inbox, &mut tasks);
-    house.remediations(&ports, &context, &mut tasks);
-    // The watches begin last, so that no listener misses the first list.
-    mirrors.spawn(&mut tasks, &shutdown);
-    drop(starting);
+    }
+}
+
+async fn ended(tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended
             && error.is_panic()
@@ -81,9 +100,6 @@ async fn assembled(
             tracing::error!(%error, "a controller ended by a defect: all are stopped");
             shutdown.cancel();
         }
-    }
-    if tokio::time::timeout(COURIERS_END, couriers.ended()).await.is_err() {
-        tracing::warn!("couriers were cut off");
     }
 }
 
@@ -148,15 +164,15 @@ impl House<'_> {
         self.spawn(services, tasks);
     }
 
-    fn notifications(&self, context: &Context, tasks: &mut JoinSet<()>) -> Couriers {
+    fn notifications(
+        &self,
+        context: &Context,
+        notifications: Notifications,
+        tasks: &mut JoinSet<()>,
+    ) -> Couriers {
         let m = self.mirrors;
-        let couriers = Couriers::new(
-            m.clone(),
-            &context.activity,
-            &context.clock,
-            context.notifications.clone(),
-            self.stop.clone(),
-        );
+        let couriers =
+            Couriers::new(m.clone(), &context.activity, &context.clock, notifications, self.stop.clone());
         let reconciler = NotificationTargets { mirrors: m.clone(), couriers: couriers.clone() };
         let announcer = couriers.clone();
         let targets = self
@@ -186,9 +202,13 @@ impl House<'_> {
         let reconciler =
             Incidents { client: runtime.client.clone(), mirrors: m.clone(), ports: ports.clone() };
         let (see_deployment, see_config) = (lookout.clone(), lookout);
+        let witness = Witness::new(ports.audit.clone());
         let controller = self
             .controller(reconciler, &m.incidents)
-            .watch(&m.remediations, incident_of)
+            .watch(&m.remediations, move |object| {
+                witness.see(object);
+                incident_of(object)
+            })
             .watch(&m.services, open_incidents(&m.incidents))
             .watch(&m.policies, open_incidents(&m.incidents))
             .watch(&m.runbooks, open_incidents(&m.incidents))
@@ -205,13 +225,13 @@ impl House<'_> {
         tasks.spawn(feed::serve(inbox, runtime.client.clone(), m.clone(), triggers, self.stop.clone()));
     }
 
-    fn remediations(&self, ports: &Ports, context: &Context, tasks: &mut JoinSet<()>) {
+    fn remediations(&self, context: &Context, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         let first_seen = FirstSeen::default();
         let reconciler = Remediations {
             client: self.runtime.client.clone(),
-            ports: ports.clone(),
-            admission_since: context.admission_since,
+            fixers: Fixers::new(self.runtime.client.clone()),
+            admission: context.admission.clone(),
             first_seen: first_seen.clone(),
             fresh: Mutex::new(HashMap::new()),
             http: reqwest::Client::new(),

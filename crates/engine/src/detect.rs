@@ -24,8 +24,8 @@ pub struct Point {
     pub upper: f64,
 }
 
-/// What an opened series is held against: its band at the moment of opening. The detector does not learn meanwhile,
-/// so that an outage can't become the new normal.
+/// What an opened series is held against: its usual band before it opened. The detector does not learn meanwhile, so that
+/// an outage can't become the new normal.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Opened {
     since_us: Micros,
@@ -33,7 +33,15 @@ struct Opened {
     expected: f64,
     lower: f64,
     upper: f64,
+    /// It opened above its band; below otherwise. Coming back on that side is what closes it.
+    above: bool,
     normal_in_a_row: u32,
+}
+
+impl Opened {
+    fn is_abnormal(&self, value: f64) -> bool {
+        if self.above { value > self.upper } else { value < self.lower }
+    }
 }
 
 /// A series under watch.
@@ -52,6 +60,8 @@ pub(crate) struct Watched {
 
 /// Windows that must be abnormal in a row before a finding opens.
 const VIOLATING: u32 = 2;
+/// How long before the first abnormal window a band counts as usual.
+const USUAL_US: i64 = 600_000_000;
 /// Windows that must be normal in a row, with data, before it closes.
 const CLEARING: u32 = 3;
 
@@ -94,7 +104,7 @@ impl Watched {
                     lower: opened.lower,
                     upper: opened.upper,
                 };
-                (point, value.map(|v| v > opened.upper || v < opened.lower), 0.0)
+                (point, value.map(|v| opened.is_abnormal(v)), 0.0)
             }
             None => {
                 self.before.push_back((window.start_us, self.detector.clone()));
@@ -185,14 +195,25 @@ impl Watched {
             self.detector = detector.clone();
         }
         self.before.clear();
-        let band =
-            self.points.iter().rev().find(|p| p.at_us <= since_us && p.upper.is_finite()).unwrap_or(&point);
+        let (from_us, to_us) = (since_us - USUAL_US, since_us);
+        let usual: Vec<&Point> = self
+            .points
+            .iter()
+            .filter(|p| (from_us..=to_us).contains(&p.at_us) && p.upper.is_finite())
+            .collect();
+        // The median, because an outage that comes slowly has pulled the latest bands along.
+        let median = |of: fn(&Point) -> f64| {
+            let mut values: Vec<f64> = usual.iter().map(|p| of(p)).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().unwrap_or_else(|| of(&point))
+        };
         self.opened = Some(Opened {
             since_us,
             at_us: window.end_us,
-            expected: band.expected,
-            lower: band.lower,
-            upper: band.upper,
+            expected: median(|p| p.expected),
+            lower: median(|p| p.lower),
+            upper: median(|p| p.upper),
+            above: point.value >= point.expected,
             normal_in_a_row: 0,
         });
     }

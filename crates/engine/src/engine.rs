@@ -169,6 +169,17 @@ impl Engine {
         self.advance_incidents(now_us);
     }
 
+    /// Takes incidents from before a restart, where they are further on than those of the snapshot.
+    pub fn adopt(&mut self, incidents: Vec<Incident>) {
+        for incident in incidents {
+            match self.incidents.iter_mut().find(|known| known.fingerprint == incident.fingerprint) {
+                Some(known) if known.revision < incident.revision => *known = incident,
+                Some(_) => {}
+                None => self.incidents.push(incident),
+            }
+        }
+    }
+
     /// Newest evaluated data time.
     #[must_use]
     pub fn watermark_us(&self) -> Option<Micros> {

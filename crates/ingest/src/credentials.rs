@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::hint::black_box;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use causeway_model::{Micros, SourceRef};
 use causeway_wire::SharedKey;
+use ipnet::IpNet;
 use parking_lot::RwLock;
 use sha2::{Digest, Sha256};
 
 use crate::bucket::Bucket;
+use crate::trouble::{Refusals, Trouble};
 
 type Fingerprint = [u8; 32];
 
@@ -20,9 +23,9 @@ pub enum Secret {
     Bearer(String),
     /// Shared key of Fluent Forward.
     SharedKey(String),
-    /// Nothing: every Forward connection is this source, as long as no source has a shared key. Only for networks
-    /// in which every peer may send.
-    AnonymousForward,
+    /// The sender's address: every Forward connection from this network is this source, without a handshake. Where
+    /// networks overlap, the narrowest holds.
+    TrustedNetwork(IpNet),
 }
 
 impl fmt::Debug for Secret {
@@ -30,7 +33,7 @@ impl fmt::Debug for Secret {
         f.write_str(match self {
             Self::Bearer(_) => "Bearer(…)",
             Self::SharedKey(_) => "SharedKey(…)",
-            Self::AnonymousForward => "AnonymousForward",
+            Self::TrustedNetwork(network) => return write!(f, "TrustedNetwork({network})"),
         })
     }
 }
@@ -72,13 +75,14 @@ pub(crate) struct Grant {
     pub(crate) source: SourceRef,
     pub(crate) limits: SourceLimits,
     pub(crate) bucket: Option<Arc<Bucket>>,
+    pub(crate) trouble: Arc<Trouble>,
 }
 
 /// How a Forward connection proved what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ForwardProof {
     Key(Fingerprint),
-    Anonymous,
+    Network(IpNet),
 }
 
 /// How Forward connections begin.
@@ -86,8 +90,8 @@ pub(crate) enum ForwardProof {
 pub(crate) enum ForwardEntry {
     /// By a handshake for one of these keys.
     Keys(Vec<SharedKey>),
-    /// Without one.
-    Anonymous,
+    /// Without one, from this network.
+    Trusted(IpNet),
     /// Not at all.
     Closed,
 }
@@ -96,7 +100,7 @@ pub(crate) enum ForwardEntry {
 struct Table {
     bearer: Vec<(Fingerprint, Arc<Grant>)>,
     forward: Vec<(Fingerprint, SharedKey, Arc<Grant>)>,
-    anonymous: Option<Arc<Grant>>,
+    networks: Vec<(IpNet, Arc<Grant>)>,
     grants: Vec<Arc<Grant>>,
 }
 
@@ -121,7 +125,8 @@ impl Credentials {
         let (mut table, mut conflicts) = (Table::default(), Vec::new());
         for SourceCredential { source, secrets, limits } in sources {
             let bucket = limits.max_records_per_second.map(|rate| old.bucket(&source, rate, now_us));
-            let grant = Arc::new(Grant { source, limits, bucket });
+            let trouble = old.trouble(&source);
+            let grant = Arc::new(Grant { source, limits, bucket, trouble });
             for secret in secrets {
                 if let Some(kept) = table.add(secret, &grant) {
                     conflicts.push(Conflict { kept, refused: grant.source.clone() });
@@ -146,12 +151,21 @@ impl Credentials {
         found
     }
 
-    pub(crate) fn forward_entry(&self) -> ForwardEntry {
+    /// When records of a source were last refused.
+    #[must_use]
+    pub fn refusals(&self, source: &SourceRef) -> Refusals {
+        self.table.read().trouble(source).refusals()
+    }
+
+    pub(crate) fn forward_entry(&self, peer: IpAddr) -> ForwardEntry {
         let table = self.table.read();
-        if !table.forward.is_empty() {
+        // A listener on `::` sees IPv4 peers as mapped addresses.
+        let peer = peer.to_canonical();
+        let trusted = table.networks.iter().filter(|(network, _)| network.contains(&peer));
+        if let Some((network, _)) = trusted.max_by_key(|(network, _)| network.prefix_len()) {
+            ForwardEntry::Trusted(*network)
+        } else if !table.forward.is_empty() {
             ForwardEntry::Keys(table.forward.iter().map(|(_, key, _)| key.clone()).collect())
-        } else if table.anonymous.is_some() {
-            ForwardEntry::Anonymous
         } else {
             ForwardEntry::Closed
         }
@@ -172,7 +186,9 @@ impl Credentials {
                 .iter()
                 .find(|(known, _, _)| *known == print)
                 .map(|(_, _, grant)| Arc::clone(grant)),
-            ForwardProof::Anonymous => table.anonymous.clone(),
+            ForwardProof::Network(network) => {
+                table.networks.iter().find(|(known, _)| *known == network).map(|(_, grant)| Arc::clone(grant))
+            }
         }
     }
 }
@@ -181,6 +197,11 @@ impl Table {
     fn bucket(&self, source: &SourceRef, rate: u32, now_us: Micros) -> Arc<Bucket> {
         let known = self.grants.iter().find(|g| g.source == *source).and_then(|g| g.bucket.clone());
         known.filter(|b| b.rate() == rate).unwrap_or_else(|| Arc::new(Bucket::new(rate, now_us)))
+    }
+
+    fn trouble(&self, source: &SourceRef) -> Arc<Trouble> {
+        let known = self.grants.iter().find(|g| g.source == *source);
+        known.map(|g| Arc::clone(&g.trouble)).unwrap_or_default()
     }
 
     /// Adds a secret; gives the source that has it already.
@@ -203,13 +224,14 @@ impl Table {
                 self.forward.push((print, SharedKey::new(key), Arc::clone(grant)));
                 None
             }
-            Secret::AnonymousForward => match &self.anonymous {
-                Some(other) => Some(other.source.clone()).filter(|s| *s != grant.source),
-                None => {
-                    self.anonymous = Some(Arc::clone(grant));
-                    None
+            Secret::TrustedNetwork(network) => {
+                let network = network.trunc();
+                if let Some((_, other)) = self.networks.iter().find(|(known, _)| *known == network) {
+                    return Some(other.source.clone()).filter(|s| *s != grant.source);
                 }
-            },
+                self.networks.push((network, Arc::clone(grant)));
+                None
+            }
         }
     }
 }

@@ -63,12 +63,15 @@ pub(crate) async fn connection(
     shutdown: CancellationToken,
 ) {
     let max = gate.limits.max_body_bytes;
-    let (decoder, handshake, proof) = match gate.credentials.forward_entry() {
+    let entry = stream.peer_addr().map(|peer| gate.credentials.forward_entry(peer.ip()));
+    let (decoder, handshake, proof) = match entry.unwrap_or(ForwardEntry::Closed) {
         ForwardEntry::Keys(keys) => {
             let handshake = Handshake::new(&server_name, rand::random());
             (ForwardDecoder::with_handshake(max), Some((handshake, keys)), None)
         }
-        ForwardEntry::Anonymous => (ForwardDecoder::open(max), None, Some(ForwardProof::Anonymous)),
+        ForwardEntry::Trusted(network) => {
+            (ForwardDecoder::open(max), None, Some(ForwardProof::Network(network)))
+        }
         ForwardEntry::Closed => {
             gate.metrics.request(TRANSPORT, PROTOCOL, IngestError::Unauthenticated.category());
             return;

@@ -74,9 +74,15 @@ impl Gate {
             return Err(IngestError::Suspended);
         }
         let Some(bucket) = &grant.bucket else { return Ok(()) };
-        bucket
-            .check(self.clock.now_us())
-            .map_err(|retry_after_ms| IngestError::RateLimited { limit: bucket.rate(), retry_after_ms })
+        bucket.check(self.clock.now_us()).map_err(|retry_after_ms| {
+            self.note(grant, IngestError::RateLimited { limit: bucket.rate(), retry_after_ms })
+        })
+    }
+
+    /// Remembers an error for the status of its source.
+    pub(crate) fn note(&self, grant: &Grant, error: IngestError) -> IngestError {
+        grant.trouble.note(&error, self.clock.now_us());
+        error
     }
 
     /// A request's turn to be read, decoded and stored.
@@ -120,10 +126,12 @@ impl Gate {
             let request_hash = request_hash(&context.source, protocol, &body);
             Ok(Ready { decoded, request_hash, bytes: body.len() })
         };
-        if inline {
-            return work();
-        }
-        tokio::task::spawn_blocking(work).await.map_err(|_| IngestError::Internal)?
+        let ready = if inline {
+            work()
+        } else {
+            tokio::task::spawn_blocking(work).await.map_err(|_| IngestError::Internal)?
+        };
+        ready.map_err(|error| self.note(grant, error))
     }
 
     /// Hands records to the sink. Runs to its end even if the caller is dropped, because the sink may have stored
@@ -147,6 +155,9 @@ impl Gate {
         let DecodeStats { records, rejected, .. } = stats;
         if let Some(bucket) = &grant.bucket {
             bucket.charge(records);
+        }
+        if rejected > 0 {
+            grant.trouble.reject(self.clock.now_us());
         }
         let (mut rows, mut duplicate) = (0, false);
         if !batch.is_empty() {

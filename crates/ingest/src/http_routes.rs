@@ -62,10 +62,10 @@ async fn process(
     let limit = gate.body_limit(&grant);
     let announced = header(headers, CONTENT_LENGTH.as_str()).and_then(|l| l.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
-        return Err(IngestError::TooLarge { limit });
+        return Err(gate.note(&grant, IngestError::TooLarge { limit }));
     }
     let permit = gate.turn().await?;
-    let body = read(body, limit, gate).await?;
+    let body = read(body, limit, gate).await.map_err(|error| gate.note(&grant, error))?;
     let ready = gate
         .decode(&grant, decoder.protocol(), body, compression, |body, context| decoder.decode(body, context))
         .await?;

@@ -19,9 +19,12 @@ mod limits;
 mod metrics;
 mod serve;
 mod server;
+mod trouble;
 
 pub use credentials::{Conflict, Credentials, Secret, SourceCredential, SourceLimits};
 pub use error::IngestError;
+pub use ipnet::IpNet;
 pub use limits::IngestLimits;
 pub use metrics::IngestMetrics;
 pub use server::{IngestConfig, IngestHandles, IngestServer};
+pub use trouble::Refusals;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use ahash::AHashMap;
 use causeway_model::{
     Accepted, Batch, BatchError, BoxFuture, Clock, Delivery, Micros, Partial, Sink, SinkError, SourceRef,
 };
@@ -32,11 +33,16 @@ enum PrepareError {
     Batch(#[from] BatchError),
 }
 
+/// How long a service counts as one of a source.
+const SERVICE_MEMORY_US: i64 = 3_600_000_000;
+
 struct SourceState {
     steps: Arc<Pipeline>,
     miner: Miner,
     aggregator: Aggregator,
     names: Interner,
+    /// End of the newest window in which a service was seen.
+    services: AHashMap<Arc<str>, Micros>,
 }
 
 /// Runs steps and mines templates before the sink, and aggregates what the sink made durable.
@@ -47,6 +53,22 @@ pub struct Gateway {
     config: GatewayConfig,
     metrics: PipelineMetrics,
     sources: Mutex<BTreeMap<SourceRef, Arc<Mutex<SourceState>>>>,
+}
+
+impl SourceState {
+    fn see(&mut self, partial: &Partial) {
+        let until_us = partial.window.end_us;
+        let of_series = partial.series.iter().map(|(id, _)| &id.entity);
+        for service in of_series.chain(partial.templates.iter().map(|t| &t.service)) {
+            match self.services.get_mut(service) {
+                Some(seen) => *seen = until_us,
+                None => {
+                    self.services.insert(Arc::clone(service), until_us);
+                }
+            }
+        }
+        self.services.retain(|_, seen| until_us - *seen < SERVICE_MEMORY_US);
+    }
 }
 
 impl Gateway {
@@ -90,6 +112,13 @@ impl Gateway {
         state.aggregator.last_arrival_us()
     }
 
+    /// Services seen in the records of a source, in the last hour of its data time.
+    #[must_use]
+    pub fn services(&self, source: &SourceRef) -> u32 {
+        let state = self.sources.lock().get(source).cloned();
+        state.map_or(0, |state| u32::try_from(state.lock().services.len()).unwrap_or(u32::MAX))
+    }
+
     /// After a restart: windows that end at or before this time have reached the engine and are not built again.
     pub fn resume_after(&self, source: &SourceRef, until_us: Micros) {
         self.source(source).lock().aggregator.resume_after(until_us);
@@ -118,6 +147,7 @@ impl Gateway {
             miner: Miner::default(),
             aggregator: Aggregator::new(source.clone(), self.config.aggregator),
             names: Interner::default(),
+            services: AHashMap::default(),
         }));
         sources.insert(source.clone(), Arc::clone(&state));
         state
@@ -170,6 +200,7 @@ impl Gateway {
         let mut guard = state.lock();
         for partial in guard.aggregator.close(now_us) {
             self.metrics.partials.inc();
+            guard.see(&partial);
             (self.partials)(partial);
         }
     }

@@ -1,5 +1,6 @@
 //! The demo: a recorded outage, fed through the real endpoint, found, explained, repaired and verified.
 
+mod cluster;
 mod manifests;
 mod remote;
 mod report;
@@ -8,6 +9,7 @@ mod screen;
 mod slack;
 mod summary;
 mod svg;
+mod tables;
 
 use std::path::PathBuf;
 
@@ -34,6 +36,9 @@ pub struct DemoArguments {
     /// Kill Causeway with SIGKILL in the middle of the feed, this many times
     #[arg(long, num_args = 0..=1, default_missing_value = "3", default_value_t = 0)]
     pub crash: u32,
+    /// Play with the cluster of this kubeconfig, its real controllers and rollouts
+    #[arg(long, conflicts_with = "all")]
+    pub kubeconfig: Option<PathBuf>,
     /// Leave Causeway running at the end
     #[arg(long)]
     pub keep: bool,
@@ -78,7 +83,7 @@ pub async fn run(arguments: DemoArguments) -> Result<()> {
     for case in cases {
         let one = DemoArguments { case, json: true, ..arguments.clone() };
         summaries.push(run::one(&one).await?);
-        screen::case_line(summaries.last(), arguments.json);
+        tables::case_line(summaries.last(), arguments.json);
     }
-    screen::case_table(&summaries, arguments.json)
+    tables::case_table(&summaries, arguments.json)
 }

@@ -1,6 +1,5 @@
 //! What the demo asks the running processes.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -10,7 +9,7 @@ use kube::{Api, Client, Config};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::process::Endpoints;
+use crate::process::{Endpoints, Places};
 use crate::simulator::{StepAnswer, Verdict};
 
 /// State of the engine after a step.
@@ -47,22 +46,18 @@ pub(super) struct Remote {
 }
 
 impl Remote {
-    pub(super) async fn connect(data: &Path, endpoints: &Endpoints, simulator: &str) -> Result<Self> {
-        let path = data.join("kubeconfig");
+    pub(super) async fn connect(places: &Places, endpoints: &Endpoints, simulator: &str) -> Result<Self> {
+        let path = places.kubeconfig();
         let kubeconfig =
             Kubeconfig::read_from(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let text = std::fs::read_to_string(&path)?;
-        let plain: Value =
-            serde_saphyr::from_str(&text).map_err(|e| anyhow::anyhow!("{}: {e}", path.display()))?;
-        let token = plain
-            .pointer("/users/0/user/token")
-            .and_then(Value::as_str)
-            .context("kubeconfig without token")?;
+        let path = places.data.join("token");
+        let token =
+            std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         Ok(Self {
             http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build()?,
             api: endpoints.api.clone(),
-            token: token.to_owned(),
+            token: token.trim().to_owned(),
             kubernetes: Client::try_from(config)?,
             simulator: simulator.to_owned(),
         })

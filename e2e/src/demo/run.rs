@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::cluster;
 use super::remote::{EngineState, Remote};
 use super::screen::Screen;
 use super::slack::SlackStandIn;
@@ -72,6 +73,8 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
         data: work.join("data"),
         manifests: work.join("manifests"),
         logs: work.clone(),
+        cluster: arguments.kubeconfig.clone(),
+        arguments: Vec::new(),
     };
     std::fs::create_dir_all(&places.data)?;
     manifests::write(arguments, &places.manifests, &slack_api)?;
@@ -116,9 +119,12 @@ impl Demo {
         let now = Timestamp::from_second(seconds)?;
         let screen = Screen::new(arguments, &recording);
         screen.starting();
+        if let Some(kubeconfig) = &places.cluster {
+            cluster::prepare(&places.causeway, kubeconfig).await?;
+        }
         let (causeway, endpoints) = places.start_causeway(now, None).await?;
         let (simulator, address) = places.start_simulator(&folder.join("label.json")).await?;
-        let remote = Remote::connect(&places.data, &endpoints, &address).await?;
+        let remote = Remote::connect(&places, &endpoints, &address).await?;
         let exporter = Exporter::new(&endpoints.otlp_http, TOKEN, NAMESPACE)?;
         let feeder = Feeder::new(recording, now.as_microsecond());
         let mut demo = Self {
@@ -140,7 +146,11 @@ impl Demo {
             fault_active: false,
         };
         demo.settle().await?;
-        demo.screen.started(&demo.endpoints.api, &demo.endpoints.kubernetes);
+        let kubernetes = match &demo.endpoints.kubernetes {
+            Some(address) => format!("its Kubernetes API at {address}"),
+            None => format!("works with the cluster of {}", demo.places.kubeconfig().display()),
+        };
+        demo.screen.started(&demo.endpoints.api, &kubernetes);
         Ok(demo)
     }
 
@@ -163,13 +173,9 @@ impl Demo {
             let incidents = self.incidents().await?;
             let remediations = self.remediations().await?;
             self.screen.during(self.now, fault_at, &self.state, &incidents, &remediations);
-            if let Some(incident) = incidents.last()
-                && summary.seconds_to_detect.is_none()
-                && !summary.false_alarm
-            {
+            if !incidents.is_empty() && summary.seconds_to_detect.is_none() && !summary.false_alarm {
                 summary.detected = true;
-                summary.seconds_to_detect =
-                    Some(seconds_since(fault_at, incident, "/metadata/creationTimestamp")?);
+                summary.seconds_to_detect = Some(self.now.as_second() - fault_at.as_second());
             }
             if !self.fault_active {
                 fault_ended = Some(self.now);
@@ -331,7 +337,7 @@ impl Demo {
     }
 
     fn finish(mut self, summary: &Summary, work: &Path) -> Result<()> {
-        self.screen.where_next(&self.arguments, summary, &self.places.data, &self.endpoints.otlp_http);
+        self.screen.where_next(&self.arguments, summary, &self.places, &self.endpoints.otlp_http);
         if self.arguments.keep {
             self.causeway.detach();
             self.simulator.detach();

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::Path;
 
-use anyhow::Result;
-use comfy_table::{ContentArrangement, Table, presets};
+use causeway_causal::wording::quantity;
 use jiff::Timestamp;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
@@ -14,7 +12,9 @@ use super::DemoArguments;
 use super::remote::EngineState;
 use super::run::phase;
 use super::summary::Summary;
+use super::tables::{summary_table, table};
 use crate::otlp::Sent;
+use crate::process::Places;
 use crate::recording::Recording;
 
 /// The terminal; silent when only JSON is wanted.
@@ -70,7 +70,7 @@ impl Screen {
     }
 
     pub(super) fn started(&self, api: &str, kubernetes: &str) {
-        self.line(&format!("Causeway answers at {api}, its Kubernetes API at {kubernetes}"));
+        self.line(&format!("Causeway answers at {api}, {kubernetes}"));
         self.head("1. Learning what is normal");
     }
 
@@ -128,7 +128,12 @@ impl Screen {
         let at = format!("  +{:>3} s ", now.as_second() - fault_at.as_second());
         for finding in &state.open_findings {
             if self.told.insert(format!("f{}{}", finding.entity, finding.signal)) {
-                let value = |v: Option<f64>| v.map_or_else(|| "?".to_owned(), |v| format!("{v:.3}"));
+                let unit = match finding.signal.as_str() {
+                    "latency" => "s",
+                    "error_ratio" => "ratio",
+                    _ => "",
+                };
+                let value = |v: Option<f64>| v.map_or_else(|| "?".to_owned(), |v| quantity(v, unit));
                 self.line(&format!(
                     "{at}{} {} of {} is {}, expected {}",
                     "finding".yellow(),
@@ -246,9 +251,9 @@ impl Screen {
             return;
         }
         self.head("3. Incidents and Remediations, as `kubectl get` shows them");
-        let mut table = table(&["INCIDENT", "SEVERITY", "STATE", "CAUSE", "ENTITY", "CONF"]);
+        let mut rows = table(&["INCIDENT", "SEVERITY", "STATE", "CAUSE", "ENTITY", "CONF"]);
         for i in incidents {
-            table.add_row([
+            rows.add_row([
                 text(i, "/metadata/name"),
                 text(i, "/status/severity"),
                 text(i, "/status/state"),
@@ -257,10 +262,10 @@ impl Screen {
                 text(i, "/status/cause/confidence"),
             ]);
         }
-        self.line(&table.to_string());
-        let mut table = self::table(&["REMEDIATION", "RUNBOOK", "TARGET", "PHASE", "OUTCOME", "REASON"]);
+        self.line(&rows.to_string());
+        let mut rows = table(&["REMEDIATION", "RUNBOOK", "TARGET", "PHASE", "OUTCOME", "REASON"]);
         for r in remediations {
-            table.add_row([
+            rows.add_row([
                 text(r, "/metadata/name"),
                 text(r, "/spec/runbookRef/name"),
                 text(r, "/spec/targets/0/name"),
@@ -269,7 +274,7 @@ impl Screen {
                 text(r, "/status/reason"),
             ]);
         }
-        self.line(&table.to_string());
+        self.line(&rows.to_string());
         self.head("4. The Slack message, as it stands");
         for message in slack {
             for line in slack_text(message).lines() {
@@ -284,14 +289,20 @@ impl Screen {
         self.line(&summary_table(summary).to_string());
     }
 
-    pub(super) fn where_next(&self, arguments: &DemoArguments, summary: &Summary, data: &Path, otlp: &str) {
+    pub(super) fn where_next(
+        &self,
+        arguments: &DemoArguments,
+        summary: &Summary,
+        places: &Places,
+        otlp: &str,
+    ) {
         if arguments.json && !arguments.all {
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(summary).unwrap_or_default()).ok();
             return;
         }
         self.line(&format!("\nThe report with pictures: {}", arguments.report.display().bold()));
         if arguments.keep {
-            self.line(&format!("Causeway keeps running. Look around:\n  kubectl --kubeconfig {0}/kubeconfig get incidents,remediations -A\n  causeway query --data {0} \"SELECT service, count(*) AS lines FROM logs GROUP BY service ORDER BY lines DESC LIMIT 10\"", data.display()));
+            self.line(&format!("Causeway keeps running. Look around:\n  kubectl --kubeconfig {} get incidents,remediations -A\n  causeway query --data {} \"SELECT service, count(*) AS lines FROM logs GROUP BY service ORDER BY lines DESC LIMIT 10\"", places.kubeconfig().display(), places.data.display()));
             self.line(&format!(
                 "Your own data: OTEL_EXPORTER_OTLP_ENDPOINT={otlp} OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer train-ticket-demo-token\""
             ));
@@ -322,113 +333,4 @@ fn slack_text(message: &Value) -> String {
         }
     }
     if out.is_empty() { text(message, "/text").to_owned() } else { out }
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(header);
-    table
-}
-
-fn yes(value: bool) -> &'static str {
-    if value { "yes" } else { "no" }
-}
-
-fn summary_table(s: &Summary) -> Table {
-    let mut t = table(&["FIGURE", "VALUE"]);
-    let seconds = |v: Option<i64>| v.map_or_else(|| "-".to_owned(), |v| format!("{v} s"));
-    t.add_row([
-        "detected".to_owned(),
-        format!("{}, after {}", yes(s.detected), seconds(s.seconds_to_detect)),
-    ]);
-    t.add_row([
-        "cause".to_owned(),
-        format!(
-            "{} ({})",
-            s.cause.as_deref().unwrap_or("none named"),
-            s.cause_kind.as_deref().unwrap_or("-")
-        ),
-    ]);
-    t.add_row(["label".to_owned(), format!("{} ({})", s.verdict.label.join(", "), s.verdict.fault_type)]);
-    t.add_row(["cause right".to_owned(), yes(s.cause_right).to_owned()]);
-    for action in &s.actions {
-        t.add_row([
-            "action".to_owned(),
-            format!("{} on {}: {} {}", action.runbook, action.target, action.phase, action.outcome),
-        ]);
-    }
-    t.add_row([
-        "repaired".to_owned(),
-        format!("{}, verified after {}", yes(s.repaired), seconds(s.seconds_to_repair)),
-    ]);
-    t.add_row([
-        "records".to_owned(),
-        format!(
-            "{} ({} logs, {} spans, {} metric points)",
-            s.sent.total(),
-            s.sent.logs,
-            s.sent.spans,
-            s.sent.points
-        ),
-    ]);
-    t.add_row([
-        "log records by id".to_owned(),
-        format!("{} stored, {} twice, {} kill -9", s.logs_stored, s.logs_doubled, s.crashes),
-    ]);
-    t.add_row(["peak memory".to_owned(), format!("{} MiB", s.peak_memory_mib)]);
-    t.add_row(["wall time".to_owned(), format!("{} s", s.wall_seconds)]);
-    t
-}
-
-/// Progress of `--all`.
-pub(super) fn case_line(summary: Option<&Summary>, json: bool) {
-    if let Some(s) = summary
-        && !json
-    {
-        writeln!(
-            std::io::stdout(),
-            "{}: detected {}, cause right {}, repaired {}",
-            s.case,
-            yes(s.detected),
-            yes(s.cause_right),
-            yes(s.repaired)
-        )
-        .ok();
-    }
-}
-
-/// The table of `--all`.
-pub(super) fn case_table(summaries: &[Summary], json: bool) -> Result<()> {
-    let mut out = std::io::stdout();
-    if json {
-        writeln!(out, "{}", serde_json::to_string_pretty(summaries)?)?;
-        return Ok(());
-    }
-    let mut t = table(&[
-        "CASE",
-        "FAULT",
-        "LABEL",
-        "FALSE ALARM",
-        "DETECTED",
-        "CAUSE",
-        "RIGHT",
-        "REPAIRED",
-        "PEAK MiB",
-    ]);
-    for s in summaries {
-        t.add_row([
-            s.case.clone(),
-            s.verdict.fault_type.clone(),
-            s.verdict.label.join(", "),
-            yes(s.false_alarm).to_owned(),
-            s.seconds_to_detect.map_or_else(|| "no symptom".to_owned(), |v| format!("{v} s")),
-            s.cause.clone().unwrap_or_else(|| "-".to_owned()),
-            yes(s.cause_right).to_owned(),
-            s.seconds_to_repair.map_or_else(|| yes(s.repaired).to_owned(), |v| format!("{v} s")),
-            s.peak_memory_mib.to_string(),
-        ]);
-    }
-    writeln!(out, "{t}")?;
-    Ok(())
 }

@@ -1,11 +1,13 @@
 //! The workload simulator: deployment controller and kubelet for `localcluster`, and the holder of the fault.
 //!
 //! A process of its own. It alone reads a recording's label, and ends the fault only when the workload that really
-//! has it was repaired: a repair of anything else changes nothing.
+//! has it was repaired: a repair of anything else changes nothing. Against a cluster it leaves Deployments to the real
+//! controllers, and waits until they are at rest.
 
 mod deployment;
 mod fault;
 mod pod;
+mod rollout;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -36,6 +38,9 @@ pub struct SimulatorArguments {
     /// Kubeconfig of the API to play controllers for
     #[arg(long)]
     kubeconfig: PathBuf,
+    /// The API has controllers of its own: wait for them
+    #[arg(long)]
+    real_controllers: bool,
     /// Label of the recording
     #[arg(long)]
     label: PathBuf,
@@ -68,6 +73,7 @@ pub struct Verdict {
 
 struct Simulator {
     client: Client,
+    real_controllers: bool,
     fault: Mutex<Fault>,
 }
 
@@ -84,7 +90,11 @@ pub async fn run(arguments: SimulatorArguments) -> Result<()> {
         .with_context(|| format!("cannot read {}", arguments.kubeconfig.display()))?;
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     let fault = Fault::read(&arguments.label)?;
-    let simulator = Arc::new(Simulator { client: Client::try_from(config)?, fault: Mutex::new(fault) });
+    let simulator = Arc::new(Simulator {
+        client: Client::try_from(config)?,
+        real_controllers: arguments.real_controllers,
+        fault: Mutex::new(fault),
+    });
     let router = Router::new()
         .route("/step", post(step))
         .route("/begin", post(begin))
@@ -116,17 +126,24 @@ fn failure(error: anyhow::Error) -> Failure {
 impl Simulator {
     /// Brings every Deployment to where its controller and kubelet would bring it.
     async fn step(&self) -> Result<StepAnswer> {
+        let writes =
+            if self.real_controllers { rollout::at_rest(&self.client).await? } else { self.play().await? };
+        let mut fault = self.fault.lock().await;
+        if fault.is_active() {
+            let pods = pod::instances(&self.client, fault.workloads()).await?;
+            fault.observe(&pods);
+        }
+        Ok(StepAnswer { fault_active: fault.is_active(), writes })
+    }
+
+    /// Plays the controllers until nothing changes; gives the number of writes.
+    async fn play(&self) -> Result<usize> {
         let mut writes = 0;
         for _ in 0..MAX_PASSES {
             let changed = self.pass().await?;
             writes += changed;
             if changed == 0 {
-                let mut fault = self.fault.lock().await;
-                if fault.is_active() {
-                    let pods = pod::instances(&self.client, fault.workloads()).await?;
-                    fault.observe(&pods);
-                }
-                return Ok(StepAnswer { fault_active: fault.is_active(), writes });
+                return Ok(writes);
             }
         }
         anyhow::bail!("Deployments do not come to rest after {MAX_PASSES} passes")

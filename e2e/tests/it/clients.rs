@@ -1,4 +1,4 @@
-//! Real clients: the OpenTelemetry SDK for Python over gRPC and HTTP.
+//! Real clients: the OpenTelemetry SDK for Python over gRPC and HTTP, and fluent-logger.
 
 use crate::support::{Fixture, python};
 
@@ -28,4 +28,18 @@ async fn the_opentelemetry_sdk_sends_all_signals_and_cards_are_masked() {
             .unwrap(),
         25.0
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fluent_logger_sends_from_a_trusted_network() {
+    let fixture = Fixture::start().await;
+    let port = fixture.endpoints.forward.rsplit(':').next().unwrap();
+    let Some(_) = python("forward.py", &[port, "200"]) else {
+        return;
+    };
+    // The client closes its socket without waiting: it has no acknowledgements.
+    let sql = "SELECT count(*) FROM logs WHERE body LIKE 'fluent record %'";
+    fixture.eventually(sql, 200).await;
+    let (ok, text) = fixture.kubectl(&["get", "logsource", "fluent", "-n", "clients"]);
+    assert!(ok && text.contains("FluentBit"), "{text}");
 }

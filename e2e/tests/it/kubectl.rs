@@ -29,7 +29,11 @@ async fn kubectl_gets_describes_explains_applies_waits_and_deletes() {
     let (success, text) = fixture.kubectl(&["apply", "-f", path]);
     assert!(!success && text.contains("exactly the member named by type must be set"), "{text}");
     // kubectl never sends a token without TLS: the kubeconfig's address carries it. A stranger has neither.
-    let stranger =
-        fixture.http.get(format!("{}/api/v1/pods", fixture.endpoints.kubernetes)).send().await.unwrap();
+    let stranger = fixture
+        .http
+        .get(format!("{}/api/v1/pods", fixture.endpoints.kubernetes.as_deref().unwrap()))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(stranger.status(), 401);
 }

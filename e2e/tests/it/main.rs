@@ -6,4 +6,5 @@
 mod bad_input;
 mod clients;
 mod kubectl;
+mod object_store;
 mod support;

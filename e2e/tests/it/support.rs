@@ -12,7 +12,7 @@ pub(crate) struct Fixture {
     pub(crate) places: Places,
     pub(crate) token: String,
     pub(crate) http: reqwest::Client,
-    _causeway: Running,
+    pub(crate) causeway: Running,
     _folder: tempfile::TempDir,
 }
 
@@ -33,6 +33,10 @@ pub(crate) fn binary() -> PathBuf {
 
 impl Fixture {
     pub(crate) async fn start() -> Self {
+        Self::start_with(Vec::new()).await
+    }
+
+    pub(crate) async fn start_with(arguments: Vec<String>) -> Self {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let folder = tempfile::tempdir().unwrap();
         let places = Places {
@@ -40,6 +44,8 @@ impl Fixture {
             data: folder.path().join("data"),
             manifests: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests"),
             logs: folder.path().to_owned(),
+            cluster: None,
+            arguments,
         };
         std::fs::create_dir_all(&places.data).unwrap();
         let (causeway, endpoints) = places.start_causeway(jiff::Timestamp::now(), None).await.unwrap();
@@ -47,7 +53,14 @@ impl Fixture {
         let kubeconfig: Value = serde_saphyr::from_str(&kubeconfig).unwrap();
         let token = kubeconfig.pointer("/users/0/user/token").and_then(Value::as_str).unwrap().to_owned();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { endpoints, places, token, http, _causeway: causeway, _folder: folder }
+        Self { endpoints, places, token, http, causeway, _folder: folder }
+    }
+
+    /// Starts it again on the same ports.
+    pub(crate) async fn start_again(&mut self) {
+        let (causeway, endpoints) =
+            self.places.start_causeway(jiff::Timestamp::now(), Some(&self.endpoints)).await.unwrap();
+        (self.causeway, self.endpoints) = (causeway, endpoints);
     }
 
     pub(crate) async fn query(&self, sql: &str) -> Vec<Vec<String>> {
@@ -67,6 +80,19 @@ impl Fixture {
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         let rows = self.query(sql).await;
         rows[1][0].parse().unwrap()
+    }
+
+    /// Asks until the number is as expected; the answer's deadline is the test's.
+    pub(crate) async fn eventually(&self, sql: &str, expected: i64) {
+        let begun = std::time::Instant::now();
+        loop {
+            let seen = self.number(sql).await;
+            if seen == expected {
+                return;
+            }
+            assert!(begun.elapsed().as_secs() < 30, "{sql}: {seen}, not {expected}");
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(crate) fn kubectl(&self, arguments: &[&str]) -> (bool, String) {

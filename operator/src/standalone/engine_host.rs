@@ -24,12 +24,17 @@ struct Guarded {
     published: BTreeMap<String, u64>,
 }
 
+/// Keeps all incidents where a restart finds them.
+pub(crate) type KeepIncidents = Box<dyn Fn(&[Incident]) + Send + Sync>;
+
 /// Shared by all who feed or read the engine.
 pub(crate) struct EngineHost {
     guarded: Mutex<Guarded>,
     clock: Arc<dyn Clock>,
     activity: Activity,
     outputs: mpsc::UnboundedSender<(Output, Busy)>,
+    /// Keeps all incidents before a changed one is told.
+    keep: KeepIncidents,
 }
 
 impl EngineHost {
@@ -38,10 +43,11 @@ impl EngineHost {
         engine: Engine,
         clock: Arc<dyn Clock>,
         activity: Activity,
+        keep: KeepIncidents,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<(Output, Busy)>) {
         let (outputs, receiver) = mpsc::unbounded_channel();
         let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });
-        (Arc::new(Self { guarded, clock, activity, outputs }), receiver)
+        (Arc::new(Self { guarded, clock, activity, outputs, keep }), receiver)
     }
 
     /// Takes a closed window.
@@ -100,6 +106,9 @@ impl EngineHost {
             .filter(|i| published.get(&i.fingerprint) != Some(&i.revision))
             .cloned()
             .collect();
+        if !incidents.is_empty() {
+            (self.keep)(engine.incidents());
+        }
         for incident in &incidents {
             published.insert(incident.fingerprint.clone(), incident.revision);
         }

@@ -40,7 +40,8 @@ pub(crate) struct Ports {
     pub(crate) otlp_http: TcpListener,
     pub(crate) forward: TcpListener,
     pub(crate) api: TcpListener,
-    pub(crate) kubernetes: TcpListener,
+    /// Absent when a cluster has its own.
+    pub(crate) kubernetes: Option<TcpListener>,
     pub(crate) admin: TcpListener,
 }
 
@@ -52,14 +53,16 @@ pub(crate) struct Endpoints {
     pub(crate) otlp_http: String,
     pub(crate) forward: String,
     pub(crate) api: String,
-    pub(crate) kubernetes: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kubernetes: Option<String>,
     pub(crate) admin: String,
     pub(crate) pid: u32,
 }
 
 impl PortArguments {
     /// Binds all of them, or says which one is taken.
-    pub(crate) async fn bind(self) -> Result<Ports> {
+    /// `kubernetes` tells whether this process serves the Kubernetes API.
+    pub(crate) async fn bind(self, kubernetes: bool) -> Result<Ports> {
         let Self {
             bind,
             otlp_grpc_port,
@@ -80,7 +83,10 @@ impl PortArguments {
             otlp_http: listen(otlp_http_port, "--otlp-http-port").await?,
             forward: listen(forward_port, "--forward-port").await?,
             api: listen(api_port, "--api-port").await?,
-            kubernetes: listen(kubernetes_port, "--kubernetes-port").await?,
+            kubernetes: match kubernetes {
+                true => Some(listen(kubernetes_port, "--kubernetes-port").await?),
+                false => None,
+            },
             admin: listen(admin_port, "--admin-port").await?,
         })
     }
@@ -95,7 +101,7 @@ impl Ports {
             otlp_http: url(&self.otlp_http)?,
             forward: self.forward.local_addr()?.to_string(),
             api: url(&self.api)?,
-            kubernetes: url(&self.kubernetes)?,
+            kubernetes: self.kubernetes.as_ref().map(url).transpose()?,
             admin: url(&self.admin)?,
             pid: std::process::id(),
         })

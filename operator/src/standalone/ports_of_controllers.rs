@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use causeway_controllers::{Audit, AuditEntry, Engine, Gateway, Protocol, SourceObservation, SourceSettings};
+use causeway_controllers::{
+    Audit, AuditEntry, AuditHead, Engine, Gateway, Protocol, SourceObservation, SourceSettings,
+};
 use causeway_engine::{Change, Incident, ServiceConfig};
 use causeway_ingest::{Credentials, Secret, SourceCredential, SourceLimits};
 use causeway_kubekit::{Activity, Busy};
@@ -43,6 +45,9 @@ pub(crate) struct GatewayPort {
     sources: Mutex<BTreeMap<SourceRef, SourceCredential>>,
 }
 
+/// How long a refusal is shown in the status of its source.
+const LATELY_US: i64 = 10 * 60 * 1_000_000;
+
 impl GatewayPort {
     pub(crate) fn new(
         gateway: Arc<causeway_pipeline::Gateway>,
@@ -61,15 +66,16 @@ impl GatewayPort {
 
 impl Gateway for GatewayPort {
     fn set_source(&self, source: SourceRef, settings: SourceSettings) {
-        let SourceSettings { token, protocol, steps, limits, suspended } = settings;
+        let SourceSettings { token, trusted_networks, protocol, steps, limits, suspended } = settings;
         self.gateway.set_steps(&source, steps);
-        let secret = match protocol {
+        let secret = token.map(|token| match protocol {
             Protocol::Otlp => Secret::Bearer(token),
             Protocol::Forward => Secret::SharedKey(token),
-        };
+        });
+        let secrets = trusted_networks.into_iter().map(Secret::TrustedNetwork).chain(secret).collect();
         let credential = SourceCredential {
             source: source.clone(),
-            secrets: vec![secret],
+            secrets,
             limits: SourceLimits {
                 max_records_per_second: limits.max_lines_per_second.and_then(|n| u32::try_from(n).ok()),
                 max_body_bytes: limits.max_request_bytes.and_then(|n| usize::try_from(n).ok()),
@@ -88,10 +94,14 @@ impl Gateway for GatewayPort {
     }
 
     fn observed(&self, source: &SourceRef) -> SourceObservation {
+        let refusals = self.credentials.refusals(source);
+        let now_us = self.clock.now_us();
+        let lately = |at: Option<i64>| at.is_some_and(|at| now_us - at < LATELY_US);
         SourceObservation {
             last_record_us: self.gateway.last_arrival_us(source),
-            rejected: false,
-            limited: false,
+            rejected: lately(refusals.rejected_us),
+            limited: lately(refusals.limited_us),
+            services: self.gateway.services(source),
         }
     }
 }
@@ -100,13 +110,17 @@ impl Gateway for GatewayPort {
 pub(crate) struct AuditLog {
     entries: mpsc::UnboundedSender<(AuditEntry, Busy)>,
     activity: Activity,
+    newest: Option<AuditHead>,
 }
 
 impl AuditLog {
     /// A log, and the end that [`keep`] serves.
-    pub(crate) fn new(activity: Activity) -> (Self, mpsc::UnboundedReceiver<(AuditEntry, Busy)>) {
+    pub(crate) fn new(
+        activity: Activity,
+        head: &ChainHead,
+    ) -> (Self, mpsc::UnboundedReceiver<(AuditEntry, Busy)>) {
         let (entries, receiver) = mpsc::unbounded_channel();
-        (Self { entries, activity }, receiver)
+        (Self { entries, activity, newest: head.newest.clone() }, receiver)
     }
 }
 
@@ -115,6 +129,10 @@ impl Audit for AuditLog {
         // Nobody receives any more while the process shuts down.
         drop(self.entries.send((entry, self.activity.busy())));
     }
+
+    fn head(&self) -> Option<AuditHead> {
+        self.newest.clone()
+    }
 }
 
 /// Where the chain stands: number and hash of its last entry.
@@ -122,11 +140,13 @@ impl Audit for AuditLog {
 pub(crate) struct ChainHead {
     pub(crate) sequence: i64,
     pub(crate) hash: String,
+    /// The newest entries when the chain was opened.
+    pub(crate) newest: Option<AuditHead>,
 }
 
 impl Default for ChainHead {
     fn default() -> Self {
-        Self { sequence: 0, hash: "0".repeat(64) }
+        Self { sequence: 0, hash: "0".repeat(64), newest: None }
     }
 }
 
@@ -138,7 +158,8 @@ pub(crate) async fn keep(
 ) {
     while let Some((entry, busy)) = entries.recv().await {
         let detail = entry.detail.to_string();
-        let next = ChainHead { sequence: head.sequence + 1, hash: chain(&head, &entry, &detail) };
+        let next =
+            ChainHead { sequence: head.sequence + 1, hash: chain(&head, &entry, &detail), newest: None };
         match audit_row(&entry, &detail, &head, &next) {
             Ok(row) => match lake.append(Table::Audit, row, None).await {
                 Ok(_) => head = next,

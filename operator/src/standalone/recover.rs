@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, filter_record_batch};
-use causeway_engine::Engine;
+use causeway_engine::{Engine, Incident};
 use causeway_lake::Lake;
 use causeway_model::{
     Batch, Caller, LogBatch, MetricBatch, Micros, Query as _, SourceRef, SpanBatch, Table, rfc3339,
@@ -41,6 +41,30 @@ pub(crate) fn save_engine(data: &Path, host: &EngineHost) -> Result<()> {
     let bytes = host.read(Engine::snapshot)?;
     let (path, new) = (snapshot_path(data), data.join("engine.snapshot.new"));
     std::fs::write(&new, bytes)
+        .and_then(|()| std::fs::rename(&new, &path))
+        .with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// File of the incidents below the data folder.
+fn incidents_path(data: &Path) -> PathBuf {
+    data.join("engine.incidents")
+}
+
+/// Puts incidents that are younger than the snapshot into the engine. They are kept apart because a diagnosis that was
+/// told and acted upon must not become another one by a restart, and because they are small.
+pub(crate) fn adopt_incidents(data: &Path, engine: &mut Engine) {
+    let path = incidents_path(data);
+    let Ok(bytes) = std::fs::read(&path) else { return };
+    match serde_json::from_slice::<Vec<Incident>>(&bytes) {
+        Ok(incidents) => engine.adopt(incidents),
+        Err(error) => tracing::warn!(%error, path = %path.display(), "incidents not used"),
+    }
+}
+
+/// Writes all incidents.
+pub(crate) fn save_incidents(data: &Path, incidents: &[Incident]) -> Result<()> {
+    let (path, new) = (incidents_path(data), data.join("engine.incidents.new"));
+    std::fs::write(&new, serde_json::to_vec(incidents)?)
         .and_then(|()| std::fs::rename(&new, &path))
         .with_context(|| format!("cannot write {}", path.display()))
 }

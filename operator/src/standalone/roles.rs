@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use causeway_controllers::{
-    Context as ControllerContext, IncidentFeed, Notifications, Ports as ControllerPorts,
+    AuditHead, Context as ControllerContext, IncidentFeed, Notifications, OperatorParts,
+    Ports as ControllerPorts,
 };
 use causeway_ingest::{Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer};
 use causeway_kubekit::{Activity, ControllerMetrics, TrackWritesLayer};
 use causeway_lake::{Lake, LakeMetrics, LakeOptions};
-use causeway_localcluster::{LocalCluster, Options, Storage, User};
 use causeway_model::{Caller, Clock as _, Partial, Query as _};
 use causeway_notify::{NotifyMetrics, RetryPolicy};
 use causeway_pipeline::{Gateway, GatewayConfig, PartialSink, PipelineMetrics};
@@ -19,12 +19,13 @@ use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, ShutdownReason, a
 
 use tower::{Layer as _, service_fn};
 
-use super::admission::{OPERATOR, Rules};
 use super::api::{ApiState, router};
 use super::clock::{ClockMode, ProcessClock};
-use super::engine_host::{EngineHost, engine_config};
+use super::control::Control;
+use super::engine_host::{EngineHost, KeepIncidents, engine_config};
 use super::ports_of_controllers::{AuditLog, ChainHead, GatewayPort, keep};
-use super::recover::{load_engine, replay, save_engine};
+use super::recover::{adopt_incidents, load_engine, replay, save_engine, save_incidents};
+use super::store::StoreArguments;
 use super::{StandaloneArguments, maintain, manifests, persist};
 
 /// How long roles may take to end.
@@ -34,7 +35,9 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs until a signal.
 pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
-    let StandaloneArguments { data, manifests, clock, now, ports, .. } = arguments;
+    let StandaloneArguments {
+        data, manifests, kubeconfig, without_executor, clock, now, store, ports, ..
+    } = arguments;
     let build = BuildInfo::new("standalone", env!("CARGO_PKG_VERSION"), "");
     build.log();
     let shutdown = Shutdown::new(DRAIN);
@@ -42,7 +45,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     let stop = shutdown.token();
     let (metrics, health) = (Metrics::new(&build), Health::new());
     let starting = health.register("start");
-    let ports = ports.bind().await?;
+    let ports = ports.bind(kubeconfig.is_none()).await?;
     let endpoints = ports.endpoints()?;
     let stepped = clock == ClockMode::Stepped;
     let clock = ProcessClock::new(clock, now);
@@ -52,13 +55,19 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     });
     let activity = Activity::new();
 
-    let cluster = open_cluster(&data, &clock)?;
-    cluster.write_kubeconfig(&data.join("kubeconfig"), &endpoints.kubernetes)?;
-    let lake = open_lake(&data, &clock, &metrics).await?;
+    let control = match &kubeconfig {
+        Some(path) => Control::cluster(path).await?,
+        None => Control::local(&data, &clock)?,
+    };
+    if let (Control::Local(cluster), Some(address)) = (&control, &endpoints.kubernetes) {
+        cluster.write_kubeconfig(&data.join("kubeconfig"), address)?;
+    }
+    let lake = open_lake(&data, store, &clock, &metrics).await?;
 
-    let engine = load_engine(&data);
+    let mut engine = load_engine(&data);
+    adopt_incidents(&data, &mut engine);
     let resumed_at = engine.watermark_us();
-    let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone());
+    let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone(), incident_keeper(&data));
     let gateway = Arc::new(Gateway::new(
         Arc::new(lake.clone()),
         partial_sink(&host, resumed_at),
@@ -73,8 +82,8 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     tracing::info!(records, since = causeway_model::rfc3339(since), "windows rebuilt from the lake");
 
     let (feed, inbox) = IncidentFeed::new();
-    let (audit, entries) = AuditLog::new(activity.clone());
     let head = chain_head(&lake).await?;
+    let (audit, entries) = AuditLog::new(activity.clone(), &head);
     // These two serve queues whose senders live as long as the process.
     tokio::spawn(keep(lake.clone(), head, entries));
     tokio::spawn(persist::serve(lake.clone(), feed, activity.clone(), outputs));
@@ -82,27 +91,27 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
 
     let credentials = Credentials::new();
     let context = ControllerContext {
-        client: cluster.client(OPERATOR),
+        client: control.operator(),
         activity: activity.clone(),
         clock: controller_clock.clone(),
         metrics: metrics.register(ControllerMetrics::register),
         instance: format!("standalone-{}", std::process::id()),
-        // The rules are part of this process.
-        admission_since: Some(jiff::Timestamp::UNIX_EPOCH),
-        notifications: Notifications {
-            state: data.join("notifications"),
-            dead_letters: data.join("dead-letters"),
-            retry: RetryPolicy::default(),
-            metrics: metrics.register(NotifyMetrics::register),
-            console: None,
-        },
+        admission: control.admission(),
+    };
+    let notifications = Notifications {
+        state: data.join("notifications"),
+        dead_letters: data.join("dead-letters"),
+        retry: RetryPolicy::default(),
+        metrics: metrics.register(NotifyMetrics::register),
+        console: None,
     };
     let controller_ports = ControllerPorts {
         engine: host.clone(),
         gateway: Arc::new(GatewayPort::new(gateway.clone(), credentials.clone(), clock.clone())),
         audit: Arc::new(audit),
     };
-    shutdown.spawn("controllers", causeway_controllers::run(context, controller_ports, inbox, stop.clone()));
+    let parts = OperatorParts { ports: controller_ports, inbox, notifications, executes: !without_executor };
+    shutdown.spawn("controllers", causeway_controllers::run(context, parts, stop.clone()));
 
     let handles = IngestServer::start(
         IngestConfig {
@@ -120,13 +129,11 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         stop.clone(),
     )?;
     shutdown.spawn("ingest", handles.finished());
-    let served = cluster.clone();
-    let until = stop.clone();
-    shutdown.spawn("kubernetes", async move {
-        served.serve(ports.kubernetes, until.cancelled_owned()).await;
-    });
+    let control = Arc::new(control);
+    let (served, until) = (Arc::clone(&control), stop.clone());
+    shutdown.spawn("kubernetes", async move { served.serve(ports.kubernetes, until).await });
     let state = ApiState {
-        tokens: cluster.token("admin").map(str::to_owned).into_iter().collect(),
+        tokens: vec![control.token(&data)?],
         lake: lake.clone(),
         host: host.clone(),
         gateway: gateway.clone(),
@@ -138,7 +145,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     shutdown.spawn("admin", serve(ports.admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
     if let Some(folder) = &manifests {
         // As the administrator, whose rights a person with the kubeconfig has.
-        let client = tracked(&cluster.client("admin"), &activity);
+        let client = tracked(&control.administrator(), &activity);
         let count = manifests::apply(&client, folder).await?;
         tracing::info!(count, folder = %folder.display(), "manifests applied");
     }
@@ -148,7 +155,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     endpoints.write(&data)?;
     starting.ready();
     tracing::info!(?endpoints, "ready");
-    finish(&shutdown, &cluster, &lake, &host, &data).await
+    finish(&shutdown, &control, &lake, &host, &data).await
 }
 
 /// A client whose writes count as work until the controllers have seen them.
@@ -162,20 +169,16 @@ fn tracked(client: &kube::Client, activity: &Activity) -> kube::Client {
     kube::Client::new(TrackWritesLayer::new(activity.clone()).layer(send), namespace)
 }
 
-fn open_cluster(data: &Path, clock: &Arc<ProcessClock>) -> Result<LocalCluster> {
-    let clock = Arc::clone(clock);
-    LocalCluster::open(Options {
-        storage: Storage::Folder(data.to_owned()),
-        crds: causeway_crds::all_crds(),
-        users: vec![User::new("admin")],
-        admission: vec![Arc::new(Rules)],
-        now: Arc::new(move || clock.timestamp()),
-    })
-    .with_context(|| format!("cannot open the cluster's state in {}", data.display()))
-}
-
-async fn open_lake(data: &Path, clock: &Arc<ProcessClock>, metrics: &Metrics) -> Result<Lake> {
+async fn open_lake(
+    data: &Path,
+    store: StoreArguments,
+    clock: &Arc<ProcessClock>,
+    metrics: &Metrics,
+) -> Result<Lake> {
     let mut options = LakeOptions::new(data, clock.clone());
+    if let Some(store) = store.options() {
+        options.store = store;
+    }
     options.metrics = metrics.register(LakeMetrics::register);
     let lake =
         Lake::open(options).await.with_context(|| format!("cannot open the lake in {}", data.display()))?;
@@ -196,14 +199,31 @@ fn partial_sink(host: &Arc<EngineHost>, resumed_at: Option<i64>) -> PartialSink 
     })
 }
 
+fn incident_keeper(data: &Path) -> KeepIncidents {
+    let data = data.to_owned();
+    Box::new(move |incidents| {
+        if let Err(error) = save_incidents(&data, incidents) {
+            tracing::error!(error = format!("{error:#}"), "incidents were not kept");
+        }
+    })
+}
+
 async fn chain_head(lake: &Lake) -> Result<ChainHead> {
     let caller = Caller { user: "audit".into(), namespaces: None, byte_budget: u64::MAX };
-    let result = lake.sql(&caller, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").await?;
-    let rows = causeway_lake::to_rows(&result.batches)?;
-    Ok(match rows.get(1).map(Vec::as_slice) {
-        Some([sequence, hash]) => ChainHead { sequence: sequence.parse()?, hash: hash.clone() },
-        _ => ChainHead::default(),
-    })
+    let sql = "SELECT sequence, hash, CAST(time AS BIGINT), subject, action FROM audit \
+               WHERE time = (SELECT max(time) FROM audit) ORDER BY sequence DESC";
+    let result = lake.sql(&caller, sql).await?;
+    let mut rows = causeway_lake::to_rows(&result.batches)?.into_iter().skip(1).peekable();
+    let Some([sequence, hash, time, ..]) = rows.peek().map(Vec::as_slice) else {
+        return Ok(ChainHead::default());
+    };
+    let (sequence, hash, time_us) = (sequence.parse()?, hash.clone(), time.parse()?);
+    let entries = rows.filter_map(|row| match row.as_slice() {
+        [.., subject, action] => Some((subject.clone(), action.clone())),
+        _ => None,
+    });
+    let newest = AuditHead { time_us, entries: entries.collect() };
+    Ok(ChainHead { sequence, hash, newest: Some(newest) })
 }
 
 /// Closes windows as time passes, and keeps snapshots. A stepped clock closes windows itself.
@@ -237,7 +257,7 @@ async fn timer(
 
 async fn finish(
     shutdown: &Shutdown,
-    cluster: &LocalCluster,
+    control: &Control,
     lake: &Lake,
     host: &EngineHost,
     data: &Path,
@@ -245,7 +265,7 @@ async fn finish(
     let overdue = shutdown.finish().await.err();
     save_engine(data, host)?;
     lake.shutdown().await?;
-    cluster.close();
+    control.close();
     let path = data.join("endpoints.json");
     if path.exists() {
         std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;

@@ -95,7 +95,7 @@ impl Files {
 
     /// Nodes of the size of a common machine, spread over two zones.
     pub(crate) fn nodes(&self, count: u32) -> Result<PathBuf> {
-        let size = json!({ "cpu": "8", "memory": "32Gi", "ephemeral-storage": "100Gi", "pods": "110" });
+        let size = json!({ "cpu": "64", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "1000" });
         let items: Vec<Value> = (0..count)
             .map(|index| {
                 let name = format!("node-{index}");

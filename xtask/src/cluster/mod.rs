@@ -100,57 +100,73 @@ impl Place {
     }
 }
 
+/// A path without links, whether it exists yet or not: processes are marked with it.
 fn absolute(folder: &Path) -> Result<PathBuf> {
     let whole = std::path::absolute(folder)?;
-    Ok(whole.canonicalize().unwrap_or(whole))
+    for ancestor in whole.ancestors() {
+        if let (Ok(real), Ok(rest)) = (ancestor.canonicalize(), whole.strip_prefix(ancestor)) {
+            return Ok(real.components().chain(rest.components()).collect());
+        }
+    }
+    Ok(whole)
 }
 
-/// The cluster of a test run.
+/// The cluster of a test run or a demo: ended when the value is dropped, and by Ctrl-C.
 pub(crate) struct TestCluster {
     data: PathBuf,
-    given: Option<PathBuf>,
+    ours: bool,
 }
 
 impl TestCluster {
-    /// Builds what it takes. The cluster lies beside the build's output, so that clones do not share it.
-    pub(crate) fn prepare(kubeconfig: Option<&Path>) -> Result<Self> {
-        let data = absolute(&target().join("cluster"))?;
-        let given = kubeconfig
-            .map(|given| given.canonicalize().with_context(|| format!("--kubeconfig {}", given.display())))
-            .transpose()?;
-        if given.is_none() {
-            tools(&PARTS)?;
-        }
-        Ok(Self { data, given })
+    /// Builds what a cluster takes, and says where the one of a test run will be.
+    pub(crate) fn prepare() -> Result<PathBuf> {
+        tools(&PARTS)?;
+        absolute(&target().join("cluster"))
     }
 
-    /// The folder with `cluster.json`.
-    pub(crate) fn data(&self) -> &Path {
-        &self.data
+    /// Starts a new cluster beside the build's output, so that clones do not share it; or takes the given one.
+    pub(crate) fn start(kubeconfig: Option<&Path>) -> Result<Self> {
+        Self::start_in("cluster", kubeconfig, Group::Ours)
     }
 
-    /// Starts a new cluster, or takes the given one. It ends when the value is dropped, and by Ctrl-C.
-    pub(crate) fn start(&self) -> Result<Running<'_>> {
-        down(&self.data)?;
-        if let Some(given) = &self.given {
-            std::fs::create_dir_all(&self.data)?;
-            Record { kubeconfig: given.clone(), ..Record::default() }.write(&self.data)?;
-            say(&format!("tests of a real cluster use {}", given.display()));
-        } else {
-            up(&self.data, 2, Group::Ours)?;
+    /// The cluster of a demo; `keep`: it can outlive this process.
+    pub(crate) fn for_demo(keep: bool) -> Result<Self> {
+        Self::start_in("demo-cluster", None, if keep { Group::Own } else { Group::Ours })
+    }
+
+    fn start_in(folder: &str, kubeconfig: Option<&Path>, group: Group) -> Result<Self> {
+        let data = absolute(&target().join(folder))?;
+        down(&data)?;
+        match kubeconfig {
+            None => drop(up(&data, 2, group)?),
+            Some(given) => {
+                let kubeconfig =
+                    given.canonicalize().with_context(|| format!("--kubeconfig {}", given.display()))?;
+                std::fs::create_dir_all(&data)?;
+                Record { kubeconfig, ..Record::default() }.write(&data)?;
+                say(&format!("tests of a real cluster use {}", given.display()));
+            }
         }
-        Ok(Running { data: &self.data })
+        Ok(Self { data, ours: kubeconfig.is_none() })
+    }
+
+    /// Kubeconfig of its administrator.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.data.join("kubeconfig")
+    }
+
+    /// Leaves it running; gives its folder.
+    pub(crate) fn keep(mut self) -> PathBuf {
+        self.ours = false;
+        self.data.clone()
     }
 }
 
-/// A cluster that ends with the value; its logs stay.
-pub(crate) struct Running<'a> {
-    data: &'a Path,
-}
-
-impl Drop for Running<'_> {
+impl Drop for TestCluster {
     fn drop(&mut self) {
-        if let Err(error) = process::kill(self.data) {
+        if self.ours
+            && let Err(error) = process::kill(&self.data)
+        {
             say(&format!(
                 "the cluster was not stopped: {error:#}; run `cargo xtask cluster down --data {}`",
                 self.data.display()

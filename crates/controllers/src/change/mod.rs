@@ -11,6 +11,7 @@ use causeway_kubekit::{Activity, Busy, Clock};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{Client, ResourceExt};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
@@ -123,7 +124,7 @@ impl Watcher {
         if changed.is_empty() {
             return;
         }
-        let author = self.author("v1", "ConfigMap", &namespace, &name).await;
+        let author = self.author("v1", "ConfigMap", &namespace, &name, &changed).await;
         for loader in loaders {
             for entity in entities_of(&self.mirrors, "Deployment", &namespace, &loader) {
                 let object = format!("ConfigMap/{namespace}/{name}");
@@ -164,22 +165,41 @@ impl Watcher {
         changed: Vec<FieldChange>,
         at: Timestamp,
     ) {
-        let author = self.author("apps/v1", kind, namespace, name).await;
+        let author = self.author("apps/v1", kind, namespace, name, &changed).await;
         for entity in entities_of(&self.mirrors, kind, namespace, name) {
             let object = format!("{kind}/{namespace}/{name}");
             self.engine.change(change(&entity, object, verb, class, &changed, &author, at), namespace);
         }
     }
 
-    /// The field manager that wrote the object last, its status aside; empty when unknown.
-    async fn author(&self, api_version: &str, kind: &str, namespace: &str, name: &str) -> String {
+    /// The field manager that wrote the object last, its status aside; empty when unknown. Who scales leaves no time
+    /// in the API, but owns the replicas since.
+    async fn author(
+        &self,
+        api_version: &str,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        changed: &[FieldChange],
+    ) -> String {
         let api = objects::api(&self.client, api_version, kind, namespace);
         let Ok(found) = api.get(name).await else { return String::new() };
         let mut entries = found.metadata.managed_fields.unwrap_or_default();
         entries.retain(|entry| entry.subresource.as_deref() != Some("status"));
+        if changed.iter().any(|(path, _, _)| path == "spec.replicas")
+            && let Some(scaler) = entries.iter().find(|entry| scales(entry))
+        {
+            return scaler.manager.clone().unwrap_or_default();
+        }
         entries.sort_by_key(|entry| entry.time.as_ref().map(|time| time.0));
         entries.pop().and_then(|entry| entry.manager).unwrap_or_default()
     }
+}
+
+/// Whether an entry of `managedFields` comes from the scale subresource and still owns the replicas.
+fn scales(entry: &ManagedFieldsEntry) -> bool {
+    let replicas = entry.fields_v1.as_ref().and_then(|fields| fields.0.pointer("/f:spec/f:replicas"));
+    entry.subresource.as_deref() == Some("scale") && replicas.is_some()
 }
 
 fn change(

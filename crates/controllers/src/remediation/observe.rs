@@ -63,12 +63,18 @@ impl Remediations {
         let incident: Option<Incident> = get(client, &place, &incident_ref.name).await?;
         let incident = incident.filter(|incident| incident.spec.fingerprint == incident_ref.fingerprint);
         let fixer: Option<ServiceAccount> = get(client, &namespace, FIXER).await?;
+        let admission_since = self.admission.since(client).await?;
         let approvals: Vec<Approval> = list(Api::namespaced(client.clone(), &namespace)).await?;
         let name = object.name_any();
         let approvals = approvals
             .iter()
             .filter(|approval| approval.spec.remediation_ref.name == name)
-            .map(|approval| approval_view(approval, self.first_seen.of(approval)))
+            .map(|approval| {
+                let before =
+                    admission_since.is_some_and(|since| created(approval).is_none_or(|made| made < since));
+                let seen = if before { Timestamp::MIN } else { self.first_seen.of(approval) };
+                approval_view(approval, seen)
+            })
             .collect();
         let uid = object.uid();
         let others: Vec<Remediation> = list(Api::all(client.clone())).await?;
@@ -80,7 +86,8 @@ impl Remediations {
             guardrails: guardrails.iter().map(guardrail_view).collect(),
             pauses: pauses.iter().map(pause_view).collect(),
             peak_ceiling: None,
-            admission_since: self.admission_since,
+            // Approvals from before were marked above.
+            admission_since: admission_since.map(|_| Timestamp::UNIX_EPOCH),
             opted_in: fixer.is_some(),
             approvals,
             symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),

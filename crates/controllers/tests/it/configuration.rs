@@ -49,7 +49,7 @@ async fn a_source_listens_once_its_secret_is_there() {
     {
         let sources = world.gateway.sources.lock().unwrap();
         let settings = sources.values().next().unwrap();
-        assert_eq!((settings.token.as_str(), settings.protocol), ("t0ps3cret", Protocol::Otlp));
+        assert_eq!((settings.token.as_deref(), settings.protocol), (Some("t0ps3cret"), Protocol::Otlp));
         assert!(!format!("{settings:?}").contains("t0ps3cret"));
     }
     let seen = SourceObservation { last_record_us: Some(world.now().as_microsecond()), ..Default::default() };

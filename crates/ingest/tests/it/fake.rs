@@ -91,6 +91,11 @@ pub(crate) struct Rig {
     registry: Registry,
 }
 
+/// Every Forward connection of a test.
+pub(crate) fn loopback() -> Secret {
+    Secret::TrustedNetwork("127.0.0.0/8".parse().unwrap())
+}
+
 pub(crate) fn credential(name: &str, secrets: Vec<Secret>, limits: SourceLimits) -> SourceCredential {
     SourceCredential {
         source: SourceRef { namespace: "shop".to_owned(), name: name.to_owned() },

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use tokio_fluent::record::Map;
 use tokio_fluent::{Client, Config, FluentClient};
 
-use crate::fake::{NOW_US, Rig, credential};
+use crate::fake::{NOW_US, Rig, credential, loopback};
 
 fn encode(value: &Value) -> Vec<u8> {
     let mut out = Vec::new();
@@ -76,7 +76,7 @@ async fn greet(rig: &Rig, key: &str) -> (TcpStream, bool) {
 
 #[tokio::test]
 async fn a_real_client_gets_its_acknowledgements() {
-    let rig = rig(vec![vec![Secret::AnonymousForward]]).await;
+    let rig = rig(vec![vec![loopback()]]).await;
     let client = Client::new_tcp(rig.handles.forward, &Config::default()).await.unwrap();
     rig.fail_once(SinkError::Overloaded { retry_after_ms: 1 });
     for text in ["first", "second", "third"] {
@@ -95,7 +95,7 @@ async fn a_real_client_gets_its_acknowledgements() {
 
 #[tokio::test]
 async fn only_what_is_durable_is_acknowledged() {
-    let rig = rig(vec![vec![Secret::AnonymousForward]]).await;
+    let rig = rig(vec![vec![loopback()]]).await;
     let mut stream = TcpStream::connect(rig.handles.forward).await.unwrap();
     rig.fail_once(SinkError::Overloaded { retry_after_ms: 1 });
     rig.fail_once(SinkError::Overloaded { retry_after_ms: 1 });
@@ -119,7 +119,12 @@ async fn only_what_is_durable_is_acknowledged() {
 #[tokio::test]
 async fn shared_keys_select_sources() {
     let key = |key: &str| vec![Secret::SharedKey(key.to_owned())];
-    let rig = rig(vec![key("first key"), key("second key"), vec![Secret::AnonymousForward]]).await;
+    let rig = rig(vec![
+        key("first key"),
+        key("second key"),
+        vec![Secret::TrustedNetwork("10.0.0.0/8".parse().unwrap())],
+    ])
+    .await;
     let (mut stream, accepted) = greet(&rig, "second key").await;
     assert!(accepted);
     stream.write_all(&message("hello", Some("c"))).await.unwrap();
@@ -141,8 +146,23 @@ async fn shared_keys_select_sources() {
 }
 
 #[tokio::test]
+async fn the_narrowest_trusted_network_holds() {
+    let network = |text: &str| vec![Secret::TrustedNetwork(text.parse().unwrap())];
+    let rig = rig(vec![network("127.0.0.0/8"), network("127.0.0.1/32"), network("10.0.0.0/8")]).await;
+    let mut stream = TcpStream::connect(rig.handles.forward).await.unwrap();
+    stream.write_all(&message("hello", Some("c"))).await.unwrap();
+    assert_eq!(read(&mut stream).await, ack("c"));
+    assert_eq!(rig.sink.sources(), vec!["two".to_owned()]);
+    // Who is trusted no longer is refused on the open connection too.
+    let far = credential("three", network("10.0.0.0/8"), SourceLimits::default());
+    assert_eq!(rig.credentials.replace(vec![far], NOW_US), []);
+    stream.write_all(&message("late", Some("d"))).await.unwrap();
+    assert_eq!(read(&mut stream).await, None);
+}
+
+#[tokio::test]
 async fn malformed_streams_are_closed_and_others_go_on() {
-    let rig = rig(vec![vec![Secret::AnonymousForward]]).await;
+    let rig = rig(vec![vec![loopback()]]).await;
     for bad in [&b"GET / HTTP/1.1\r\n"[..], &[0xc1], &[0x91; 300], &[0x92, 0xa1, b't', 0x01]] {
         let mut stream = TcpStream::connect(rig.handles.forward).await.unwrap();
         stream.write_all(bad).await.unwrap();

@@ -1,10 +1,10 @@
-use causeway_ingest::{IngestLimits, Secret, SourceLimits};
+use causeway_ingest::{IngestLimits, SourceLimits};
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tonic::Request;
 
-use crate::fake::{Rig, credential, logs};
+use crate::fake::{Rig, credential, logs, loopback};
 
 #[tokio::test]
 async fn requests_under_way_end_and_new_ones_are_refused() {
@@ -30,7 +30,7 @@ async fn requests_under_way_end_and_new_ones_are_refused() {
 #[tokio::test]
 async fn connections_are_bounded() {
     let limits = IngestLimits { max_connections: 1, ..IngestLimits::default() };
-    let sources = vec![credential("one", vec![Secret::AnonymousForward], SourceLimits::default())];
+    let sources = vec![credential("one", vec![loopback()], SourceLimits::default())];
     let rig = Rig::with(sources, limits).await;
     let _first = TcpStream::connect(rig.handles.forward).await.unwrap();
     let mut second = TcpStream::connect(rig.handles.forward).await.unwrap();

@@ -29,20 +29,18 @@ impl Silence {
     pub(super) fn score(&mut self, usual: f64, empty: bool) -> f64 {
         let before = self.zeros;
         self.zeros = if empty { before.saturating_add(1) } else { 0 };
-        let run = f64::from(self.zeros);
-        let score = (run * (1.0 + usual.max(0.0)).log10()).min(-run * self.lasting.log10());
-        if self.zeros == 0 {
+        if !empty {
             self.longest = (0.98 * self.longest).max(f64::from(before));
+            return 0.0;
         }
+        let run = f64::from(self.zeros);
         if run <= 1.5 * self.longest {
             return 0.0;
         }
-        if before > 0 {
-            // A run beyond all experience says nothing of the ordinary ones.
-            let target = if empty { 1.0 } else { 0.0 };
-            if score < 4.0 {
-                self.lasting += 0.01 * (target - self.lasting);
-            }
+        let score = (run * (1.0 + usual.max(0.0)).log10()).min(-run * self.lasting.log10());
+        // A run beyond all experience says nothing of the ordinary ones.
+        if before > 0 && score < 4.0 {
+            self.lasting += 0.01 * (1.0 - self.lasting);
         }
         self.lasting = self.lasting.clamp(0.05, 0.995);
         score.min(MAX_SCORE)
@@ -71,6 +69,14 @@ pub(super) fn bound(
         raw[0] = raw[0].min(2.0 * binomial_score(bad, trials, p));
         raw[1] = raw[1].min(2.0 * binomial_score(trials - bad, trials, 1.0 - p));
     }
+}
+
+/// `-log10` of Chernoff's bound on the probability that a Poisson count with mean `mean` lies as far from it as `k`: the most
+/// that one count can prove, since real counts scatter more.
+pub(super) fn poisson_score(k: f64, mean: f64) -> f64 {
+    let mean = mean.max(0.01);
+    let gain = if k > 0.0 { k * (k / mean).ln() } else { 0.0 };
+    (mean - k + gain) / std::f64::consts::LN_10
 }
 
 /// `-log10` of Chernoff's bound on `P(X >= k)` for a binomial of `n` trials at `p`; 0 when `k` is at or below the mean.

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Points after which a scale learns at the rate it is told.
+const GROWN: f32 = 3_000.0;
+
 /// Running mean absolute deviation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Scale {
@@ -20,8 +23,11 @@ impl Scale {
 
     /// Learns a deviation, counted up to four times the present scale, with the slowest rate `rate`.
     pub(super) fn learn(&mut self, deviation: f64, rate: f64, floor: f64) {
-        self.seen = (self.seen + 1.0).min(1e6);
-        let rate = rate.max(1.0 / (f64::from(self.seen) + 15.0));
+        let mut rate = rate;
+        if self.seen < GROWN {
+            self.seen += 1.0;
+            rate = rate.max(1.0 / (f64::from(self.seen) + 15.0));
+        }
         let bounded = deviation.abs().min(4.0 * self.get().max(floor));
         self.mean += (rate * (bounded - self.get())) as f32;
     }

@@ -87,7 +87,7 @@ impl Season {
         let hour = second / 3600;
         let days = self.days();
         Slot {
-            day: ((second / self.width) as usize).min(days - 1),
+            day: ((second as u32 / self.width as u32) as usize).min(days - 1),
             hour: hour as usize,
             week: days + (weekday * 24 + hour) as usize,
         }
@@ -110,15 +110,21 @@ impl Season {
     /// Day profile, averaged over the visited bins within `reach` of the slot.
     pub(super) fn smooth_day(&self, slot: Slot, reach: usize) -> f64 {
         let bins = self.days();
-        let (mut sum, mut n) = (0.0, 0.0);
-        for offset in 0..=2 * reach {
-            let i = (slot.day + bins + offset - reach) % bins;
-            if self.bins[i].visits() > 0 {
-                sum += self.bins[i].value();
-                n += 1.0;
+        let (mut sum, mut n) = (0.0, 0_u32);
+        let mut add = |part: &[Bin]| {
+            for bin in part {
+                // A bin without a visit holds 0.
+                sum += bin.value();
+                n += u32::from(bin.visits() > 0);
             }
+        };
+        let (from, to) = ((slot.day + bins - reach) % bins, slot.day + reach + 1);
+        if from < to && to <= bins {
+            add(&self.bins[from..to]);
+        } else {
+            (0..=2 * reach).map(|k| (from + k) % bins).for_each(|i| add(&self.bins[i..=i]));
         }
-        if n > 0.0 { self.centre + sum / n } else { self.centre }
+        if n > 0 { self.centre + sum / f64::from(n) } else { self.centre }
     }
 
     /// Lowest and highest of the day bin and its two neighbours, when all were visited and they are at most
@@ -128,7 +134,9 @@ impl Season {
             return None;
         }
         let bins = self.days();
-        let around = [slot.day, (slot.day + 1) % bins, (slot.day + bins - 1) % bins];
+        let before = if slot.day == 0 { bins - 1 } else { slot.day - 1 };
+        let after = if slot.day + 1 == bins { 0 } else { slot.day + 1 };
+        let around = [before, slot.day, after];
         if around.iter().any(|&i| self.bins[i].visits() == 0) {
             return None;
         }

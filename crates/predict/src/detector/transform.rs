@@ -8,6 +8,8 @@ use crate::config::SignalKind;
 const SHORTEST: f64 = 1e-9;
 /// Size of the negative binomial: counts far above it scatter in proportion to themselves.
 const SIZE: f64 = 50.0;
+/// Its square root.
+const ROOT_OF_SIZE: f64 = 7.071_067_811_865_476;
 
 /// A monotone map that makes the scatter of a kind even.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +37,11 @@ impl Transform {
     pub(super) fn forward(self, y: f64) -> f64 {
         match self {
             Self::Linear => y,
-            Self::Root => 2.0 * SIZE.sqrt() * ((y.max(0.0) + 0.375) / SIZE).sqrt().asinh(),
+            // `2 asinh(sqrt(v)) = acosh(1 + 2 v)`: one logarithm.
+            Self::Root => {
+                let cosh = 1.0 + 2.0 * (y.max(0.0) + 0.375) / SIZE;
+                ROOT_OF_SIZE * (cosh + (cosh * cosh - 1.0).sqrt()).ln()
+            }
             Self::Log => y.max(SHORTEST).ln(),
             Self::Arcsine => y.clamp(0.0, 1.0).sqrt().asin(),
         }
@@ -45,8 +51,8 @@ impl Transform {
         match self {
             Self::Linear => x,
             Self::Root => {
-                let root = (0.5 * x / SIZE.sqrt()).clamp(0.0, 300.0).sinh();
-                (root * root * SIZE - 0.375).max(0.0)
+                let e = (x / ROOT_OF_SIZE).clamp(0.0, 600.0).exp();
+                (0.5 * SIZE * (0.5 * (e + 1.0 / e) - 1.0) - 0.375).max(0.0)
             }
             Self::Log => x.clamp(-690.0, 690.0).exp(),
             Self::Arcsine => {

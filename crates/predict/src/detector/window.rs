@@ -4,8 +4,6 @@ use serde::{Deserialize, Serialize};
 
 /// Points kept.
 pub(super) const LONG: usize = 24;
-/// Outliers that a window may drop, at most.
-const MOST_DROPPED: usize = 4;
 
 /// Ring of the last [`LONG`] residuals from the season.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -27,37 +25,36 @@ impl Window {
         self.next = 0;
     }
 
-    /// What nearly all of the newest `n` agree on: the mean without the `drop` that deviate most in the direction of the
+    /// What nearly all of the newest `N` agree on: the mean without the `DROP` that deviate most in the direction of the
     /// rest; 0 when they disagree about the sign. `None` while there are fewer.
     ///
     /// One outlier among quiet points is no sustained deviation, whatever its size.
-    pub(super) fn agreed(&self, n: usize, drop: usize) -> Option<f64> {
-        if usize::from(self.filled) < n {
+    pub(super) fn agreed<const N: usize, const DROP: usize>(&self) -> Option<f64> {
+        if usize::from(self.filled) < N {
             return None;
         }
         let next = usize::from(self.next);
-        let (old, new) = if n <= next {
-            (&self.values[..0], &self.values[next - n..next])
+        let mut newest = [0.0_f32; N];
+        if N <= next {
+            newest.copy_from_slice(&self.values[next - N..next]);
         } else {
-            (&self.values[LONG + next - n..], &self.values[..next])
-        };
-        let sum: f32 = old.iter().sum::<f32>() + new.iter().sum::<f32>();
+            newest[..N - next].copy_from_slice(&self.values[LONG + next - N..]);
+            newest[N - next..].copy_from_slice(&self.values[..next]);
+        }
+        let sum: f32 = newest.iter().sum();
         let sign = if sum < 0.0 { -1.0 } else { 1.0 };
-        // The `drop` largest on the side of the sum, in descending order.
-        let mut largest = [f32::NEG_INFINITY; MOST_DROPPED];
-        let largest = &mut largest[..drop.min(MOST_DROPPED)];
-        for value in old.iter().chain(new) {
+        // The largest on the side of the sum, in descending order.
+        let mut largest = [f32::NEG_INFINITY; DROP];
+        for value in newest {
             let mut moving = sign * value;
-            if largest.last().is_some_and(|least| moving > *least) {
-                for place in largest.iter_mut() {
-                    if moving > *place {
-                        std::mem::swap(&mut moving, place);
-                    }
-                }
+            for place in &mut largest {
+                let (low, high) = if moving > *place { (*place, moving) } else { (moving, *place) };
+                *place = high;
+                moving = low;
             }
         }
         let rest = sign * sum - largest.iter().sum::<f32>();
-        Some(f64::from(sign * (rest / (n - largest.len()) as f32).max(0.0)))
+        Some(f64::from(sign * (rest / (N - DROP) as f32).max(0.0)))
     }
 
     /// Median of what is held; 0 when empty.

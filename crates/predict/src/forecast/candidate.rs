@@ -22,6 +22,21 @@ impl Seasons {
         }
     }
 
+    /// Lags of a regression, ascending: the last two points, and the same phase and its neighbours a season ago.
+    pub(super) fn lags(&self) -> Vec<usize> {
+        let mut lags = vec![1, 2];
+        if self.day > 3 {
+            lags.extend([self.day - 1, self.day, self.day + 1, 2 * self.day]);
+        }
+        if self.week > 7 && self.day > 3 {
+            lags.extend([self.week - 1, self.week, self.week + 1]);
+        }
+        if self.year > 3 && self.day <= 3 {
+            lags.extend([self.year, self.year + 1]);
+        }
+        lags
+    }
+
     /// Points that candidates want to see.
     pub(super) fn needed(&self) -> usize {
         if self.week > 1 { self.week + self.day } else { 2 * self.day }
@@ -88,34 +103,38 @@ fn seasonal(y: &[f64], horizon: usize, seasons: &Seasons, all: &mut Vec<Vec<f64>
 fn with_profile(y: &[f64], horizon: usize, day: usize, profile: &Profile, all: &mut Vec<Vec<f64>>) {
     let n = y.len();
     let span = (2 * day).min(n);
-    let residuals: Vec<f64> = (n - span..n).map(|t| y[t] - profile.at(t)).collect();
+    let mut residuals = profile.path(n - span, span);
+    residuals.iter_mut().zip(&y[n - span..]).for_each(|(r, y)| *r = y - *r);
     let recent = tail_mean(&residuals, day);
     let (last, phi) = (smooth(&residuals, 0.4), persistence(&residuals, recent));
-    let base = |i: usize| profile.at(n + i);
-    all.push((0..horizon).map(|i| base(i) + recent).collect());
+    let ahead = profile.path(n, horizon);
+    all.push(ahead.iter().map(|base| base + recent).collect());
     let mut fading = last - recent;
     all.push(
-        (0..horizon)
-            .map(|i| {
+        ahead
+            .iter()
+            .map(|base| {
                 fading *= phi;
-                base(i) + recent + fading
+                base + recent + fading
             })
             .collect(),
     );
-    let (sum, expected) = (n - day.min(n)..n).fold((0.0, 0.0), |(a, b), t| (a + y[t], b + profile.at(t)));
+    let sum: f64 = y[n - day.min(n)..].iter().sum();
+    let expected = sum - residuals[span - day.min(span)..].iter().sum::<f64>();
     let ratio = if expected > 0.0 && sum > 0.0 { (sum / expected).clamp(0.2, 5.0) } else { 1.0 };
-    all.push((0..horizon).map(|i| base(i) * ratio).collect());
+    all.push(ahead.iter().map(|base| base * ratio).collect());
     let before = if residuals.len() >= 2 * day { tail_mean(&residuals[..day], day) } else { recent };
     let slope = (recent - before) / day as f64;
     let mut rise = slope * day as f64 / 2.0;
     let keep = 0.5_f64.powf(1.0 / day as f64);
     let mut pace = slope;
     all.push(
-        (0..horizon)
-            .map(|i| {
+        ahead
+            .iter()
+            .map(|base| {
                 pace *= keep;
                 rise += pace;
-                base(i) + recent + 0.5 * rise
+                base + recent + 0.5 * rise
             })
             .collect(),
     );
@@ -129,32 +148,41 @@ struct Profile {
 impl Profile {
     fn of(y: &[f64], period: usize, decay: f64, cycles: usize) -> Self {
         let n = y.len();
-        let mut sums = vec![(0.0, 0.0); period];
-        let mut weight = 1.0;
-        for cycle in 0..cycles {
-            let end = n.saturating_sub(cycle * period);
-            let start = n.saturating_sub((cycle + 1) * period);
-            for t in start..end {
-                let (sum, total) = &mut sums[t % period];
-                *sum += weight * y[t];
-                *total += weight;
-            }
-            if start == 0 {
-                break;
-            }
+        let mut values = vec![0.0; period];
+        let (mut weight, mut total) = (1.0, 0.0);
+        let (mut end, mut left) = (n, cycles);
+        while left > 0 && end >= period {
+            let start = end - period;
+            add(&mut values, &y[start..end], start % period, weight);
+            total += weight;
             weight *= decay;
+            (end, left) = (start, left - 1);
         }
-        Self {
-            values: sums
-                .into_iter()
-                .map(|(sum, total)| if total > 0.0 { sum / total } else { 0.0 })
-                .collect(),
-        }
+        // The oldest cycle is not whole: it begins at the first phase.
+        let part = if left > 0 { end } else { 0 };
+        values.iter_mut().zip(&y[..part]).for_each(|(v, y)| *v = (*v + weight * y) / (total + weight));
+        values.iter_mut().skip(part).for_each(|v| *v /= total);
+        Self { values }
     }
 
-    fn at(&self, t: usize) -> f64 {
-        self.values[t % self.values.len()]
+    /// Values of `len` points from `t` on.
+    fn path(&self, t: usize, len: usize) -> Vec<f64> {
+        let mut path = Vec::with_capacity(len);
+        let mut phase = t % self.values.len();
+        while path.len() < len {
+            let part = &self.values[phase..];
+            path.extend_from_slice(&part[..part.len().min(len - path.len())]);
+            phase = 0;
+        }
+        path
     }
+}
+
+/// Adds a cycle that begins at phase `phase`.
+fn add(values: &mut [f64], cycle: &[f64], phase: usize, weight: f64) {
+    let (late, early) = cycle.split_at(values.len() - phase);
+    let (head, tail) = values.split_at_mut(phase);
+    tail.iter_mut().zip(late).chain(head.iter_mut().zip(early)).for_each(|(v, y)| *v += weight * y);
 }
 
 /// The value a whole number of periods before point `i` of the future.

@@ -5,14 +5,22 @@ use super::{CHANNELS, DAY, DOUBTED, Model, Point};
 use crate::config::{Config, SignalKind};
 use crate::detector::{Verdict, evidence};
 
-/// Seconds in which the memory of an alert halves.
-const NOVELTY_HALVES: f64 = 43_200.0;
-/// Points in each channel's window, and how many of them may disagree.
-const WINDOWS: [(usize, usize); CHANNELS] = [(1, 0), (4, 1), (12, 3)];
+/// Scores of alerts below this are forgotten.
+const FORGOTTEN: f32 = 0.01;
+/// Points in the windows of the channels after the first; a quarter of them may disagree.
+const SHORT: usize = 4;
+const LONG: usize = 12;
 /// Seconds of the longest window: beyond it a day's shape shows, not a deviation.
 const LONGEST: i64 = 21_600;
 /// Score taken off each channel: neighbouring windows overlap, and drift accumulates in them.
 const PENALTIES: [f64; CHANNELS] = [0.0, 1.5, 1.5];
+/// Share of a window's mean that its newest point must show.
+const PRESENT: f64 = 0.3;
+/// Score that any number of events can prove.
+const PROVED: f64 = 2.0;
+/// Most that is taken off the score of a young series.
+const CAUTION: f64 = 1.5;
+const WEEK: f64 = 7.0 * DAY;
 /// Channels and sides: how many tails a point is compared with.
 const MULTIPLICITY: f64 = 9.0;
 /// Budget of false alarms in one event of known size: an outage in a peak costs more than anywhere else.
@@ -29,34 +37,38 @@ impl Model {
         let surprise = self.news(error, residual, o.scatter);
         let mut deviations = [relative(surprise, o.scatter) * trust, 0.0, 0.0];
         let floor = self.floor();
-        let means = WINDOWS.map(|(size, drop)| self.window.agreed(size, drop));
+        let means = [None, self.window.agreed::<SHORT, 1>(), self.window.agreed::<LONG, 3>()];
+        let long_enough = self.step > LONGEST / LONG as i64;
         for (c, deviation) in deviations.iter_mut().enumerate().skip(1) {
-            let short_enough = c == 1 || self.step <= LONGEST / WINDOWS[c].0 as i64;
-            if let Some(mean) = means[c].filter(|_| short_enough) {
+            // What is over no longer counts: the newest point must still deviate.
+            let lasts = |mean: &f64| residual * mean.signum() >= PRESENT * mean.abs();
+            if let Some(mean) = means[c].filter(lasts).filter(|_| c == 1 || !long_enough) {
                 *deviation = relative(mean, self.scatter[c].get().max(floor) * o.factor) * trust;
             }
         }
         let mut raw = [0.0_f64; 2];
         for (c, &z) in deviations.iter().enumerate() {
-            for (side, sign) in [1.0, -1.0].into_iter().enumerate() {
-                raw[side] = raw[side].max(self.tails[c][side].score(sign * z) - PENALTIES[c]);
-            }
+            let side = usize::from(z < 0.0);
+            raw[side] = raw[side].max(self.tails.score(c, z) - PENALTIES[c]);
         }
         self.add_range(x, o, deviations[0], &mut raw);
+        let alone = deviations[1] == 0.0 && deviations[2] == 0.0;
+        if alone && self.kind == SignalKind::Count && raw[0].max(raw[1]) > PROVED {
+            let proof = evidence::poisson_score(p.value, self.transform.inverse(o.expected));
+            raw = raw.map(|score| score.min(proof));
+        }
+        let caution = self.caution(config);
+        raw = raw.map(|score| score - caution);
         if self.kind == SignalKind::Count {
-            let usual = self.transform.inverse(o.bases[o.base]);
-            raw[1] = raw[1].max(self.silence.score(usual, p.value == 0.0));
+            raw[1] = raw[1].max(self.silence.score(o.ordinary, p.value == 0.0));
         }
         self.decide(config, o, p, raw, verdict);
         if o.influence.is_none() && (!self.outside || !verdict.outside) {
-            for (c, &z) in deviations.iter().enumerate() {
-                self.tails[c][0].update(z);
-                self.tails[c][1].update(-z);
-            }
+            self.tails.update(&deviations);
         }
         self.outside = verdict.outside;
         if o.influence.is_none() {
-            let rate = 1.0 / self.memory_points() * if verdict.outside { DOUBTED } else { 1.0 };
+            let rate = f64::from(self.pace.rate) * if verdict.outside { DOUBTED } else { 1.0 };
             self.learn_scatter(o, x, residual, means, rate);
         }
     }
@@ -89,7 +101,8 @@ impl Model {
     /// A value beyond everything seen before is more surprising than the tail of the steps tells.
     fn add_range(&self, x: f64, o: &Outlook, z: f64, raw: &mut [f64; 2]) {
         let range = self.high - self.low;
-        if o.influence.is_some() || !range.is_finite() || range <= 0.0 {
+        let inside = (self.low..=self.high).contains(&x);
+        if inside || o.influence.is_some() || !(range > 0.0 && range < f64::INFINITY) {
             return;
         }
         for (side, excess) in [(x - self.high) / range, (self.low - x) / range].into_iter().enumerate() {
@@ -101,6 +114,16 @@ impl Model {
         }
     }
 
+    /// Score that is taken off before a week was seen: a night, a weekend, a weekly job is still to come. The rarer
+    /// alarms are to be, the more.
+    fn caution(&self, config: &Config) -> f64 {
+        let unseen = 1.0 - self.seen * self.step as f64 / WEEK;
+        if unseen <= 0.0 || config.false_alarms_per_day >= 1.0 {
+            return 0.0;
+        }
+        unseen * (-0.75 * config.false_alarms_per_day.log10()).min(CAUTION)
+    }
+
     /// How much of a deviation to believe: few events behind a value scatter more than usual.
     fn trust(&self, weight: Option<f64>) -> f64 {
         match weight {
@@ -109,18 +132,26 @@ impl Model {
         }
     }
 
-    fn decide(&mut self, config: &Config, o: &Outlook, p: &Point, mut raw: [f64; 2], verdict: &mut Verdict) {
-        let points_per_day = DAY / self.step as f64;
-        let budget = o.event_days.map_or(config.false_alarms_per_day, |days| {
-            config.false_alarms_per_day.max(FALSE_ALARMS_PER_EVENT / days)
-        });
-        let threshold = (MULTIPLICITY * points_per_day / budget).log10();
-        if self.told != [0.0; 2] {
-            let fade = 0.5_f64.powf(p.steps * self.step as f64 / NOVELTY_HALVES) as f32;
-            self.told = self.told.map(|told| told * fade);
+    fn threshold(&mut self, config: &Config, o: &Outlook) -> f64 {
+        if let Some((event, _)) = o.event {
+            let days = (event.end.saturating_sub(event.start) as f64 / DAY).max(1.0 / 24.0);
+            return score_of(self.step, config.false_alarms_per_day.max(FALSE_ALARMS_PER_EVENT / days));
         }
-        let normal = self.transform.inverse(o.bases[o.base] + o.lift);
-        let unlifted = self.transform.inverse(o.bases[o.base]);
+        let budget = config.false_alarms_per_day;
+        if self.threshold.0 != budget as f32 {
+            self.threshold = (budget as f32, score_of(self.step, budget) as f32);
+        }
+        f64::from(self.threshold.1)
+    }
+
+    fn decide(&mut self, config: &Config, o: &Outlook, p: &Point, mut raw: [f64; 2], verdict: &mut Verdict) {
+        let threshold = self.threshold(config, o);
+        if self.told != [0.0; 2] {
+            let fade = (-p.steps * f64::from(self.pace.halves)).exp2() as f32;
+            self.told = self.told.map(|told| if told > FORGOTTEN { told * fade } else { 0.0 });
+        }
+        let unlifted = o.ordinary;
+        let normal = if o.lift == 0.0 { unlifted } else { self.transform.inverse(o.bases[o.base] + o.lift) };
         let difference = p.value - normal;
         if let Some(w) = p.weight {
             self.weight += (w - self.weight) * if self.weight == 0.0 { 1.0 } else { 0.05 };
@@ -151,6 +182,11 @@ impl Model {
             }
         }
     }
+}
+
+/// Score of a point that `budget` false alarms a day leave to chance.
+fn score_of(step: i64, budget: f64) -> f64 {
+    (MULTIPLICITY * DAY / step as f64 / budget).log10()
 }
 
 /// A deviation in units of a scatter, which may be 0.

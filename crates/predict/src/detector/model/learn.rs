@@ -3,7 +3,6 @@
 use super::outlook::Outlook;
 use super::{CHANNELS, DOUBTED, Model};
 use crate::config::Config;
-use crate::detector::expert::Expert;
 use crate::detector::window::LONG;
 
 impl Model {
@@ -16,29 +15,29 @@ impl Model {
         rate: f64,
     ) {
         let floor = self.floor();
-        let error = (x - o.expected) / o.factor;
+        let error = x - o.expected;
+        let per_factor = 1.0 / o.factor;
         let whole = self.scatter[0].get().max(floor);
         if whole > 0.0 {
-            let relative = (x - o.expected).abs() / whole;
-            let per_hour = (3600.0 / self.step as f64).max(1.0);
-            self.hours.learn(o.slot.hour, relative, 0.03 / per_hour.sqrt());
+            let relative = error.abs() / whole;
+            self.hours.learn(o.slot.hour, relative, f64::from(self.pace.hour));
         }
-        self.scatter[0].learn(error, rate, floor);
-        self.residual.learn(residual / o.factor, rate, floor);
-        for (scatter, mean) in self.scatter.iter_mut().zip(means).skip(1) {
+        self.residual.learn(residual * per_factor, rate, floor);
+        let [first, windows @ ..] = &mut self.scatter;
+        first.learn(error * per_factor, rate, floor);
+        for (scatter, mean) in windows.iter_mut().zip(&means[1..]) {
             if let Some(mean) = mean {
-                scatter.learn(mean / o.factor, rate, floor);
+                scatter.learn(mean * per_factor, rate, floor);
             }
         }
     }
 
     /// Learns a point; whether a level shift was accepted.
-    pub(super) fn learn(&mut self, config: &Config, t: i64, o: &Outlook, value: f64) -> bool {
+    pub(super) fn learn(&mut self, config: &Config, o: &Outlook, value: f64) -> bool {
         let x = self.transform.forward(value);
-        if let Some(event) = config.events.iter().find(|e| e.contains(t)) {
-            let ordinary = self.transform.inverse(o.bases[o.base]);
-            if ordinary.abs() > 0.0 {
-                self.effects.get_or_insert_default().learn(event, value / ordinary);
+        if let Some((event, share)) = o.event {
+            if share >= 1.0 && o.ordinary.abs() > 0.0 {
+                self.effects.get_or_insert_default().learn(event, value / o.ordinary);
             }
             return false;
         }
@@ -51,17 +50,15 @@ impl Model {
         self.seen += 1.0;
         // Who wants to see a fault to its end must not learn it meanwhile.
         let doubt = if self.outside && config.novelty == 0.0 { DOUBTED } else { 1.0 };
-        let rate = doubt * (1.0 / self.seen).max(1.0 / self.memory_points());
+        let rate = doubt * (1.0 / self.seen).max(f64::from(self.pace.rate));
         let sigma = self.residual.get().max(self.floor()) * o.factor;
         let visited = self.season.visits(o.slot) > 0;
         if visited != self.on_profile {
             // The bases left the slow mean for the profile, or fell back to it: what they remember is of the other.
             self.on_profile = visited;
-            self.experts[1..].iter_mut().for_each(Expert::forget);
+            self.experts.forget();
         }
-        for (expert, base) in self.experts.iter_mut().zip(o.bases) {
-            expert.learn(x - base, rate, 4.0 * sigma);
-        }
+        self.experts.learn(&o.bases.map(|base| x - base), &o.phis, rate, 4.0 * sigma);
         let clip = |r: f64, by: f64| if self.seen < 100.0 { r } else { r.clamp(-by * sigma, by * sigma) };
         let mean_move = rate * clip(x - self.mean, 6.0);
         self.mean += mean_move;
@@ -89,10 +86,13 @@ impl Model {
             return false;
         }
         let by = self.window.median();
-        self.level += by;
         self.mean += by;
+        if self.on_profile {
+            // Else the profile is still being built, and against a slow mean a day's own shape looks like a shift.
+            self.level += by;
+        }
         self.window.rebase(by);
-        self.experts.iter_mut().for_each(|e| e.rebase(by));
+        self.experts.rebase(by);
         self.run = 0;
         true
     }

@@ -9,15 +9,17 @@ use serde::{Deserialize, Serialize};
 use super::Verdict;
 use super::effect::Effects;
 use super::evidence::Silence;
-use super::expert::Expert;
+use super::expert::Experts;
 use super::scale::{HourFactors, Scale};
 use super::season::Season;
-use super::tail::Tail;
+use super::tail::Tails;
 use super::transform::Transform;
 use super::window::Window;
 use crate::config::{Config, Prior, SignalKind};
 
 const DAY: f64 = 86_400.0;
+/// Seconds in which the memory of an alert halves.
+const NOVELTY_HALVES: f64 = 43_200.0;
 /// Missing steps after which sums of a window start anew.
 const GAP: f64 = 3.5;
 /// How much a point counts for learning while a deviation is open.
@@ -41,11 +43,11 @@ pub(in crate::detector) struct Model {
     high: f64,
     weight: f64,
     season: Season,
-    experts: [Expert; BASES],
+    experts: Experts<BASES>,
     hours: HourFactors,
     scatter: [Scale; CHANNELS],
     residual: Scale,
-    tails: [[Tail; 2]; CHANNELS],
+    tails: Tails<CHANNELS>,
     window: Window,
     told: [f32; 2],
     worst: [f32; 2],
@@ -55,6 +57,31 @@ pub(in crate::detector) struct Model {
     outside: bool,
     on_profile: bool,
     effects: Option<Box<Effects>>,
+    pace: Pace,
+    /// A budget of false alarms, and the score that it asks for.
+    threshold: (f32, f32),
+}
+
+/// What follows from the distance of points.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Pace {
+    /// Slowest rate of learning.
+    rate: f32,
+    /// Rate of an hour's factor.
+    hour: f32,
+    /// Halvings of the memory of an alert in one step.
+    halves: f32,
+}
+
+impl Pace {
+    fn of(step: i64) -> Self {
+        let step = step as f64;
+        Self {
+            rate: (1.0 / (DAY / step).clamp(24.0, 720.0)) as f32,
+            hour: (0.03 / (3600.0 / step).max(1.0).sqrt()) as f32,
+            halves: (step / NOVELTY_HALVES) as f32,
+        }
+    }
 }
 
 /// A point, `steps` after the one before.
@@ -81,11 +108,11 @@ impl Model {
             high: f64::NEG_INFINITY,
             weight: 0.0,
             season: Season::new(step, level),
-            experts: Default::default(),
+            experts: Experts::new(),
             hours: HourFactors::new(),
             scatter: [Scale::new(scale), Scale::new(0.6 * scale), Scale::new(0.4 * scale)],
             residual: Scale::new(scale),
-            tails: [[Tail::new(); 2]; CHANNELS],
+            tails: Tails::new(),
             window: Window::default(),
             told: [0.0; 2],
             worst: [0.0; 2],
@@ -95,6 +122,8 @@ impl Model {
             outside: false,
             on_profile: false,
             effects: None,
+            pace: Pace::of(step),
+            threshold: (0.0, 0.0),
         }
     }
 
@@ -135,12 +164,12 @@ impl Model {
             self.run = 0;
         }
         if steps > 1.5 {
-            self.experts.iter_mut().for_each(|e| e.fade(steps - 1.0));
+            self.experts.fade(steps - 1.0);
         }
         self.last_t = t;
         let point = Point { value, weight, steps };
         self.judge(config, &outlook, &point, &mut verdict);
-        verdict.shifted = self.learn(config, t, &outlook, value);
+        verdict.shifted = self.learn(config, &outlook, value);
         verdict
     }
 
@@ -148,9 +177,5 @@ impl Model {
     fn floor(&self) -> f64 {
         let range = if self.high > self.low { self.high - self.low } else { 0.0 };
         self.transform.floor().max(0.003 * range)
-    }
-
-    fn memory_points(&self) -> f64 {
-        (DAY / self.step as f64).clamp(24.0, 720.0)
     }
 }

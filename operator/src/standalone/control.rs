@@ -1,0 +1,133 @@
+//! The Kubernetes API that the controllers work with: in this process, or a cluster's.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use causeway_controllers::{Admission, FIXER};
+use causeway_localcluster::{LocalCluster, Options, Storage, User};
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
+use kube::api::{Api, PostParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::admission::{OPERATOR, Rules};
+use super::clock::ProcessClock;
+
+/// Where custom resources live.
+pub(crate) enum Control {
+    /// In this process.
+    Local(LocalCluster),
+    /// In a cluster.
+    Cluster {
+        /// Client for everything.
+        client: Client,
+        /// User as whom the API server knows us.
+        user: String,
+    },
+}
+
+impl Control {
+    /// The API in this process, kept in the data folder.
+    pub(crate) fn local(data: &Path, clock: &Arc<ProcessClock>) -> Result<Self> {
+        let clock = Arc::clone(clock);
+        // One process is operator and executor: it acts as the fixer of every namespace that has one.
+        let operator =
+            User { may_impersonate: vec![format!("system:serviceaccount:*:{FIXER}")], ..User::new(OPERATOR) };
+        let cluster = LocalCluster::open(Options {
+            storage: Storage::Folder(data.to_owned()),
+            crds: causeway_crds::all_crds(),
+            users: vec![User::new("admin"), operator],
+            admission: vec![Arc::new(Rules)],
+            now: Arc::new(move || clock.timestamp()),
+        });
+        let shown = data.display();
+        Ok(Self::Local(cluster.with_context(|| format!("cannot open the cluster's state in {shown}"))?))
+    }
+
+    /// The cluster of a kubeconfig.
+    pub(crate) async fn cluster(path: &PathBuf) -> Result<Self> {
+        let shown = path.display();
+        let kubeconfig = Kubeconfig::read_from(path).with_context(|| format!("cannot read {shown}"))?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .with_context(|| format!("{shown} names no usable cluster"))?;
+        let url = config.cluster_url.clone();
+        let client = Client::try_from(config)?;
+        let whoami: Api<SelfSubjectReview> = Api::all(client.clone());
+        let answer = whoami.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+        let answer = answer.with_context(|| format!("the API server at {url} does not answer or refuses"))?;
+        let user = answer.status.and_then(|s| s.user_info).and_then(|u| u.username).unwrap_or_default();
+        let groups = client.list_api_groups().await?;
+        if !groups.groups.iter().any(|group| group.name == causeway_crds::GROUP) {
+            bail!(
+                "the cluster at {url} has no kinds of Causeway: causeway crd | kubectl apply --server-side -f -"
+            );
+        }
+        tracing::info!(%url, user, "works with a cluster");
+        Ok(Self::Cluster { client, user })
+    }
+
+    /// Client of the controllers.
+    pub(crate) fn operator(&self) -> Client {
+        match self {
+            Self::Local(cluster) => cluster.client(OPERATOR),
+            Self::Cluster { client, .. } => client.clone(),
+        }
+    }
+
+    /// Client for what the person who started the process wants applied.
+    pub(crate) fn administrator(&self) -> Client {
+        match self {
+            Self::Local(cluster) => cluster.client("admin"),
+            Self::Cluster { client, .. } => client.clone(),
+        }
+    }
+
+    /// What keeps the admission rules.
+    pub(crate) fn admission(&self) -> Admission {
+        match self {
+            Self::Local(_) => Admission::BuiltIn,
+            Self::Cluster { user, .. } => Admission::Policies { operator: user.clone() },
+        }
+    }
+
+    /// Token of the HTTP API, which is the administrator's of the API in this process, else one of its own. It is kept
+    /// in the data folder.
+    pub(crate) fn token(&self, data: &Path) -> Result<String> {
+        let path = data.join("token");
+        let token = match self {
+            Self::Local(cluster) => cluster.token("admin").map(str::to_owned),
+            Self::Cluster { .. } => std::fs::read_to_string(&path).ok(),
+        };
+        let token = token.filter(|t| !t.is_empty()).unwrap_or_else(|| {
+            let bytes: [u8; 24] = rand::random();
+            bytes.iter().map(|b| format!("{b:02x}")).collect()
+        });
+        write_private(&path, &token).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(token)
+    }
+
+    /// Serves the API in this process until `stop`; a cluster serves its own.
+    pub(crate) async fn serve(&self, listener: Option<TcpListener>, stop: CancellationToken) {
+        if let (Self::Local(cluster), Some(listener)) = (self, listener) {
+            cluster.clone().serve(listener, stop.cancelled_owned()).await;
+        }
+    }
+
+    /// Closes the store of the API in this process.
+    pub(crate) fn close(&self) {
+        if let Self::Local(cluster) = self {
+            cluster.close();
+        }
+    }
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600).open(path)?.write_all(text.as_bytes())
+}
