@@ -186,6 +186,7 @@ impl Watched {
             upper: point.upper,
             score,
             completeness,
+            note: String::new(),
         })
     }
 

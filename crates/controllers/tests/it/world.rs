@@ -361,6 +361,7 @@ pub(crate) fn incident(at: Timestamp) -> Incident {
         upper: 0.3,
         score: 9.0,
         completeness: Completeness { watermark_us: at_us, seen: 10, expected: 10.0 },
+        note: String::new(),
     };
     Incident {
         fingerprint: FINGERPRINT.into(),
