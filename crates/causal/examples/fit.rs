@@ -1,9 +1,10 @@
-//! Fits the coefficients of the fusion on labelled cases: `fit --cases DIR [--cases DIR ...] [--draws N] [--print]`, each DIR
-//! holding case folders with a `target.json`; `--flat` starts from equal coefficients instead of the committed ones. A label that names no entity of its case stands for a window without an incident.
+//! Fits the coefficients of the fusion on labelled cases: `fit --cases DIR [--cases DIR ...] [--draws N] [--flat]`, each DIR
+//! holding case folders with a `target.json`; `--flat` starts from equal coefficients instead of the committed ones. A label
+//! that names no entity of its case stands for a window without an incident.
 //!
 //! Maximum likelihood of a softmax over the suspects and "none of these" (McFadden, 1974), with coefficients at least 0 and a
-//! pull towards the start, over the cases and their variants (see `variants`), a case and its variants weighing the
-//! same in sum. Then each fault type and each root cause is left out in turn with all its variants, fitted on the rest and ranked.
+//! pull towards the start, over the cases and their variants (see `variants`), a case and its variants weighing the same in
+//! sum. Then each fault type and each root cause is left out in turn with all its variants, fitted on the rest and ranked.
 //! Cost: linear in steps, examples and suspects.
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
 

@@ -6,7 +6,7 @@ use crate::case::Case;
 use crate::group::{Group, fingerprint};
 use crate::impact::{Impact, Money};
 use crate::ranking::{CauseClass, Evidence, EvidenceKind, Ranking, Suspect};
-use crate::text::{number, time, with_unit};
+use crate::wording;
 
 /// How bad an incident is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -103,7 +103,7 @@ pub fn build(
     let symptom = symptom_evidence(case, ranking);
     let mut explanation = Vec::new();
     let shown = items.add(symptom.clone());
-    explanation.push(sentence(symptom_text(&symptom), &[&shown]));
+    explanation.push(sentence(wording::sentence(&symptom), &[&shown]));
     match first {
         Some(suspect) => explain(suspect, &mut items, &mut explanation),
         None => abstain(&named, &mut items, &mut explanation, &shown),
@@ -226,49 +226,10 @@ fn symptom_evidence(case: &Case, ranking: &Ranking) -> Evidence {
     })
 }
 
-fn symptom_text(e: &Evidence) -> String {
-    match (e.baseline, e.observed, e.at_us) {
-        (Some(a), Some(b), Some(at)) => format!(
-            "{} of {} went from {} to {} at {}.",
-            e.signal,
-            e.entity,
-            with_unit(a, &e.unit),
-            with_unit(b, &e.unit),
-            time(at)
-        ),
-        (_, _, Some(at)) => format!("{} of {} raised the alarm at {}.", e.signal, e.entity, time(at)),
-        _ => format!("{} of {} raised the alarm.", e.signal, e.entity),
-    }
-}
-
 fn explain(suspect: &Suspect, items: &mut Items, out: &mut Vec<Sentence>) {
     for evidence in &suspect.evidence {
         let id = items.add(evidence.clone());
-        out.push(sentence(evidence_text(evidence), &[&id]));
-    }
-}
-
-fn evidence_text(e: &Evidence) -> String {
-    let at = e.at_us.map(|t| format!(" at {}", time(t))).unwrap_or_default();
-    match (e.kind, e.baseline, e.observed) {
-        (EvidenceKind::Metric | EvidenceKind::Trace, Some(a), Some(b)) => {
-            format!(
-                "{} of {} went from {} to {}{at}.",
-                e.signal,
-                e.entity,
-                with_unit(a, &e.unit),
-                with_unit(b, &e.unit)
-            )
-        }
-        (EvidenceKind::Log, a, b) => {
-            let counts = match (a, b) {
-                (Some(a), Some(b)) => format!(" ({} to {} of {})", number(a), number(b), e.unit),
-                _ => String::new(),
-            };
-            format!("{} wrote{counts}{at}: {}", e.entity, e.note)
-        }
-        (EvidenceKind::Change, _, _) => format!("{} changed{at}: {}.", e.signal, e.note),
-        _ => format!("{}.", e.note.trim_end_matches('.')),
+        out.push(sentence(wording::sentence(evidence), &[&id]));
     }
 }
 
@@ -276,7 +237,7 @@ fn abstain(named: &[&Suspect], items: &mut Items, out: &mut Vec<Sentence>, sympt
     out.push(sentence("No cause is named: the evidence is too weak.".to_owned(), &[symptom]));
     if let Some(evidence) = named.first().and_then(|s| s.evidence.first()) {
         let id = items.add(evidence.clone());
-        out.push(sentence(format!("The strongest lead: {}", evidence_text(evidence)), &[&id]));
+        out.push(sentence(format!("The strongest lead: {}", wording::sentence(evidence)), &[&id]));
     }
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Shift {
     pub entity: Sym,
     /// The operation; `None` for lines that belong to no span.
     pub operation: Option<Sym>,
+    /// Which of its runs are meant.
+    pub given: Given,
     pub event: Event,
     /// Robust deviation, always positive; larger is clearer.
     pub z: f64,
@@ -82,10 +84,29 @@ pub(crate) fn shifts(case: &Case, now: &Tree<'_>, usual: &Tree<'_>) -> Vec<Shift
     out.sort_by(|a, b| {
         b.z.total_cmp(&a.z)
             .then_with(|| case.name(a.entity).cmp(case.name(b.entity)))
-            .then_with(|| a.event.cmp(&b.event))
-            .then_with(|| a.operation.cmp(&b.operation))
+            .then_with(|| a.operation.map(|o| case.name(o)).cmp(&b.operation.map(|o| case.name(o))))
+            .then_with(|| named(case, a.event).cmp(&named(case, b.event)))
+            .then_with(|| given(case, a.given).cmp(&given(case, b.given)))
     });
     out
+}
+
+/// Order of events that does not depend on the order in which names were met.
+fn named(case: &Case, event: Event) -> (u8, &str, &str, Option<Key>) {
+    match event {
+        Event::Child(entity, operation) => (0, case.name(entity), case.name(operation), None),
+        Event::Line(key) => (1, "", "", Some(key)),
+        Event::Failed => (2, "", "", None),
+    }
+}
+
+/// The same for the runs that are meant.
+fn given(case: &Case, given: Given) -> (u8, &str, Option<Key>) {
+    match given {
+        Given::Any => (0, "", None),
+        Given::AskedBy(operation) => (1, case.name(operation), None),
+        Given::Beside(key) => (2, "", Some(key)),
+    }
 }
 
 fn operations(case: &Case, after: &Table, before: &Table, out: &mut Vec<Shift>) {
@@ -107,6 +128,7 @@ fn operations(case: &Case, after: &Table, before: &Table, out: &mut Vec<Shift>) 
             out.push(Shift {
                 entity: operation.0,
                 operation: Some(operation.1),
+                given: operation.2,
                 event,
                 z: z.abs(),
                 normal: usual / usual_runs,
@@ -157,6 +179,7 @@ fn loose_lines(after: &Table, before: &Table, out: &mut Vec<Shift>) {
             out.push(Shift {
                 entity,
                 operation: None,
+                given: Given::Any,
                 event: Event::Line(line),
                 z: z.abs().min(12.0),
                 normal: expected,

@@ -1,15 +1,16 @@
 //! The evidence of a suspect in numbers, and what kind of cause it speaks for.
 
-use crate::case::{Case, ChangeKind, LogLine};
+use crate::case::{Case, ChangeKind, LogLine, Sym};
 use crate::draft::change_line;
-use crate::events::{Event, Shift};
+use crate::events::{Event, Given, Shift};
 use crate::facts::Fact;
 use crate::features::{
     BEHAVIOUR, CHANGE, ERRORS, LATENCY, LINK, MEMORY, RESTARTS, SATURATION, SILENCE, TIME, View,
 };
 use crate::ranking::{CauseClass, Evidence, EvidenceKind};
 use crate::signal::Class;
-use crate::template::{key, source_location};
+use crate::template::{Key, key, source_location};
+use crate::wording::{LINES, OF_RUNS};
 
 /// At most this many pieces for each suspect.
 const MOST: usize = 9;
@@ -52,25 +53,28 @@ fn metrics(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
         push(view.facts.of_class(view.case, node, Class::Latency), share_note(f[LATENCY], "extra latency"));
     }
     if f[SATURATION] > 0.02 {
-        push(view.saturation(node).map(|s| s.1), "use is high and has grown".to_owned());
+        push(view.saturation(node).map(|s| s.1), "it is high and has grown".to_owned());
     }
     if f[RESTARTS] > 0.0 {
-        push(view.restarts(node).map(|s| s.1), "it restarted".to_owned());
+        push(view.restarts(node).map(|s| s.1), String::new());
     }
     if f[MEMORY] > 0.05 {
-        push(view.memory_step(node).map(|s| s.1), "memory jumped".to_owned());
+        push(view.memory_step(node).map(|s| s.1), "the step came at once, not as a trend".to_owned());
     }
     if f[LINK] > 0.05 {
         for caller in view.graph.callers[node].iter().take(2) {
             let fact = view.facts.worst(*caller, Class::LatencyClient).filter(|x| x.score.z > 1.5);
-            push(fact, "a caller waits longer although no callee serves slower".to_owned());
+            push(fact, "it waits longer for its callees, although none of them serves slower".to_owned());
         }
     }
     if f[SILENCE] > 0.1 {
         for callee in view.graph.callees[node].iter().take(1) {
             push(
                 view.facts.of_class(view.case, *callee, Class::Traffic),
-                "what only this entity calls has gone quiet".to_owned(),
+                format!(
+                    "it is called by {} only, and has gone quiet",
+                    view.case.name(view.graph.nodes[node])
+                ),
             );
         }
     }
@@ -78,10 +82,7 @@ fn metrics(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
 
 /// The most unusual series, so that there is something to look at where nothing else is.
 fn most_unusual(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
-    let worst = view.facts.by_node[node]
-        .iter()
-        .max_by(|a, b| a.score.z.abs().total_cmp(&b.score.z.abs()).then(b.series.cmp(&a.series)));
-    if let Some(fact) = worst {
+    if let Some(fact) = view.facts.oddest(node) {
         out.push(metric(view, fact, "the most unusual of its series".to_owned()));
     }
 }
@@ -100,7 +101,7 @@ pub(crate) fn metric(view: &View<'_>, fact: &Fact, note: String) -> Evidence {
         baseline: Some(fact.score.normal),
         observed: Some(fact.score.observed),
         unit: fact.signal.unit.to_owned(),
-        at_us: view.case.times_us.get(fact.score.at).copied(),
+        at_us: view.case.times_us.get(fact.score.since).copied(),
         note,
     }
 }
@@ -124,60 +125,90 @@ fn spans(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
         out.push(Evidence {
             kind: EvidenceKind::Trace,
             entity: view.case.name(entity).to_owned(),
-            signal: if is_link { format!("link {from} -> {to}") } else { format!("self time of {to}") },
+            signal: if is_link {
+                format!("time on the link {from} -> {to}")
+            } else {
+                format!("self time of {to}")
+            },
             baseline: Some(slow.normal_us / 1000.0),
             observed: Some(slow.observed_us / 1000.0),
             unit: "ms".to_owned(),
             at_us: None,
             note: if is_link {
-                "time between the caller's span and the callee's".to_owned()
+                "it is lost between the caller's span and the callee's".to_owned()
             } else {
-                "time that no child span covers".to_owned()
+                "no child span covers it".to_owned()
             },
         });
     }
 }
 
 fn behaviour(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
-    for at in view.shifts_of[node].iter().take(2) {
-        let shift = &view.shifts[*at];
-        if shift.z < 2.0 {
-            continue;
+    let mut shown: Vec<&Shift> = Vec::new();
+    for shift in view.shifts_of[node].iter().map(|at| &view.shifts[*at]).take_while(|s| s.z >= 2.0) {
+        let again = shown.iter().any(|s| (s.operation, s.event) == (shift.operation, shift.event));
+        if !again && shown.len() < 2 {
+            out.push(shift_evidence(view, shift));
+            shown.push(shift);
         }
-        out.push(shift_evidence(view, shift));
+    }
+}
+
+/// Which runs of the operation are meant, as words before the verb.
+fn given(view: &View<'_>, shift: &Shift) -> String {
+    match shift.given {
+        Given::Any => String::new(),
+        Given::AskedBy(operation) => format!("called by {} ", view.case.name(operation)),
+        Given::Beside(wanted) => {
+            let line = earliest(&view.case.logs, shift.entity, wanted)
+                .or_else(|| earliest(&view.case.baseline_logs, shift.entity, wanted));
+            let place = line.and_then(|l| source_location(&l.message));
+            place.map_or_else(|| "with another line ".to_owned(), |p| format!("passing {p} "))
+        }
     }
 }
 
 fn shift_evidence(view: &View<'_>, shift: &Shift) -> Evidence {
     let case = view.case;
     let operation = shift.operation.map(|o| case.name(o));
-    let verb = if shift.appeared() { "now" } else { "no longer" };
-    let whom = operation.map_or_else(String::new, |o| format!("{o} "));
+    let given = given(view, shift);
+    let how = match (shift.normal, shift.observed) {
+        (_, now) if now <= 0.0 => "no longer",
+        (usual, _) if usual <= 0.0 => "now",
+        (usual, now) if now < usual => "less often",
+        _ => "more often",
+    };
     let (kind, note) = match shift.event {
         Event::Child(entity, op) => {
-            (EvidenceKind::Trace, format!("{whom}{verb} runs {} of {}", case.name(op), case.name(entity)))
+            (EvidenceKind::Trace, format!("{given}{how} runs {} of {}", case.name(op), case.name(entity)))
         }
-        Event::Failed => (EvidenceKind::Trace, format!("{whom}{verb} ends with an error")),
+        Event::Failed => (EvidenceKind::Trace, format!("{given}{how} ends with an error")),
         Event::Line(wanted) => {
             let pool = if shift.appeared() { &case.logs } else { &case.baseline_logs };
-            let line = pool
-                .iter()
-                .filter(|l| l.entity == shift.entity && key(l) == wanted)
-                .min_by_key(|l| l.time_us);
+            let line = earliest(pool, shift.entity, wanted);
             let text = line.map_or("a line of this kind", |l| l.message.as_ref());
-            (EvidenceKind::Log, format!("{whom}{verb} writes: {}", clip(text)))
+            (EvidenceKind::Log, format!("{given}{how} writes: {}", clip(text)))
         }
     };
+    // Shares of an operation's runs read best as percents.
+    let (factor, unit) = if operation.is_some() { (100.0, OF_RUNS) } else { (1.0, LINES) };
     Evidence {
         kind,
         entity: case.name(shift.entity).to_owned(),
         signal: operation.unwrap_or("log lines").to_owned(),
-        baseline: Some(shift.normal),
-        observed: Some(shift.observed),
-        unit: if shift.operation.is_some() { "share of runs" } else { "lines" }.to_owned(),
+        baseline: Some(factor * shift.normal),
+        observed: Some(factor * shift.observed),
+        unit: unit.to_owned(),
         at_us: None,
         note,
     }
+}
+
+/// The first line of a kind; of several at one time the one that sorts first, whatever order they came in.
+fn earliest(pool: &[LogLine], entity: Sym, wanted: Key) -> Option<&LogLine> {
+    pool.iter()
+        .filter(|l| l.entity == entity && key(l) == wanted)
+        .min_by(|a, b| a.time_us.cmp(&b.time_us).then_with(|| a.message.cmp(&b.message)))
 }
 
 /// The first line that speaks of a failure, of the kind that the shifts found where there is one.
@@ -187,11 +218,7 @@ fn first_bad_line<'a>(view: &View<'a>, node: usize) -> Option<&'a LogLine> {
         Event::Line(k) if s.appeared() && k.bad => Some(k),
         _ => None,
     })?;
-    view.case
-        .logs
-        .iter()
-        .filter(|l| l.entity == entity && key(l) == wanted)
-        .min_by(|a, b| a.time_us.cmp(&b.time_us).then_with(|| a.message.cmp(&b.message)))
+    earliest(&view.case.logs, entity, wanted)
 }
 
 fn log_line(view: &View<'_>, line: &LogLine) -> Evidence {
@@ -240,6 +267,10 @@ fn path(view: &View<'_>, node: usize) -> Evidence {
         view.graph.path_to_target(node).into_iter().map(|n| view.case.name(view.graph.nodes[n])).collect();
     let entity = view.case.name(view.graph.nodes[node]).to_owned();
     let note = match names.len() {
+        0 if view.graph.reachable(node) => format!(
+            "no known call leads from {} down to {entity}: it is taken to be missing from the topology",
+            view.case.name(view.case.symptom.entity)
+        ),
         0 => format!("no known path leads from {entity} to {}", view.case.name(view.case.symptom.entity)),
         1 => format!("{entity} is where the symptom shows"),
         _ => format!("path to the symptom: {}", names.join(" -> ")),
@@ -276,7 +307,7 @@ fn explained_away(view: &View<'_>, node: usize) -> Option<Evidence> {
     let entity = view.case.name(view.graph.nodes[node]).to_owned();
     Some(Evidence {
         kind: EvidenceKind::Topology,
-        note: format!("explained away, because they wait for or fail with {entity}: {}", names.join(", ")),
+        note: format!("explained away, because {entity} hands it up: {}", names.join(", ")),
         entity,
         signal: "explained away".to_owned(),
         baseline: None,
@@ -345,5 +376,5 @@ pub(crate) fn symptom(view: &View<'_>) -> Option<Evidence> {
         series.metric == case.symptom.metric && series.stat == case.symptom.stat
     };
     let fact = view.facts.by_node[view.graph.target].iter().find(same)?;
-    Some(metric(view, fact, "the symptom".to_owned()))
+    Some(metric(view, fact, String::new()))
 }

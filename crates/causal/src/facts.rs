@@ -9,6 +9,8 @@ use crate::window::{Score, Window, score};
 #[derive(Clone, Debug)]
 pub(crate) struct Fact {
     pub series: usize,
+    /// Position among all series by name: ties never depend on the order of the input.
+    pub order: usize,
     pub signal: Signal,
     pub score: Score,
 }
@@ -24,14 +26,21 @@ impl Facts {
         let window = Window::of(case);
         let mut by_node = vec![Vec::new(); graph.nodes.len()];
         let mut known: ahash::AHashMap<(&str, &str), Signal> = ahash::AHashMap::new();
-        for (at, series) in case.series.iter().enumerate() {
+        let mut sorted: Vec<usize> = (0..case.series.len()).collect();
+        let name = |at: usize| {
+            let series = &case.series[at];
+            (case.name(series.entity), series.metric.as_str(), series.stat.as_str())
+        };
+        sorted.sort_by(|a, b| name(*a).cmp(&name(*b)));
+        for (order, at) in sorted.into_iter().enumerate() {
+            let series = &case.series[at];
             let signal = *known
                 .entry((series.metric.as_str(), series.stat.as_str()))
                 .or_insert_with(|| classify(&series.metric, &series.stat));
             let (Some(node), Some(score)) = (graph.at(series.entity), score(series, &signal, &window)) else {
                 continue;
             };
-            by_node[node].push(Fact { series: at, signal, score });
+            by_node[node].push(Fact { series: at, order, signal, score });
         }
         Self { by_node, window }
     }
@@ -51,7 +60,7 @@ impl Facts {
         self.by_node[node]
             .iter()
             .filter(|f| f.signal.class == class)
-            .min_by_key(|f| (order(&case.series[f.series].stat), f.series))
+            .min_by_key(|f| (order(&case.series[f.series].stat), f.order))
     }
 
     /// The largest deviation of a class.
@@ -59,7 +68,14 @@ impl Facts {
         self.by_node[node]
             .iter()
             .filter(|f| f.signal.class == class)
-            .max_by(|a, b| a.score.z.total_cmp(&b.score.z).then(b.series.cmp(&a.series)))
+            .max_by(|a, b| a.score.z.total_cmp(&b.score.z).then(b.order.cmp(&a.order)))
+    }
+
+    /// The largest deviation of any series of a node, in any direction.
+    pub(crate) fn oddest(&self, node: usize) -> Option<&Fact> {
+        self.by_node[node]
+            .iter()
+            .max_by(|a, b| a.score.z.abs().total_cmp(&b.score.z.abs()).then(b.order.cmp(&a.order)))
     }
 
     /// Mean traffic of a node in the incident; `None` without a traffic series.

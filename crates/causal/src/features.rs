@@ -68,7 +68,12 @@ impl<'a> View<'a> {
         let facts = Facts::of(case, &graph);
         let latency = account(case, &graph, &facts, Golden::Latency);
         let errors = account(case, &graph, &facts, Golden::Errors);
-        let time = TimeShift::of(&now, &usual);
+        let mut time = TimeShift::of(&now, &usual);
+        for list in [&mut time.own, &mut time.links] {
+            list.sort_by(|a, b| {
+                (case.name(a.from), case.name(a.to)).cmp(&(case.name(b.from), case.name(b.to)))
+            });
+        }
         let shifts = shifts(case, &now, &usual);
         let mut shifts_of = vec![Vec::new(); graph.nodes.len()];
         for (at, shift) in shifts.iter().enumerate() {
@@ -158,7 +163,7 @@ impl<'a> View<'a> {
             .filter(|f| classes.contains(&f.signal.class))
             .map(|f| (value(f), f))
             .filter(|(v, _)| *v > 0.0)
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.series.cmp(&a.1.series)))
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.order.cmp(&a.1.order)))
     }
 
     /// The change that fits best: recent, before or with the symptom. A change of a host counts for what runs on it.
@@ -184,7 +189,8 @@ impl<'a> View<'a> {
                 ChangeKind::Other => 0.5,
             };
             let value = nearness * weight * (-age).exp();
-            if best.is_none_or(|(v, _)| value > v) {
+            let key = |at: usize| (&self.case.changes[at].object, &self.case.changes[at].description);
+            if best.is_none_or(|(v, b)| value > v || (value >= v && key(at) < key(b))) {
                 best = Some((value, at));
             }
         }

@@ -34,3 +34,4 @@ mod template;
 mod text;
 pub mod topology;
 mod window;
+pub mod wording;

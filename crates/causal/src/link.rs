@@ -76,7 +76,7 @@ fn fit(view: &View<'_>, volume: &[Option<f64>], caller: usize, callee: usize) ->
         .filter(|f| f.signal.class == Class::LatencyClient)
         .filter_map(|f| Some((tail(&view.case.series[f.series].stat)?, f)))
         .collect();
-    waits.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.series.cmp(&b.1.series)));
+    waits.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.order.cmp(&b.1.order)));
     let delay = waits.iter().map(|w| w.1.score.excess).fold(0.0, f64::max);
     if delay <= 0.0 {
         return 1.0;

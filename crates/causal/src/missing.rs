@@ -63,7 +63,10 @@ pub(crate) fn adopt(graph: &Graph, account: &mut Account, stranded: &[bool]) {
         let amount = |caller: usize| left[caller].min(account.total[node]);
         let best = (0..n)
             .filter(|c| reached[*c] && !below[*c] && !account.mirror[*c] && left[*c] > 0.0)
-            .max_by(|a, b| amount(*a).total_cmp(&amount(*b)).then(b.cmp(a)));
+            // Of several that could take it all, the one that it fits best.
+            .max_by(|a, b| {
+                amount(*a).total_cmp(&amount(*b)).then(left[*b].total_cmp(&left[*a])).then(b.cmp(a))
+            });
         let (caller, amount) = match best {
             Some(caller) => (caller, amount(caller)),
             // The symptom's own mean may hide what a part of its requests suffers.

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::ranking::{EvidenceKind, Ranking};
 use crate::text::time;
+use crate::wording::sentence;
 
 #[derive(Serialize)]
 struct Answer<'a> {
@@ -37,7 +38,7 @@ struct Item<'a> {
     unit: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     at: Option<String>,
-    note: &'a str,
+    note: String,
 }
 
 /// Six decimals: more would only show the order of additions.
@@ -47,7 +48,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// `{"case", "confidence", "abstained", "ranked": [{"entity", "score", "probability", "cause", "path", "terms", "evidence"}]}` on one
-/// line, best first, times in RFC 3339. The same ranking gives the same bytes.
+/// line, best first, times in RFC 3339, each note a sentence. The same ranking gives the same bytes.
 pub fn to_json(case_id: &str, ranking: &Ranking) -> String {
     let ranked = ranking
         .ranked
@@ -70,7 +71,7 @@ pub fn to_json(case_id: &str, ranking: &Ranking) -> String {
                     observed: e.observed.map(rounded),
                     unit: &e.unit,
                     at: e.at_us.map(time),
-                    note: &e.note,
+                    note: sentence(e),
                 })
                 .collect(),
         })

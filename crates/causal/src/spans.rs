@@ -163,6 +163,8 @@ fn compare(now: Times, usual: &Times) -> Vec<Slow> {
         let Some(normal) = usual.get(&key).filter(|v| v.len() >= 3) else {
             continue;
         };
+        // Sorted, so that sums do not depend on the order of the spans.
+        let values = sorted(values);
         let normal = sorted(normal.iter().copied());
         let typical = quantile(&normal, 0.5);
         // A baseline holds a few slow spans of its own: they raise the bar instead of the level.
@@ -200,6 +202,6 @@ fn usual_request_time(now: &Tree<'_>, usual: &Tree<'_>) -> f64 {
         out
     };
     let (now, usual) = (durations(now), durations(usual));
-    let typical = mean(usual.iter().copied());
+    let typical = mean(sorted(usual));
     if typical.is_finite() { typical * now.len() as f64 } else { 0.0 }
 }

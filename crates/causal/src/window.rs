@@ -85,6 +85,8 @@ pub(crate) struct Score {
     pub observed: f64,
     /// Index of the worst point.
     pub at: usize,
+    /// Index of the first point that is at least half way to the value in the incident.
+    pub since: usize,
     /// Mean over all incident points.
     pub mean: f64,
     /// Excess over what such windows show anyway, in the unit of the series and in the bad direction; at least 0.
@@ -191,11 +193,14 @@ fn at_split(
         _ => gain,
     };
     let at = worst_index(incident, sign) + split.incident_begin;
+    let half = sign * (normal + observed) / 2.0;
+    let first = incident.iter().position(|v| v * sign >= half).unwrap_or(0);
     Some(Score {
         z: z.clamp(-1000.0, 1000.0),
         normal: if normal.is_finite() { normal } else { observed },
         observed,
         at,
+        since: if normal.is_finite() { first + split.incident_begin } else { at },
         mean: mean(incident.iter().copied()),
         excess: if z > 0.0 { excess.max(0.2 * gain) } else { 0.0 },
     })

@@ -16,6 +16,7 @@ pub mod feed;
 pub mod ports;
 
 mod admission;
+mod audit;
 mod baseline;
 mod change;
 mod cluster_guardrail;
@@ -41,7 +42,8 @@ pub use context::{Context, Notifications};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};
 pub use ports::{
-    Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
+    Audit, AuditEntry, AuditHead, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation,
+    SourceSettings,
 };
 pub use run::run;
 

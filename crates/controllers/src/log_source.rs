@@ -25,8 +25,15 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub(crate) struct LogSources {
     mirrors: Mirrors,
     gateway: Arc<dyn Gateway>,
-    /// Generation and token that the gateway was given.
-    given: Mutex<HashMap<ObjectKey, (Option<i64>, Option<String>)>>,
+    /// What the gateway was given.
+    given: Mutex<HashMap<ObjectKey, Given>>,
+}
+
+/// Version of a source's settings.
+#[derive(PartialEq, Eq)]
+struct Given {
+    generation: Option<i64>,
+    token: Option<String>,
 }
 
 /// What keeps a source from receiving.
@@ -44,7 +51,7 @@ impl LogSources {
     fn give(&self, object: &LogSource, source: &SourceRef) -> Result<(), Obstacle> {
         let token = self.token(object, &source.namespace).map_err(Obstacle::Secret)?;
         let key = ObjectKey::of(object);
-        let version = (object.metadata.generation, token.clone());
+        let version = Given { generation: object.metadata.generation, token: token.clone() };
         if self.given.lock().get(&key) == Some(&version) {
             return Ok(());
         }

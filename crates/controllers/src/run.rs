@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
+use crate::audit::Witness;
 use crate::baseline::Baselines;
 use crate::change::Watcher;
 use crate::cluster_guardrail::ClusterGuardrails;
@@ -26,7 +27,7 @@ use crate::monitored_service::MonitoredServices;
 use crate::notification_target::{Couriers, NotificationTargets};
 use crate::observing::{Observer, Observing};
 use crate::ports::Ports;
-use crate::remediation::{FirstSeen, Remediations};
+use crate::remediation::{FirstSeen, Fixers, Remediations};
 use crate::remediation_policy::Policies;
 use crate::runbook::Runbooks;
 use crate::slo::Slos;
@@ -70,7 +71,7 @@ async fn assembled(
     house.observers(&ports, &mut tasks);
     let couriers = house.notifications(&context, &mut tasks);
     house.incidents(&ports, inbox, &mut tasks);
-    house.remediations(&ports, &context, &mut tasks);
+    house.remediations(&context, &mut tasks);
     // The watches begin last, so that no listener misses the first list.
     mirrors.spawn(&mut tasks, &shutdown);
     drop(starting);
@@ -186,9 +187,13 @@ impl House<'_> {
         let reconciler =
             Incidents { client: runtime.client.clone(), mirrors: m.clone(), ports: ports.clone() };
         let (see_deployment, see_config) = (lookout.clone(), lookout);
+        let witness = Witness::new(ports.audit.clone());
         let controller = self
             .controller(reconciler, &m.incidents)
-            .watch(&m.remediations, incident_of)
+            .watch(&m.remediations, move |object| {
+                witness.see(object);
+                incident_of(object)
+            })
             .watch(&m.services, open_incidents(&m.incidents))
             .watch(&m.policies, open_incidents(&m.incidents))
             .watch(&m.runbooks, open_incidents(&m.incidents))
@@ -205,12 +210,12 @@ impl House<'_> {
         tasks.spawn(feed::serve(inbox, runtime.client.clone(), m.clone(), triggers, self.stop.clone()));
     }
 
-    fn remediations(&self, ports: &Ports, context: &Context, tasks: &mut JoinSet<()>) {
+    fn remediations(&self, context: &Context, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         let first_seen = FirstSeen::default();
         let reconciler = Remediations {
             client: self.runtime.client.clone(),
-            ports: ports.clone(),
+            fixers: Fixers::new(self.runtime.client.clone()),
             admission: context.admission.clone(),
             first_seen: first_seen.clone(),
             fresh: Mutex::new(HashMap::new()),

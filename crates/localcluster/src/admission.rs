@@ -11,7 +11,7 @@ pub struct User {
     pub name: String,
     /// Groups; `system:authenticated` is always added.
     pub groups: Vec<String>,
-    /// Names (or service accounts in the long form) that this user may act as.
+    /// Names that this user may act as; `system:serviceaccount:*:NAME` is that account of every namespace.
     pub may_impersonate: Vec<String>,
 }
 

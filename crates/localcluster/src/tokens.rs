@@ -84,7 +84,8 @@ impl Tokens {
             return Ok(user);
         };
         let known = self.users.iter().find(|(known, _)| known.name == user.name);
-        let allowed = known.is_some_and(|(known, _)| known.may_impersonate.iter().any(|name| name == wanted));
+        let allowed = known
+            .is_some_and(|(known, _)| known.may_impersonate.iter().any(|pattern| covers(pattern, wanted)));
         if !allowed {
             return Err(ApiError::forbidden(format!(
                 "users {wanted:?} is forbidden: User {:?} cannot impersonate resource \"users\" in API group \"\"",
@@ -98,6 +99,13 @@ impl Tokens {
         identity.impersonated_by = Some(user.name);
         Ok(identity)
     }
+}
+
+/// Whether a name is meant by a pattern, in which `*` stands for the namespace of a service account.
+fn covers(pattern: &str, name: &str) -> bool {
+    let Some((before, after)) = pattern.split_once('*') else { return pattern == name };
+    let between = name.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    between.is_some_and(|namespace| !namespace.is_empty() && !namespace.contains(':'))
 }
 
 fn new_token() -> String {
@@ -149,4 +157,24 @@ pub(crate) fn kubeconfig(server: &str, user: &str, token: &str) -> String {
          users:\n- name: {user:?}\n  user:\n    token: {token:?}\n\
          contexts:\n- name: causeway\n  context:\n    cluster: causeway\n    user: {user:?}\n    namespace: default\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_one_account_in_every_namespace() {
+        let pattern = "system:serviceaccount:*:fixer";
+        for (name, covered) in [
+            ("system:serviceaccount:shop:fixer", true),
+            ("system:serviceaccount:shop:other", false),
+            ("system:serviceaccount::fixer", false),
+            ("system:serviceaccount:a:b:fixer", false),
+            ("admin", false),
+        ] {
+            assert_eq!(covers(pattern, name), covered, "{name}");
+        }
+        assert!(covers("admin", "admin") && !covers("admin", "admins"));
+    }
 }

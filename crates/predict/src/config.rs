@@ -102,6 +102,20 @@ pub struct Prior {
     pub scale: f64,
 }
 
+impl Prior {
+    /// What siblings have in common: the medians of their levels and scales. `None` of none. Give at least three; one
+    /// among them that is off then does no harm.
+    #[must_use]
+    pub fn of_siblings(siblings: &[Self]) -> Option<Self> {
+        let median = |of: fn(&Self) -> f64| {
+            let mut values: Vec<f64> = siblings.iter().map(of).filter(|v| v.is_finite()).collect();
+            values.sort_unstable_by(f64::total_cmp);
+            values.get(values.len() / 2).copied()
+        };
+        Some(Self { level: median(|p| p.level)?, scale: median(|p| p.scale).filter(|&s| s > 0.0)? })
+    }
+}
+
 /// Flagged windows a day of a golden signal, before the window rule asks for several.
 const GOLDEN_FLAGS_PER_DAY: f64 = 8.0;
 

@@ -2,7 +2,7 @@
 //!
 //! - [`Detector`]: normal without thresholds, one point at a time; [`Alert`] turns verdicts into one open finding, [`Reorder`]
 //!   puts late points back into order before.
-//! - [`forecast`]: the future of a series with calibrated quantiles; [`time_to_breach`].
+//! - [`forecast`]: the future of a series with calibrated quantiles; [`time_to_breach`]; a [`Ledger`] of what became of predictions.
 //! - [`burn`]: error budgets and burn rates.
 //! - [`offline`]: the same on CSV documents.
 //!
@@ -15,6 +15,7 @@ mod calendar;
 mod config;
 mod detector;
 mod forecast;
+mod grade;
 pub mod offline;
 mod reorder;
 
@@ -22,5 +23,8 @@ pub use alert::{Alert, AlertState, MissingData, Observation, RuleError, Transiti
 pub use calendar::{Offsets, PeakEvent};
 pub use config::{Config, Direction, ModelKind, Prior, Sensitivity, SignalKind};
 pub use detector::{Detector, State, Verdict};
-pub use forecast::{Breach, Forecast, ForecastError, ForecastOptions, LEVELS, forecast, time_to_breach};
+pub use forecast::{
+    Breach, Forecast, ForecastError, ForecastOptions, LEVELS, crossing, forecast, time_to_breach,
+};
+pub use grade::{Grade, Ledger, Prediction, Reliability, Seen};
 pub use reorder::Reorder;

@@ -72,6 +72,8 @@ pub fn read_events(csv: &str) -> Result<Vec<PeakEvent>, OfflineError> {
             start: parse_time(start).ok_or_else(|| bad("unreadable start"))?,
             end: parse_time(end).ok_or_else(|| bad("unreadable end"))?,
             multiplier: rest.first().and_then(|m| m.parse().ok()).filter(|m: &f64| m.is_finite() && *m > 0.0),
+            warm_up: 0,
+            cool_down: 0,
         });
     }
     Ok(events)

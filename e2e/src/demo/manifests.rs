@@ -14,6 +14,9 @@ pub(super) fn write(arguments: &DemoArguments, target: &Path, slack_api: &str) -
     std::fs::create_dir_all(target)?;
     let example = arguments.root.join("examples/train-ticket");
     copy(&example.join("manifests"), target)?;
+    if arguments.kubeconfig.is_some() {
+        copy(&example.join("cluster"), target)?;
+    }
     // A variant's file replaces the one of the same name.
     if arguments.wrong_fix {
         copy(&example.join("variants/wrong-fix"), target)?;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use causeway_controllers::Admission;
+use causeway_controllers::{Admission, FIXER};
 use causeway_localcluster::{LocalCluster, Options, Storage, User};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{Api, PostParams};
@@ -33,10 +33,13 @@ impl Control {
     /// The API in this process, kept in the data folder.
     pub(crate) fn local(data: &Path, clock: &Arc<ProcessClock>) -> Result<Self> {
         let clock = Arc::clone(clock);
+        // One process is operator and executor: it acts as the fixer of every namespace that has one.
+        let operator =
+            User { may_impersonate: vec![format!("system:serviceaccount:*:{FIXER}")], ..User::new(OPERATOR) };
         let cluster = LocalCluster::open(Options {
             storage: Storage::Folder(data.to_owned()),
             crds: causeway_crds::all_crds(),
-            users: vec![User::new("admin")],
+            users: vec![User::new("admin"), operator],
             admission: vec![Arc::new(Rules)],
             now: Arc::new(move || clock.timestamp()),
         });

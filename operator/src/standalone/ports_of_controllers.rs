@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use causeway_controllers::{Audit, AuditEntry, Engine, Gateway, Protocol, SourceObservation, SourceSettings};
+use causeway_controllers::{
+    Audit, AuditEntry, AuditHead, Engine, Gateway, Protocol, SourceObservation, SourceSettings,
+};
 use causeway_engine::{Change, Incident, ServiceConfig};
 use causeway_ingest::{Credentials, Secret, SourceCredential, SourceLimits};
 use causeway_kubekit::{Activity, Busy};
@@ -108,13 +110,17 @@ impl Gateway for GatewayPort {
 pub(crate) struct AuditLog {
     entries: mpsc::UnboundedSender<(AuditEntry, Busy)>,
     activity: Activity,
+    newest: Option<AuditHead>,
 }
 
 impl AuditLog {
     /// A log, and the end that [`keep`] serves.
-    pub(crate) fn new(activity: Activity) -> (Self, mpsc::UnboundedReceiver<(AuditEntry, Busy)>) {
+    pub(crate) fn new(
+        activity: Activity,
+        head: &ChainHead,
+    ) -> (Self, mpsc::UnboundedReceiver<(AuditEntry, Busy)>) {
         let (entries, receiver) = mpsc::unbounded_channel();
-        (Self { entries, activity }, receiver)
+        (Self { entries, activity, newest: head.newest.clone() }, receiver)
     }
 }
 
@@ -123,6 +129,10 @@ impl Audit for AuditLog {
         // Nobody receives any more while the process shuts down.
         drop(self.entries.send((entry, self.activity.busy())));
     }
+
+    fn head(&self) -> Option<AuditHead> {
+        self.newest.clone()
+    }
 }
 
 /// Where the chain stands: number and hash of its last entry.
@@ -130,11 +140,13 @@ impl Audit for AuditLog {
 pub(crate) struct ChainHead {
     pub(crate) sequence: i64,
     pub(crate) hash: String,
+    /// The newest entries when the chain was opened.
+    pub(crate) newest: Option<AuditHead>,
 }
 
 impl Default for ChainHead {
     fn default() -> Self {
-        Self { sequence: 0, hash: "0".repeat(64) }
+        Self { sequence: 0, hash: "0".repeat(64), newest: None }
     }
 }
 
@@ -146,7 +158,8 @@ pub(crate) async fn keep(
 ) {
     while let Some((entry, busy)) = entries.recv().await {
         let detail = entry.detail.to_string();
-        let next = ChainHead { sequence: head.sequence + 1, hash: chain(&head, &entry, &detail) };
+        let next =
+            ChainHead { sequence: head.sequence + 1, hash: chain(&head, &entry, &detail), newest: None };
         match audit_row(&entry, &detail, &head, &next) {
             Ok(row) => match lake.append(Table::Audit, row, None).await {
                 Ok(_) => head = next,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use causeway_controllers::{
-    Context as ControllerContext, IncidentFeed, Notifications, Ports as ControllerPorts,
+    AuditHead, Context as ControllerContext, IncidentFeed, Notifications, Ports as ControllerPorts,
 };
 use causeway_engine::Incident;
 use causeway_ingest::{Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer};
@@ -80,8 +80,8 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     tracing::info!(records, since = causeway_model::rfc3339(since), "windows rebuilt from the lake");
 
     let (feed, inbox) = IncidentFeed::new();
-    let (audit, entries) = AuditLog::new(activity.clone());
     let head = chain_head(&lake).await?;
+    let (audit, entries) = AuditLog::new(activity.clone(), &head);
     // These two serve queues whose senders live as long as the process.
     tokio::spawn(keep(lake.clone(), head, entries));
     tokio::spawn(persist::serve(lake.clone(), feed, activity.clone(), outputs));
@@ -207,12 +207,20 @@ fn incident_keeper(data: &Path) -> Box<dyn Fn(&[Incident]) + Send + Sync> {
 
 async fn chain_head(lake: &Lake) -> Result<ChainHead> {
     let caller = Caller { user: "audit".into(), namespaces: None, byte_budget: u64::MAX };
-    let result = lake.sql(&caller, "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").await?;
-    let rows = causeway_lake::to_rows(&result.batches)?;
-    Ok(match rows.get(1).map(Vec::as_slice) {
-        Some([sequence, hash]) => ChainHead { sequence: sequence.parse()?, hash: hash.clone() },
-        _ => ChainHead::default(),
-    })
+    let sql = "SELECT sequence, hash, CAST(time AS BIGINT), subject, action FROM audit \
+               WHERE time = (SELECT max(time) FROM audit) ORDER BY sequence DESC";
+    let result = lake.sql(&caller, sql).await?;
+    let mut rows = causeway_lake::to_rows(&result.batches)?.into_iter().skip(1).peekable();
+    let Some([sequence, hash, time, ..]) = rows.peek().map(Vec::as_slice) else {
+        return Ok(ChainHead::default());
+    };
+    let (sequence, hash, time_us) = (sequence.parse()?, hash.clone(), time.parse()?);
+    let entries = rows.filter_map(|row| match row.as_slice() {
+        [.., subject, action] => Some((subject.clone(), action.clone())),
+        _ => None,
+    });
+    let newest = AuditHead { time_us, entries: entries.collect() };
+    Ok(ChainHead { sequence, hash, newest: Some(newest) })
 }
 
 /// Closes windows as time passes, and keeps snapshots. A stepped clock closes windows itself.

@@ -89,7 +89,7 @@ fn a_claim_without_evidence_is_found() {
     grouper.tick(START + 5 * MINUTE, &|_| Vec::new());
     let mut draft = build(grouper.group(0).expect("group"), &case, &rank(&case), Impact::default(), None);
     let honest = draft.explanation.clone();
-    draft.explanation[0].text = draft.explanation[0].text.replace("went from", "went by 77.7 from");
+    draft.explanation[0].text = draft.explanation[0].text.replace(" from ", " by 77.7 from ");
     assert_eq!(
         verify_explanation(&draft),
         Err(ExplanationError::Unsupported { sentence: 0, word: "77.7".to_owned() })

@@ -26,7 +26,7 @@ impl Noise {
 }
 
 /// What is wrong.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fault {
     None,
     Slow(&'static str),

@@ -4,6 +4,7 @@
 mod grouping;
 mod incident;
 mod made;
+mod properties;
 mod ranking;
 mod recorded;
 mod topology;

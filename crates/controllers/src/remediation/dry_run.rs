@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::World;
 use crate::error::{ControllerError, Doing};
+use crate::remediation::fixer::Fixers;
 use crate::text::bounded;
 use crate::{EXECUTOR, objects};
 
@@ -21,7 +22,7 @@ pub(crate) struct Rehearsal {
 
 /// Sends every mutation as a server-side dry-run. The inner error says what the API server refused.
 pub(super) async fn rehearse(
-    client: &Client,
+    fixers: &Fixers,
     world: &World,
 ) -> Result<Result<Rehearsal, String>, ControllerError> {
     let mut text = String::new();
@@ -37,7 +38,7 @@ pub(super) async fn rehearse(
             }
             Mutation::JsonPatch(_) | Mutation::Scale(_) => {
                 let Some(before) = before else { return Ok(Err(format!("{target} does not exist"))) };
-                let after = match attempt(client, mutation, before).await? {
+                let after = match attempt(&fixers.of(&target.namespace), mutation, before).await? {
                     Ok(after) => after,
                     Err(message) => return Ok(Err(format!("{target}: {message}"))),
                 };

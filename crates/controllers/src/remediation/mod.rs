@@ -5,6 +5,7 @@
 //! its mutation is sent, and a second executor loses. One reconcile at a time, so that guards see what was claimed.
 
 mod dry_run;
+mod fixer;
 mod mutate;
 mod observe;
 mod record;
@@ -13,23 +14,20 @@ use std::collections::HashMap;
 
 use causeway_crds::{Phase, Remediation, RemediationStatus};
 use causeway_kubekit::{ObjectKey, Reconciler, Report};
-use causeway_remediate::{
-    Claim, ClaimOrigin, Decision, Direction, Observed, RemediationView, StepState, step,
-};
+use causeway_remediate::{Claim, ClaimOrigin, Decision, Observed, RemediationView, StepState, step};
 use jiff::Timestamp;
-use kube::{Client, ResourceExt};
+use kube::Client;
 use parking_lot::Mutex;
-use serde_json::{Value, json};
 
+pub(crate) use self::fixer::Fixers;
 pub(crate) use self::observe::FirstSeen;
-use crate::EXECUTOR;
 use crate::admission::Admission;
 use crate::error::ControllerError;
-use crate::ports::{AuditEntry, Ports};
 
 pub(crate) struct Remediations {
     pub(crate) client: Client,
-    pub(crate) ports: Ports,
+    /// Changes workloads as the fixer of their namespace.
+    pub(crate) fixers: Fixers,
     pub(crate) admission: Admission,
     pub(crate) first_seen: FirstSeen,
     /// Claims that this process wrote and has not tried yet.
@@ -110,7 +108,6 @@ impl Reconciler for Remediations {
             return Ok(Applied { world: None, decision: None, deed: Deed::Noted });
         };
         let deed = self.carry_out(object, &world, &decision, now).await?;
-        self.audit(object, &decision, &deed, now);
         Ok(Applied { world: Some(world), decision: Some(decision), deed })
     }
 
@@ -146,14 +143,14 @@ impl Remediations {
         now: Timestamp,
     ) -> Result<Deed, ControllerError> {
         match decision {
-            Decision::DryRun => Ok(Deed::DryRun(dry_run::rehearse(&self.client, world).await?)),
+            Decision::DryRun => Ok(Deed::DryRun(dry_run::rehearse(&self.fixers, world).await?)),
             Decision::Mutate { step, direction } => {
                 // From here on it counts as tried, whatever happens.
                 let claim = self.fresh.lock().remove(&ObjectKey::of(object));
                 let claim = claim.or_else(|| world.view.progress.open_claim().cloned());
                 let mutation = world.view.mutation(*step, *direction);
                 let (Some(claim), Some(mutation)) = (claim, mutation) else { return Ok(Deed::LookAgain) };
-                match mutate::make(&self.client, &self.http, mutation, &claim, now).await? {
+                match mutate::make(&self.client, &self.fixers, &self.http, mutation, &claim, now).await? {
                     mutate::Made::Done => Ok(Deed::Step(StepState::Done, "made".to_owned())),
                     mutate::Made::Refused(message) => Ok(Deed::Step(StepState::Failed, message)),
                     mutate::Made::Unknown(message) => Ok(Deed::Step(StepState::Unknown, message)),
@@ -162,43 +159,6 @@ impl Remediations {
             }
             _ => Ok(Deed::Noted),
         }
-    }
-
-    /// Tells the audit log of everything that is more than waiting.
-    fn audit(&self, object: &Remediation, decision: &Decision, deed: &Deed, now: Timestamp) {
-        let (action, detail): (&str, Value) = match (decision, deed) {
-            (Decision::DryRun, Deed::DryRun(Ok(rehearsal))) => {
-                ("DryRun", json!({"digest": rehearsal.digest}))
-            }
-            (Decision::DryRun, Deed::DryRun(Err(message))) => ("DryRunRefused", json!({"message": message})),
-            (Decision::RequestApproval { needed, have, .. }, _) if phase(object) == Phase::Planned => {
-                ("RequestApproval", json!({"needed": needed, "have": have}))
-            }
-            (Decision::Claim { step, direction, approvals }, _) => {
-                ("Claim", json!({"step": step, "direction": name_of(*direction), "approvals": approvals}))
-            }
-            (Decision::Mutate { step, direction }, Deed::Step(state, message)) => (
-                "Mutate",
-                json!({"step": step, "direction": name_of(*direction), "state": format!("{state:?}"), "message": message}),
-            ),
-            (Decision::RecordResult { step, direction, state, message, .. }, _) => (
-                "RecordResult",
-                json!({"step": step, "direction": name_of(*direction), "state": format!("{state:?}"), "message": message}),
-            ),
-            (Decision::Finish { phase, outcome, reason, message }, _) => (
-                "Finish",
-                json!({"phase": phase.as_str(), "outcome": outcome.as_str(), "reason": reason.as_str(), "message": message}),
-            ),
-            _ => return,
-        };
-        self.ports.audit.record(AuditEntry {
-            time_us: now.as_microsecond(),
-            namespace: object.namespace().unwrap_or_default(),
-            actor: EXECUTOR.to_owned(),
-            action: action.to_owned(),
-            subject: format!("Remediation/{}", object.name_any()),
-            detail,
-        });
     }
 
     /// Whether the claim in the status is this process's own and untried.
@@ -213,11 +173,4 @@ impl Remediations {
 
 fn phase(object: &Remediation) -> Phase {
     object.status.as_ref().map(|status| status.phase).unwrap_or_default()
-}
-
-fn name_of(direction: Direction) -> &'static str {
-    match direction {
-        Direction::Apply => "Apply",
-        Direction::Undo => "Undo",
-    }
 }

@@ -12,6 +12,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::error::{ControllerError, Doing};
+use crate::remediation::fixer::Fixers;
 use crate::{EXECUTOR, objects};
 
 /// Longest wait for the answer to a webhook.
@@ -35,6 +36,7 @@ pub(super) enum Made {
 /// No answer: it may have happened.
 pub(super) async fn make(
     client: &Client,
+    fixers: &Fixers,
     http: &reqwest::Client,
     mutation: &Mutation,
     claim: &Claim,
@@ -58,13 +60,14 @@ pub(super) async fn make(
                 Err(error) => return Ok(Made::Refused(format!("the patch is no JSON Patch: {error}"))),
             };
             let target = &patch.target;
+            let fixer = fixers.of(&target.namespace);
             let api: Api<DynamicObject> =
-                objects::api(client, &target.api_version, &target.kind, &target.namespace);
+                objects::api(&fixer, &target.api_version, &target.kind, &target.namespace);
             let params = PatchParams { field_manager: Some(EXECUTOR.to_owned()), ..PatchParams::default() };
             let answer = api.patch(&target.name, &params, &Patch::Json::<()>(operations)).await;
             judge(answer.map(drop), || format!("changing {target}"))
         }
-        Mutation::Scale(scale) => resize(client, scale, claim).await,
+        Mutation::Scale(scale) => resize(&fixers.of(&scale.target.namespace), scale, claim).await,
         Mutation::Webhook(call) => post(client, http, call, now).await,
     }
 }

@@ -12,7 +12,7 @@ use causeway_remediate::{Claim, Decision, Direction, Reason, StepState};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Deed, World, name_of};
+use super::{Deed, World};
 use crate::EXECUTOR;
 use crate::text::{bounded, stamp};
 
@@ -267,13 +267,13 @@ fn conditions(object: &Remediation, status: &RemediationStatus) -> Vec<Statement
     let message =
         status.message.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| "Waiting".to_owned());
     let over = status.phase.is_final();
-    let state = |truth: Truth| match truth {
+    let state = |truth: Truth, holds: &str| match truth {
         // What holds does not change with later reasons.
-        Truth::True => ("Done".to_owned(), String::new()),
+        Truth::True => ("Done".to_owned(), holds.to_owned()),
         Truth::False | Truth::Unknown => (reason.clone(), message.clone()),
     };
-    let statement = |name: ConditionType, truth: Truth| {
-        let (reason, message) = state(truth);
+    let statement = |name: ConditionType, truth: Truth, holds: &str| {
+        let (reason, message) = state(truth, holds);
         Statement::new(name.as_str(), truth, reason, message)
     };
     let pending = if over { Truth::False } else { Truth::Unknown };
@@ -282,16 +282,28 @@ fn conditions(object: &Remediation, status: &RemediationStatus) -> Vec<Statement
         .all(|step| progress.result(step, Direction::Apply) == Some(StepState::Done));
     let mut all = vec![
         Statement::new(ConditionType::Planned.as_str(), true, "Planned", object.spec.summary.clone()),
-        statement(ConditionType::Authorized, if begun { Truth::True } else { pending }),
-        statement(ConditionType::Applied, if made { Truth::True } else { pending }),
+        statement(
+            ConditionType::Authorized,
+            if begun { Truth::True } else { pending },
+            "Every guard let it pass",
+        ),
+        statement(ConditionType::Applied, if made { Truth::True } else { pending }, "Every step is made"),
         statement(
             ConditionType::Verified,
             if status.outcome == Some(Outcome::Verified) { Truth::True } else { pending },
+            "The symptom went and stayed away, with data flowing",
         ),
     ];
     if progress.is_undoing() {
         let back = if status.phase == Phase::RolledBack { Truth::True } else { pending };
-        all.push(statement(ConditionType::RolledBack, back));
+        all.push(statement(ConditionType::RolledBack, back, "Everything is taken back"));
     }
     all
+}
+
+fn name_of(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Apply => "Apply",
+        Direction::Undo => "Undo",
+    }
 }

@@ -76,7 +76,7 @@ async fn an_incident_is_repaired_verified_and_resolved_over_a_restart() {
         entries.iter().filter(|entry| entry.actor == actor).map(|entry| entry.action.clone()).collect()
     };
     assert_eq!(of("incident"), ["Plan"]);
-    assert_eq!(of("causeway-executor"), ["DryRun", "Claim", "Mutate", "Finish"]);
+    assert_eq!(of("causeway-executor"), ["DryRun", "Claimed", "Applied", "Verifying", "Succeeded"]);
 
     // Nothing is left to do: looking again writes nothing.
     let version = world.cluster.resource_version();

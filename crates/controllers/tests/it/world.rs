@@ -9,12 +9,12 @@ use causeway_causal::draft::{CauseDraft, EvidenceItem, IncidentDraft, Sentence, 
 use causeway_causal::impact::Impact;
 use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
 use causeway_controllers::{
-    Admission, Audit, AuditEntry, Context, Engine, Gateway, IncidentFeed, Notifications, Ports,
-    SourceObservation, SourceSettings, run,
+    Admission, Audit, AuditEntry, AuditHead, Context, Engine, FIXER, Gateway, IncidentFeed, Notifications,
+    Ports, SourceObservation, SourceSettings, run,
 };
 use causeway_engine::{Change, Incident, IncidentPhase, ServiceConfig, SymptomState};
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer};
-use causeway_localcluster::{LocalCluster, Options};
+use causeway_localcluster::{LocalCluster, Options, User};
 use causeway_model::{Completeness, Finding, FindingState, SeriesId, SourceRef};
 use jiff::Timestamp;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
@@ -77,6 +77,12 @@ impl Audit for FakeAudit {
     fn record(&self, entry: AuditEntry) {
         self.0.lock().unwrap().push(entry);
     }
+    fn head(&self) -> Option<AuditHead> {
+        let kept = self.0.lock().unwrap();
+        let time_us = kept.iter().map(|entry| entry.time_us).max()?;
+        let newest = kept.iter().filter(|entry| entry.time_us == time_us);
+        Some(AuditHead { time_us, entries: newest.map(|e| (e.subject.clone(), e.action.clone())).collect() })
+    }
 }
 
 struct Running {
@@ -106,7 +112,10 @@ impl World {
             let now = Arc::clone(&now);
             Arc::new(move || *now.lock().unwrap())
         };
-        let options = Options { crds: causeway_crds::all_crds(), now: read.clone(), ..Options::default() };
+        let fixers = format!("system:serviceaccount:*:{FIXER}");
+        let users = vec![User::new("admin"), User { may_impersonate: vec![fixers], ..User::new("causeway") }];
+        let options =
+            Options { crds: causeway_crds::all_crds(), users, now: read.clone(), ..Options::default() };
         let cluster = LocalCluster::open(options).unwrap();
         let mut world = Self {
             client: cluster.client("admin"),

@@ -6,6 +6,8 @@ use crate::calendar::PeakEvent;
 
 /// Ratios kept while an event lasts.
 const KEEP: usize = 48;
+/// Factor on the scatter in an event of unknown size.
+const DOUBT: f64 = 2.5;
 /// Names kept.
 const NAMES: usize = 16;
 
@@ -33,6 +35,16 @@ pub(super) struct Influence {
     pub(super) doubt: f64,
     /// Whether the size is known, declared or learned; else only values below an ordinary day's are suspicious.
     pub(super) known: bool,
+}
+
+impl Influence {
+    /// The influence at a share of the effect, 0 to 1. In warm-up and cool-down nothing is certain.
+    pub(super) fn in_part(self, share: f64) -> Self {
+        if share >= 1.0 {
+            return self;
+        }
+        Self { multiplier: self.multiplier.powf(share), doubt: self.doubt.max(DOUBT), known: false }
+    }
 }
 
 impl Effects {
@@ -68,9 +80,9 @@ impl Effects {
                 Influence { multiplier, doubt: if times > 1 { 1.1 } else { 1.2 }, known: true }
             }
             (None, Some(seen)) if so_far.len() >= 6 => {
-                Influence { multiplier: seen, doubt: 2.5, known: false }
+                Influence { multiplier: seen, doubt: DOUBT, known: false }
             }
-            (None, _) => Influence { multiplier: 1.0, doubt: 2.5, known: false },
+            (None, _) => Influence { multiplier: 1.0, doubt: DOUBT, known: false },
         }
     }
 

@@ -22,6 +22,21 @@ impl Seasons {
         }
     }
 
+    /// Lags of a regression, ascending: the last two points, and the same phase and its neighbours a season ago.
+    pub(super) fn lags(&self) -> Vec<usize> {
+        let mut lags = vec![1, 2];
+        if self.day > 3 {
+            lags.extend([self.day - 1, self.day, self.day + 1, 2 * self.day]);
+        }
+        if self.week > 7 && self.day > 3 {
+            lags.extend([self.week - 1, self.week, self.week + 1]);
+        }
+        if self.year > 3 && self.day <= 3 {
+            lags.extend([self.year, self.year + 1]);
+        }
+        lags
+    }
+
     /// Points that candidates want to see.
     pub(super) fn needed(&self) -> usize {
         if self.week > 1 { self.week + self.day } else { 2 * self.day }

@@ -8,7 +8,7 @@ const SEGMENTS: usize = 6;
 /// Errors that the evenness of a day is worth.
 const SHRINK: f64 = 10.0;
 /// Widening for the fit of the weights to the very errors that are used here.
-const REUSE: f64 = 1.28;
+const REUSE: f64 = 1.26;
 /// How far the median error must stand out from the middle half of the errors, as a share of it, to come again by half.
 const BIAS: f64 = 0.4;
 
@@ -101,7 +101,7 @@ fn widened(sorted: &[f64], level: f64, origins: usize) -> f64 {
     let middle = quantile(sorted, 0.5);
     let n = origins.max(1) as f64;
     let outer = (level - 0.5).abs() > 0.45;
-    let factor = REUSE * (1.0 + if outer { 3.0 } else { 0.5 } / n);
+    let factor = REUSE * (1.0 + if outer { 3.8 } else { 0.5 } / n);
     let doubt = BIAS * (quantile(sorted, 0.75) - quantile(sorted, 0.25));
     let square = middle * middle;
     let lasting = if square > 0.0 { square / (square + doubt * doubt) } else { 0.0 };

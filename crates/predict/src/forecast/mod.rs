@@ -5,13 +5,14 @@ mod candidate;
 mod grid;
 mod interval;
 mod peaks;
+mod regression;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::calendar::PeakEvent;
-pub use breach::{Breach, time_to_breach};
+pub use breach::{Breach, crossing, time_to_breach};
 use candidate::{Seasons, candidates};
 use grid::Grid;
 
@@ -20,7 +21,7 @@ pub const LEVELS: [f64; 11] = [0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.
 /// Rolling origins of the backtest.
 const ORIGINS: usize = 10;
 /// Exponent of the inverse error that a candidate is weighted by.
-const SHARPNESS: i32 = 4;
+const SHARPNESS: i32 = 5;
 
 /// Settings of a forecast.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,13 +54,15 @@ pub struct Forecast {
     pub mean: Vec<f64>,
     /// Level (0 to 1, ascending) and its values, never crossing at a point.
     pub quantiles: Vec<(f64, Vec<f64>)>,
+    /// How far errors of neighbouring points go together: their first autocorrelation at earlier origins, 0 to 0.999.
+    pub persistence: f64,
 }
 
 /// Forecasts `horizon` points after the newest of `history`: `(unix seconds, value)`, in any order; of two values
 /// at one time the later in the list counts, and values that are not finite are gaps.
 ///
-/// Simple candidates (naive, seasonal naive, profiles of day and week with several levels, damped trend, theta) are tried at
-/// up to ten rolling origins, and blended by their inverse error. The errors of that blend at those origins, by distance, are
+/// Simple candidates (naive, seasonal naive, profiles of day and week with several levels, damped trend, theta, a regression on
+/// what came just before and a season before) are tried at up to ten rolling origins, and blended by their inverse error. The errors of that blend at those origins, by distance, are
 /// the intervals: split conformal prediction with a finite-sample factor (Vovk et al. 2005). Cost: O(origins * history).
 ///
 /// # Errors
@@ -77,10 +80,16 @@ pub fn forecast(
     let effects = peaks::take_out(&mut grid, &options.events);
     let seasons = Seasons::of(grid.step, grid.values.len());
     let origins = backtest_origins(grid.values.len(), horizon, &seasons);
-    let trials: Vec<Trial> =
+    let mut trials: Vec<Trial> =
         origins.iter().map(|&o| Trial::run(&grid.values, o, horizon, &seasons)).collect();
+    let mut last = candidates(&grid.values, horizon, &seasons);
+    let all: Vec<usize> = origins.iter().copied().chain([grid.values.len()]).collect();
+    if let Some(mut paths) = regression::paths(&grid.values, &all, horizon, &seasons) {
+        last.extend(paths.pop());
+        trials.iter_mut().zip(paths).for_each(|(trial, path)| trial.predictions.push(path));
+    }
     let weights = weigh(&trials, grid.values.len());
-    let mut mean = blend(&candidates(&grid.values, horizon, &seasons), &weights);
+    let mut mean = blend(&last, &weights);
     let mut quantiles = interval::quantiles(&grid.values, &mean, &trials, &weights, &seasons);
     if let Some((_, median)) = quantiles.iter().find(|(level, _)| *level == 0.5) {
         mean.clone_from(median);
@@ -99,7 +108,8 @@ pub fn forecast(
         quantiles.iter_mut().flat_map(|(_, values)| values).for_each(|v| *v = v.max(0.0));
     }
     uncross(&mut quantiles);
-    Ok(Forecast { start, step: grid.step, mean, quantiles })
+    let persistence = persistence(&trials, &weights);
+    Ok(Forecast { start, step: grid.step, mean, quantiles, persistence })
 }
 
 /// Rounding must not let quantiles cross.
@@ -137,6 +147,20 @@ fn backtest_origins(n: usize, horizon: usize, seasons: &Seasons) -> Vec<usize> {
         .map(|k| newest.saturating_sub(k * stride))
         .filter(|&o| o >= needed.min(newest) && o >= 2)
         .collect()
+}
+
+/// First autocorrelation of the blend's errors, 0 to 0.999; 0.999 when nothing was rehearsed.
+fn persistence(trials: &[Trial], weights: &[f64]) -> f64 {
+    let (mut cross, mut square) = (0.0, 0.0);
+    for trial in trials {
+        let mut errors = blend(&trial.predictions, weights);
+        errors.iter_mut().zip(&trial.actual).for_each(|(e, actual)| *e -= actual);
+        for pair in errors.windows(2) {
+            cross += pair[0] * pair[1];
+            square += 0.5 * (pair[0] * pair[0] + pair[1] * pair[1]);
+        }
+    }
+    if square > 0.0 && square.is_finite() { (cross / square).clamp(0.0, 0.999) } else { 0.999 }
 }
 
 /// Weight of each candidate, summing to 1.

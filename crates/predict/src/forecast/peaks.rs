@@ -14,7 +14,11 @@ pub(super) fn take_out(grid: &mut Grid, events: &[PeakEvent]) -> Effects {
     let mut ordered: Vec<&PeakEvent> = events.iter().collect();
     ordered.sort_by_key(|e| e.start);
     for event in ordered {
-        let range = grid.slots(event.start, event.end);
+        let range = grid.slots(
+            event.start.saturating_sub(event.warm_up.max(0)),
+            event.end.saturating_add(event.cool_down.max(0)),
+        );
+        let core = grid.slots(event.start, event.end);
         if range.is_empty() {
             continue;
         }
@@ -27,7 +31,7 @@ pub(super) fn take_out(grid: &mut Grid, events: &[PeakEvent]) -> Effects {
                 continue;
             }
             let ordinary = grid.values[i - lag];
-            if ordinary > 0.0 {
+            if ordinary > 0.0 && core.contains(&i) {
                 ratios.push(grid.values[i] / ordinary);
             }
             grid.values[i] = ordinary;
@@ -49,11 +53,9 @@ impl Effects {
     pub(super) fn ahead(&self, start: i64, step: i64, horizon: usize, events: &[PeakEvent]) -> Vec<f64> {
         (0..horizon as i64)
             .map(|i| {
-                let t = start + i * step;
-                events.iter().find(|e| e.contains(t)).map_or(1.0, |e| {
-                    e.multiplier
-                        .or_else(|| self.0.iter().find(|(name, _)| *name == e.name).map(|&(_, m)| m))
-                        .unwrap_or(1.0)
+                PeakEvent::at(events, start + i * step).map_or(1.0, |(e, share)| {
+                    let learned = || self.0.iter().find(|(name, _)| *name == e.name).map(|&(_, m)| m);
+                    e.multiplier.or_else(learned).unwrap_or(1.0).powf(share)
                 })
             })
             .collect()

@@ -133,7 +133,7 @@ impl Model {
     }
 
     fn threshold(&mut self, config: &Config, o: &Outlook) -> f64 {
-        if let Some(event) = o.event {
+        if let Some((event, _)) = o.event {
             let days = (event.end.saturating_sub(event.start) as f64 / DAY).max(1.0 / 24.0);
             return score_of(self.step, config.false_alarms_per_day.max(FALSE_ALARMS_PER_EVENT / days));
         }

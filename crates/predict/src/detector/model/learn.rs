@@ -35,8 +35,8 @@ impl Model {
     /// Learns a point; whether a level shift was accepted.
     pub(super) fn learn(&mut self, config: &Config, o: &Outlook, value: f64) -> bool {
         let x = self.transform.forward(value);
-        if let Some(event) = o.event {
-            if o.ordinary.abs() > 0.0 {
+        if let Some((event, share)) = o.event {
+            if share >= 1.0 && o.ordinary.abs() > 0.0 {
                 self.effects.get_or_insert_default().learn(event, value / o.ordinary);
             }
             return false;
@@ -86,8 +86,11 @@ impl Model {
             return false;
         }
         let by = self.window.median();
-        self.level += by;
         self.mean += by;
+        if self.on_profile {
+            // Else the profile is still being built, and against a slow mean a day's own shape looks like a shift.
+            self.level += by;
+        }
         self.window.rebase(by);
         self.experts.rebase(by);
         self.run = 0;

@@ -29,8 +29,8 @@ pub(super) struct Outlook<'a> {
     /// What an event adds, on the transformed scale.
     pub(super) lift: f64,
     pub(super) influence: Option<Influence>,
-    /// The event that is running.
-    pub(super) event: Option<&'a PeakEvent>,
+    /// The event that is running, and the share of its effect.
+    pub(super) event: Option<(&'a PeakEvent, f64)>,
 }
 
 impl Model {
@@ -51,9 +51,11 @@ impl Model {
             ModelKind::Auto | ModelKind::Static { .. } => 0..BASES,
         };
         let (best, base) = self.experts.best(candidates);
-        let event = config.events.iter().find(|e| e.contains(t));
-        let influence = event.map(|e| {
-            self.effects.as_deref().map_or_else(|| Effects::default().influence(e), |f| f.influence(e))
+        let event = PeakEvent::at(&config.events, t);
+        let influence = event.map(|(e, share)| {
+            let whole =
+                self.effects.as_deref().map_or_else(|| Effects::default().influence(e), |f| f.influence(e));
+            whole.in_part(share)
         });
         let ordinary = self.transform.inverse(bases[base]);
         let lift = influence.map_or(0.0, |i| self.transform.forward(ordinary * i.multiplier) - bases[base]);

@@ -3,10 +3,13 @@
 //! Multi-window, multi-burn-rate alerts as in chapter 5 of Google's Site Reliability Workbook (2018), with protection at
 //! low traffic in both directions: one error at night pages nobody, and a service that fails all of its few requests for hours does.
 
+mod tracker;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::detector::binomial_score;
+pub use tracker::{BurnState, Tracker};
 
 const HOUR: f64 = 3_600.0;
 const DAY: f64 = 86_400.0;
@@ -39,6 +42,14 @@ pub struct Events {
 }
 
 impl Events {
+    /// A time slice as one event, bad when fewer than `target` (0 to 1) of its events were good: for budgets of time
+    /// instead of occurrences. A slice without events is good.
+    #[must_use]
+    pub fn slice(self, target: f64) -> Self {
+        let bad = if self.error_ratio() > 1.0 - target { 1.0 } else { 0.0 };
+        Self { bad, total: 1.0 }
+    }
+
     /// Share of bad events, 0 to 1; 0 without events.
     #[must_use]
     pub fn error_ratio(&self) -> f64 {
@@ -359,6 +370,14 @@ mod tests {
         );
         let alert = alert.unwrap();
         assert_eq!((alert.severity, alert.reason), (Severity::Page, BurnReason::SustainedFailure));
+    }
+
+    #[test]
+    fn slices_count_time() {
+        for (bad, slice) in [(0.0, 0.0), (4.0, 0.0), (6.0, 1.0)] {
+            assert_eq!(Events { bad, total: 100.0 }.slice(0.95), Events { bad: slice, total: 1.0 });
+        }
+        assert_eq!(Events::default().slice(0.95).bad, 0.0);
     }
 
     #[test]
