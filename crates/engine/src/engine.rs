@@ -19,6 +19,8 @@ use crate::diagnose;
 use crate::golden::Golden;
 use crate::history::History;
 use crate::incident::{Incident, IncidentPhase};
+use crate::learned::Counts;
+use crate::objective::{ObjectiveConfig, ObjectiveReport, Objectives, is_objective, is_own_signal};
 use crate::recent::{Recent, RecentWindow};
 
 /// Changes kept for rankings.
@@ -33,6 +35,7 @@ pub struct Engine {
     pub(crate) assembler: Assembler,
     pub(crate) golden: Golden,
     pub(crate) watched: BTreeMap<SeriesId, Watched>,
+    pub(crate) objectives: Objectives,
     pub(crate) metrics: MetricHistory,
     pub(crate) recent: Recent,
     pub(crate) calls: Calls,
@@ -46,36 +49,6 @@ pub struct Engine {
     pub(crate) counts: Counts,
 }
 
-/// What the engine counted since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Windows evaluated.
-    pub windows: u64,
-    /// Partials that came after their window had been evaluated.
-    pub late_partials: u64,
-    /// Series ignored because the limit was reached.
-    pub series_refused: u64,
-    /// Rankings made.
-    pub rankings: u64,
-}
-
-/// What was learned so far, for people.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Learned {
-    /// Services with golden signals.
-    pub services: usize,
-    /// Call edges.
-    pub edges: usize,
-    /// Golden-signal series with a detector.
-    pub baselines: usize,
-    /// Of those, the ones with a band.
-    pub baselines_ready: usize,
-    /// Metric series.
-    pub metrics: usize,
-    /// Log templates.
-    pub templates: usize,
-}
-
 impl Engine {
     /// An engine that knows nothing.
     #[must_use]
@@ -86,6 +59,7 @@ impl Engine {
             assembler: Assembler::default(),
             golden: Golden::default(),
             watched: BTreeMap::new(),
+            objectives: Objectives::default(),
             metrics: BTreeMap::new(),
             recent: Recent::default(),
             calls: Calls::default(),
@@ -103,6 +77,21 @@ impl Engine {
     /// Replaces what is declared about services.
     pub fn set_services(&mut self, services: Vec<ServiceConfig>) {
         self.services = services;
+    }
+
+    /// Replaces all objectives. What was counted for one is kept as long as the same events count.
+    pub fn set_objectives(&mut self, objectives: Vec<ObjectiveConfig>) {
+        let ended = self.objectives.set(objectives, self.assembler.released_until_us());
+        for finding in &ended {
+            self.hand_to_incident(finding);
+        }
+        self.findings.extend(ended);
+    }
+
+    /// How an objective stands at the newest evaluated data time; `None` for an unknown one. O(rules).
+    #[must_use]
+    pub fn objective(&self, namespace: &str, name: &str) -> Option<ObjectiveReport> {
+        self.objectives.report(namespace, name)
     }
 
     /// Takes a closed window of one source, and evaluates the windows that are complete by it.
@@ -208,15 +197,21 @@ impl Engine {
         std::mem::take(&mut self.events)
     }
 
-    /// Points of a golden signal over the last hour, with the band that each was held against.
+    /// Points of a golden signal over the last hour, with the band that each was held against; of a burning objective
+    /// the one where its finding opened: share of bad events, allowed share, and 0 to the share that pages.
     #[must_use]
     pub fn points(&self, series: &SeriesId) -> Vec<Point> {
-        self.watched.get(series).map(|w| w.points.iter().copied().collect()).unwrap_or_default()
+        if let Some(watched) = self.watched.get(series) {
+            return watched.points.iter().copied().collect();
+        }
+        let burning = self.objectives.open().find(|f| f.series == *series);
+        burning.map(Point::of).into_iter().collect()
     }
 
-    /// Series whose finding is open.
+    /// Series whose finding is open, since when.
     pub fn open_series(&self) -> impl Iterator<Item = (&SeriesId, Micros)> {
-        self.watched.iter().filter_map(|(id, w)| w.open_since_us().map(|t| (id, t)))
+        let burning = self.objectives.open().map(|f| (&f.series, f.since_us));
+        self.watched.iter().filter_map(|(id, w)| w.open_since_us().map(|t| (id, t))).chain(burning)
     }
 
     /// The topology, with its history.
@@ -237,23 +232,6 @@ impl Engine {
         self.counts
     }
 
-    /// What was learned.
-    #[must_use]
-    pub fn learned(&self) -> Learned {
-        Learned {
-            services: self.watched.keys().map(|s| &s.entity).collect::<BTreeSet<_>>().len(),
-            edges: self.calls.topology.size().1,
-            baselines: self.watched.len(),
-            baselines_ready: self
-                .watched
-                .values()
-                .filter(|w| w.points.back().is_some_and(|p| p.upper.is_finite()))
-                .count(),
-            metrics: self.metrics.len(),
-            templates: self.template_texts.len(),
-        }
-    }
-
     /// Whether golden signals of this service are symptoms: declared, or entered from outside.
     fn is_symptom(&self, service: &str, entry_points: &BTreeSet<String>) -> bool {
         entry_points.contains(service)
@@ -267,7 +245,7 @@ impl Engine {
         }
         self.calls.observe(&content.spans);
         for (id, values) in &content.series {
-            if matches!(id.signal.as_ref(), "requests" | "errors" | "latency") && id.group.is_empty() {
+            if is_own_signal(id) {
                 continue;
             }
             if !self.metrics.contains_key(id) && self.metrics.len() >= self.config.max_series {
@@ -294,6 +272,7 @@ impl Engine {
             let watched = self.watched.entry(signal.id.clone()).or_insert_with(|| Watched::new(signal.kind));
             fresh.extend(watched.observe(&tenant, &signal, window, completeness, history_us));
         }
+        fresh.extend(self.objectives.observe(window, &content.series, &self.tenants, completeness));
         self.recent.push(
             RecentWindow { window, spans: content.spans, templates: content.templates },
             self.config.recent_us,
@@ -301,11 +280,9 @@ impl Engine {
         );
         let entry_points = self.calls.entry_points(window.end_us);
         for finding in &fresh {
-            let known = self.incidents.iter_mut().find(|i| i.symptoms.contains_key(&finding.id));
-            if let Some(incident) = known {
-                incident.observe(finding);
-            } else if finding.state == FindingState::Open
-                && self.is_symptom(&finding.series.entity, &entry_points)
+            if !self.hand_to_incident(finding)
+                && finding.state == FindingState::Open
+                && (is_objective(&finding.series) || self.is_symptom(&finding.series.entity, &entry_points))
             {
                 match self.incidents.iter_mut().rev().find(|i| i.takes(finding, &self.config)) {
                     Some(incident) => incident.observe(finding),
@@ -317,6 +294,12 @@ impl Engine {
         for index in 0..self.incidents.len() {
             self.diagnose(index, window.end_us);
         }
+    }
+
+    /// Tells the incident that has this finding as a symptom; `false` when none has.
+    fn hand_to_incident(&mut self, finding: &Finding) -> bool {
+        let known = self.incidents.iter_mut().find(|i| i.symptoms.contains_key(&finding.id));
+        known.map(|incident| incident.observe(finding)).is_some()
     }
 
     fn diagnose(&mut self, index: usize, at_us: Micros) {
@@ -338,14 +321,15 @@ impl Engine {
             if incident.phase == IncidentPhase::Resolved {
                 continue;
             }
-            let newest = incident
-                .symptoms
-                .values()
-                .filter_map(|f| self.watched.get(&f.series))
-                .map(|w| w.last_data_us)
-                .min()
-                .unwrap_or_default();
-            incident.advance(watermark, newest < silent_since, &self.config);
+            // A symptom that nothing follows any more, such as of a deleted objective, says nothing either way.
+            let silent = incident.symptoms.values().any(|f| match self.watched.get(&f.series) {
+                Some(watched) => watched.last_data_us < silent_since,
+                None => self
+                    .objectives
+                    .heard(&f.series)
+                    .is_some_and(|(last_us, quiet_us)| last_us + quiet_us < now_us),
+            });
+            incident.advance(watermark, silent, &self.config);
         }
         let resolved = self.incidents.iter().filter(|i| i.phase == IncidentPhase::Resolved).count();
         let mut surplus = resolved.saturating_sub(MAX_RESOLVED);

@@ -14,12 +14,18 @@ mod engine;
 mod golden;
 mod history;
 mod incident;
+mod learned;
+mod objective;
 mod recent;
 mod snapshot;
 
 pub use change::{Change, ChangeClass};
 pub use config::{EngineConfig, ServiceConfig};
 pub use detect::Point;
-pub use engine::{Counts, Engine, Learned};
+pub use engine::Engine;
 pub use incident::{Incident, IncidentPhase, SymptomState};
+pub use learned::{Counts, Learned};
+pub use objective::{
+    EventSource, Indicator, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices, underlying,
+};
 pub use snapshot::SnapshotError;

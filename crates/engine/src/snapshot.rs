@@ -16,9 +16,10 @@ use crate::detect::Watched;
 use crate::engine::Engine;
 use crate::history::History;
 use crate::incident::Incident;
+use crate::objective::{Objective, Objectives};
 
 /// Format of the snapshot; another one is not read, and the engine relearns.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A snapshot can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +44,7 @@ struct Snapshot {
     released_until_us: Micros,
     sources: Vec<(SourceRef, Progress)>,
     watched: Vec<(SeriesId, Watched)>,
+    objectives: Vec<Objective>,
     metrics: Vec<(SeriesId, History)>,
     topology: TopologySnapshot,
     roots: BTreeMap<Arc<str>, u64>,
@@ -64,6 +66,7 @@ impl Engine {
             released_until_us: self.assembler.released_until_us(),
             sources: self.assembler.sources.iter().map(|(s, p)| (s.clone(), *p)).collect(),
             watched: self.watched.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            objectives: self.objectives.snapshot(),
             metrics: self.metrics.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             topology: self.calls.topology.snapshot(),
             roots: self.calls.roots.clone(),
@@ -89,6 +92,7 @@ impl Engine {
         engine.assembler =
             Assembler::resume(snapshot.sources.into_iter().collect(), snapshot.released_until_us);
         engine.watched = snapshot.watched.into_iter().collect();
+        engine.objectives = Objectives::restore(snapshot.objectives);
         engine.metrics = snapshot.metrics.into_iter().collect();
         engine.calls = Calls::restore(Topology::restore(snapshot.topology), snapshot.roots);
         engine.tenants = snapshot.tenants;

@@ -164,9 +164,15 @@ mod tests {
     fn limits_at_the_ends() {
         let mut h = LogHistogram::default();
         [0.0, -1.0, 0.2, 0.2, 3.0, 1e15].iter().for_each(|v| h.add(*v));
-        for (limit, above) in
-            [(f64::NAN, 0.0), (0.0, 4.0), (-1.0, 4.0), (0.1, 4.0), (1.0, 2.0), (1e3, 1.0), (f64::INFINITY, 0.0)]
-        {
+        for (limit, above) in [
+            (f64::NAN, 0.0),
+            (0.0, 4.0),
+            (-1.0, 4.0),
+            (0.1, 4.0),
+            (1.0, 2.0),
+            (1e3, 1.0),
+            (f64::INFINITY, 0.0),
+        ] {
             assert_eq!(h.count_above(limit), above, "{limit}");
         }
         assert_eq!(LogHistogram::default().count_above(1.0), 0.0);
