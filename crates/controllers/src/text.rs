@@ -33,17 +33,6 @@ pub(crate) fn stamp_us_up(us: i64) -> Time {
     stamp_us(us.saturating_add(999_999))
 }
 
-/// Three significant digits, without an exponent.
-pub(crate) fn number(value: f64) -> String {
-    if !value.is_finite() {
-        return "unknown".to_owned();
-    }
-    let magnitude = if value == 0.0 { 0.0 } else { value.abs().log10().floor() };
-    let places = (2.0 - magnitude).clamp(0.0, 6.0);
-    let text = format!("{value:.*}", places as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
 /// A name that Kubernetes takes: lower-case letters, digits and dashes, at most `limit` characters.
 pub(crate) fn dns_label(text: &str, limit: usize) -> String {
     let plain: String = text
@@ -58,20 +47,6 @@ pub(crate) fn dns_label(text: &str, limit: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_read_well() {
-        for (value, text) in [
-            (1.4234, "1.42"),
-            (0.16, "0.16"),
-            (0.0, "0"),
-            (1234.5, "1234"),
-            (0.001_234, "0.00123"),
-            (12.0, "12"),
-        ] {
-            assert_eq!(number(value), text);
-        }
-    }
 
     #[test]
     fn names_and_texts_are_bounded() {

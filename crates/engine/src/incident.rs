@@ -104,7 +104,15 @@ impl Incident {
 
     /// Takes a finding of one of its symptoms, or a new symptom.
     pub(crate) fn observe(&mut self, finding: &Finding) {
-        self.symptoms.insert(finding.id.clone(), finding.clone());
+        let mut latest = finding.clone();
+        if finding.state == FindingState::Closed
+            && let Some(opened) = self.symptoms.get(&finding.id)
+        {
+            // What hurt is what people want to read, not the value at which it was over.
+            (latest.observed, latest.expected) = (opened.observed, opened.expected);
+            (latest.lower, latest.upper, latest.score) = (opened.lower, opened.upper, opened.score);
+        }
+        self.symptoms.insert(finding.id.clone(), latest);
         if finding.state == FindingState::Open && self.phase == IncidentPhase::Resolved {
             self.phase = IncidentPhase::Open;
             self.resolved_us = None;

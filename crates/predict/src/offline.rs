@@ -1,10 +1,9 @@
 //! The offline commands: a CSV in, JSON out. Reading files and printing is the caller's.
 
-use std::fmt::Write as _;
-
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
+use serde::Serialize;
 
 use crate::forecast::{self, ForecastError, ForecastOptions};
 use crate::{Config, Detector, PeakEvent, Verdict};
@@ -123,17 +122,20 @@ pub fn forecast(csv: &str, horizon: usize, events: Option<&str>) -> Result<Strin
     Ok(serde_json::json!({ "mean": made.mean, "quantiles": quantiles }).to_string())
 }
 
-fn line(time: &str, v: &Verdict) -> String {
-    let mut out = String::with_capacity(128);
-    out.push_str("{\"t\":");
-    out.push_str(&serde_json::Value::from(time).to_string());
-    for (name, number) in [("expected", v.expected), ("lower", v.lower), ("upper", v.upper)] {
-        match number.filter(|n| n.is_finite()) {
-            Some(n) => write!(out, ",\"{name}\":{n}"),
-            None => write!(out, ",\"{name}\":null"),
-        }
-        .unwrap_or_default();
-    }
-    write!(out, ",\"score\":{:.6},\"anomalous\":{}}}", v.score, v.anomalous).unwrap_or_default();
-    out
+/// A line of [`baseline`].
+#[derive(Serialize)]
+struct Line<'a> {
+    t: &'a str,
+    expected: Option<f64>,
+    lower: Option<f64>,
+    upper: Option<f64>,
+    score: f64,
+    anomalous: bool,
+}
+
+fn line(t: &str, v: &Verdict) -> String {
+    let Verdict { expected, lower, upper, anomalous, .. } = *v;
+    let score = (v.score * 1e6).round() / 1e6;
+    // Numbers that are not finite become null, and nothing else can go wrong.
+    serde_json::to_string(&Line { t, expected, lower, upper, score, anomalous }).unwrap_or_default()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 
+use causeway_causal::wording::quantity;
 use jiff::Timestamp;
 use owo_colors::OwoColorize as _;
 use serde_json::Value;
@@ -127,7 +128,12 @@ impl Screen {
         let at = format!("  +{:>3} s ", now.as_second() - fault_at.as_second());
         for finding in &state.open_findings {
             if self.told.insert(format!("f{}{}", finding.entity, finding.signal)) {
-                let value = |v: Option<f64>| v.map_or_else(|| "?".to_owned(), |v| format!("{v:.3}"));
+                let unit = match finding.signal.as_str() {
+                    "latency" => "s",
+                    "error_ratio" => "ratio",
+                    _ => "",
+                };
+                let value = |v: Option<f64>| v.map_or_else(|| "?".to_owned(), |v| quantity(v, unit));
                 self.line(&format!(
                     "{at}{} {} of {} is {}, expected {}",
                     "finding".yellow(),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use causeway_actions::{Decimal, canonical_json, sha256_hex};
 use causeway_causal::draft::{CauseDraft, EvidenceItem as Draft, IncidentDraft, Severity as DraftSeverity};
 use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
+use causeway_causal::wording::sentence;
 use causeway_crds::CauseKind;
 use causeway_crds::incident::{
     Cause, EvidenceItem, Impact, IncidentStatus, Money, PathStep, RunnerUp, Sentence, Severity,
@@ -13,7 +14,7 @@ use causeway_crds::reference::ObjectRef;
 use serde_json::json;
 
 use crate::target_view::Target;
-use crate::text::{bounded, number, stamp_us};
+use crate::text::{bounded, stamp_us};
 
 /// The class of a cause in the words that runbooks use.
 pub(crate) fn cause_kind(class: CauseClass) -> CauseKind {
@@ -158,21 +159,8 @@ fn evidence(item: &Draft, opened_us: i64) -> EvidenceItem {
     EvidenceItem {
         id: bounded(&item.id, 63),
         r#type: kind_name(item.evidence.kind).to_owned(),
-        summary: Some(bounded(&evidence_summary(&item.evidence), 512)),
+        summary: Some(bounded(&sentence(&item.evidence), 512)),
         reference: item.query.as_ref().map(|query| bounded(query, 512)),
         at: stamp_us(item.evidence.at_us.unwrap_or(opened_us)),
     }
-}
-
-fn evidence_summary(evidence: &Evidence) -> String {
-    let subject = [evidence.signal.as_str(), evidence.entity.as_str()];
-    let subject = subject.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" of ");
-    let unit = if evidence.unit.is_empty() { String::new() } else { format!(" {}", evidence.unit) };
-    let values = match (evidence.baseline, evidence.observed) {
-        (Some(before), Some(now)) => format!(": {}{unit}, before {}{unit}", number(now), number(before)),
-        (None, Some(now)) => format!(": {}{unit}", number(now)),
-        _ => String::new(),
-    };
-    let note = if evidence.note.is_empty() { String::new() } else { format!("; {}", evidence.note) };
-    format!("{subject}{values}{note}")
 }

@@ -1,11 +1,12 @@
 //! The symptom of an incident as its status shows it.
 
+use causeway_causal::wording::quantity;
 use causeway_crds::SymptomState;
 use causeway_crds::incident::SymptomStatus;
 use causeway_engine::{Incident as EngineIncident, SymptomState as EngineState};
 use causeway_model::{Finding, FindingState};
 
-use crate::text::{bounded, number, stamp_us, stamp_us_up};
+use crate::text::{bounded, stamp_us, stamp_us_up};
 
 /// The finding that speaks for the incident: of its own service before others, open before closed, then the
 /// strongest; the id decides what is left.
@@ -57,27 +58,20 @@ pub(super) fn status(
     now
 }
 
-/// Such as `latency of shop/web is 1.42 s, expected 0.16 s`.
+/// Such as `latency of shop/web is 1.42 s, expected 160 ms`; in the past tense when it is over.
 pub(super) fn summary(finding: &Finding) -> String {
-    let signal = match finding.series.signal.as_ref() {
-        "latency" => "latency",
-        "error_ratio" => "error ratio",
-        other => other,
+    let (signal, unit) = match finding.series.signal.as_ref() {
+        "latency" => ("latency", "s"),
+        "error_ratio" => ("error ratio", "ratio"),
+        other => (other, ""),
     };
     let group =
         if finding.series.group.is_empty() { String::new() } else { format!(" ({})", finding.series.group) };
+    let verb = if finding.state == FindingState::Open { "is" } else { "was" };
     format!(
-        "{signal}{group} of {} is {}, expected {}",
+        "{signal}{group} of {} {verb} {}, expected {}",
         finding.series.entity,
-        value(&finding.series.signal, finding.observed),
-        value(&finding.series.signal, finding.expected)
+        quantity(finding.observed, unit),
+        quantity(finding.expected, unit)
     )
-}
-
-fn value(signal: &str, value: f64) -> String {
-    match signal {
-        "latency" => format!("{} s", number(value)),
-        "error_ratio" => format!("{} %", number(value * 100.0)),
-        _ => number(value),
-    }
 }
