@@ -19,6 +19,8 @@ mod objective;
 mod recent;
 mod snapshot;
 
+/// Arithmetic of error budgets, in which objectives are declared.
+pub use causeway_predict::burn;
 pub use change::{Change, ChangeClass};
 pub use config::{EngineConfig, ServiceConfig};
 pub use detect::Point;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use causeway_engine::{Change, Engine, EngineConfig, Incident, ServiceConfig};
+use causeway_engine::{Change, Engine, EngineConfig, Incident, ObjectiveConfig, ServiceConfig};
 use causeway_kubekit::{Activity, Busy};
 use causeway_model::{Clock, Event, Finding, Partial};
 use parking_lot::Mutex;
@@ -76,6 +76,13 @@ impl EngineHost {
     /// Replaces what is declared about services.
     pub(crate) fn set_services(&self, services: Vec<ServiceConfig>) {
         self.guarded.lock().engine.set_services(services);
+    }
+
+    /// Replaces all objectives.
+    pub(crate) fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_objectives(objectives);
+        self.publish(&mut guarded);
     }
 
     /// Reads the engine.

@@ -5,4 +5,5 @@
 mod configuration;
 mod notification;
 mod repair;
+mod slo;
 mod world;

@@ -12,7 +12,9 @@ use causeway_controllers::{
     Admission, Audit, AuditEntry, AuditHead, Context, Engine, FIXER, Gateway, IncidentFeed, Notifications,
     Ports, SourceObservation, SourceSettings, run,
 };
-use causeway_engine::{Change, Incident, IncidentPhase, ServiceConfig, SymptomState};
+use causeway_engine::{
+    Change, Incident, IncidentPhase, ObjectiveConfig, ObjectiveReport, ServiceConfig, SymptomState,
+};
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer};
 use causeway_localcluster::{LocalCluster, Options, User};
 use causeway_model::{Completeness, Finding, FindingState, SeriesId, SourceRef};
@@ -33,6 +35,10 @@ pub(crate) const FINGERPRINT: &str = "3fa9c1d2e4b5";
 pub(crate) struct FakeEngine {
     pub(crate) incidents: Mutex<HashMap<String, Incident>>,
     pub(crate) services: Mutex<Vec<ServiceConfig>>,
+    /// What was declared last; `None` before anything was.
+    pub(crate) objectives: Mutex<Option<Vec<ObjectiveConfig>>>,
+    /// How every objective stands.
+    pub(crate) standing: Mutex<Option<ObjectiveReport>>,
     pub(crate) changes: Mutex<Vec<(Change, String)>>,
     pub(crate) watermark: Mutex<Option<i64>>,
 }
@@ -43,6 +49,12 @@ impl Engine for FakeEngine {
     }
     fn set_services(&self, services: Vec<ServiceConfig>) {
         *self.services.lock().unwrap() = services;
+    }
+    fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
+        *self.objectives.lock().unwrap() = Some(objectives);
+    }
+    fn objective(&self, _namespace: &str, _name: &str) -> Option<ObjectiveReport> {
+        self.standing.lock().unwrap().clone()
     }
     fn change(&self, change: Change, namespace: &str) {
         self.changes.lock().unwrap().push((change, namespace.to_owned()));

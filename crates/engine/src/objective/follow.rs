@@ -91,7 +91,8 @@ impl Objective {
     pub(super) fn close(&mut self, at_us: Micros) -> Option<Finding> {
         let Opened { finding, .. } = self.opened.take()?;
         (self.burning_since_us, self.quiet_in_a_row) = (None, 0);
-        Some(Finding { state: FindingState::Closed, at_us, ..finding })
+        let note = finding.note.replacen(" burns its ", " burned its ", 1);
+        Some(Finding { state: FindingState::Closed, at_us, note, ..finding })
     }
 
     /// Entities whose events count.
