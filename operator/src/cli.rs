@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{crd, offline, query, standalone};
+use crate::{crd, executor, offline, query, standalone};
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
 #[derive(Debug, Parser)]
@@ -17,6 +17,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Run everything in one process, with a Kubernetes API of its own
     Standalone(standalone::StandaloneArguments),
+    /// Carry out approved Remediations in a cluster, as a process of its own
+    Executor(executor::ExecutorArguments),
     /// Run a SQL query against a running Causeway
     Query(query::QueryArguments),
     /// Print the custom resource definitions as YAML
@@ -37,6 +39,7 @@ impl Arguments {
         let Self { command } = self;
         match command {
             Command::Standalone(arguments) => standalone::run(arguments),
+            Command::Executor(arguments) => executor::run(arguments),
             Command::Query(arguments) => query::run(arguments),
             Command::Crd(arguments) => crd::run(&arguments),
             Command::Patterns(arguments) => offline::patterns(&arguments),

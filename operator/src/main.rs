@@ -2,6 +2,8 @@
 
 mod cli;
 mod crd;
+mod executor;
+mod log;
 mod offline;
 mod query;
 mod standalone;

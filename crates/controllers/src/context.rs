@@ -7,11 +7,13 @@ use causeway_notify::{NotifyMetrics, RetryPolicy};
 use kube::Client;
 
 use crate::admission::Admission;
+use crate::feed::IncidentInbox;
+use crate::ports::Ports;
 
-/// Settings of [`crate::run()`].
+/// What controllers of every role need.
 #[derive(Clone)]
 pub struct Context {
-    /// Client for everything; [`crate::run()`] adds the layer that notes writes.
+    /// Client for everything; [`crate::run()`] and [`crate::run_executor()`] add the layer that notes writes.
     pub client: Client,
     /// Account of work in progress.
     pub activity: Activity,
@@ -24,8 +26,18 @@ pub struct Context {
     /// What keeps the admission rules. While they do not stand as shipped, autonomy is capped at Suggest and no Approval
     /// counts.
     pub admission: Admission,
+}
+
+/// What the operator needs besides.
+pub struct OperatorParts {
+    /// Engine, gateway and audit log.
+    pub ports: Ports,
+    /// Incidents from the engine.
+    pub inbox: IncidentInbox,
     /// How notifications are delivered.
     pub notifications: Notifications,
+    /// Whether this process also is the executor.
+    pub executes: bool,
 }
 
 /// How notifications are delivered.

@@ -40,14 +40,14 @@ mod target_view;
 mod text;
 
 pub use admission::Admission;
-pub use context::{Context, Notifications};
+pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};
 pub use ports::{
     Audit, AuditEntry, AuditHead, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation,
     SourceSettings,
 };
-pub use run::run;
+pub use run::{run, run_executor};
 
 /// Field manager of mutations, and actor in the audit log.
 pub const EXECUTOR: &str = "causeway-executor";

@@ -1,5 +1,7 @@
 //! One mirror a kind, shared by all controllers.
 
+use std::fmt::Debug;
+
 use causeway_crds::{
     Approval, Baseline, ClusterGuardrail, Incident, LogSource, MonitoredService, NotificationTarget, Pause,
     Remediation, RemediationPolicy, Runbook, SLO,
@@ -7,7 +9,8 @@ use causeway_crds::{
 use causeway_kubekit::{Activity, Mirror};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::Client;
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -24,10 +27,7 @@ macro_rules! mirrors {
 
             /// Keeps all mirrors until `stop`.
             pub(crate) fn spawn(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
-                $({
-                    let (mirror, stop) = (self.$field.clone(), stop.clone());
-                    tasks.spawn(async move { mirror.run(stop).await });
-                })+
+                $(spawn(&self.$field, tasks, stop);)+
             }
         }
     };
@@ -49,4 +49,24 @@ mirrors! {
     services: MonitoredService,
     slos: SLO,
     targets: NotificationTarget,
+}
+
+impl Mirrors {
+    /// Keeps what the executor watches until `stop`; the others stay empty.
+    pub(crate) fn spawn_for_executor(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
+        spawn(&self.approvals, tasks, stop);
+        spawn(&self.guardrails, tasks, stop);
+        spawn(&self.incidents, tasks, stop);
+        spawn(&self.pauses, tasks, stop);
+        spawn(&self.policies, tasks, stop);
+        spawn(&self.remediations, tasks, stop);
+    }
+}
+
+fn spawn<K>(mirror: &Mirror<K>, tasks: &mut JoinSet<()>, stop: &CancellationToken)
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+{
+    let (mirror, stop) = (mirror.clone(), stop.clone());
+    tasks.spawn(async move { mirror.run(stop).await });
 }

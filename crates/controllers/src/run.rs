@@ -19,7 +19,7 @@ use crate::audit::Witness;
 use crate::baseline::Baselines;
 use crate::change::Watcher;
 use crate::cluster_guardrail::ClusterGuardrails;
-use crate::context::Context;
+use crate::context::{Context, Notifications, OperatorParts};
 use crate::declarations::Declarations;
 use crate::feed::{self, IncidentInbox};
 use crate::incident::Incidents;
@@ -37,46 +37,64 @@ use crate::slo::Slos;
 /// Longest time that couriers may take to end.
 const COURIERS_END: Duration = Duration::from_secs(5);
 
-/// Runs all controllers until `shutdown`, and returns when they have ended.
+/// Runs the operator's controllers until `shutdown`, and returns when they have ended.
 ///
 /// From the call on the process counts as busy until everything was looked at once, so that
 /// [`causeway_kubekit::Activity::settled`] tells when the start is over.
 pub fn run(
     context: Context,
-    ports: Ports,
-    inbox: IncidentInbox,
+    parts: OperatorParts,
     shutdown: CancellationToken,
 ) -> impl Future<Output = ()> + Send {
     // Taken now and not at the first poll, so that nobody finds the process settled before it has begun.
     let starting = context.activity.busy();
-    assembled(context, ports, inbox, shutdown, starting)
+    operate(context, parts, shutdown, starting)
 }
 
-async fn assembled(
-    context: Context,
-    ports: Ports,
-    inbox: IncidentInbox,
-    shutdown: CancellationToken,
-    starting: Busy,
-) {
-    let client = tracked(&context);
-    let runtime = Runtime {
-        client: client.clone(),
+/// Runs the executor alone until `shutdown`, and returns when it has ended. It watches Remediations and what decides
+/// about them, nothing else.
+pub async fn run_executor(context: Context, shutdown: CancellationToken) {
+    let runtime = runtime(&context);
+    let mirrors = Mirrors::new(&runtime.client, &context.activity);
+    let mut tasks = JoinSet::new();
+    let house = House { runtime: &runtime, mirrors: &mirrors, stop: &shutdown };
+    house.remediations(&context, &mut tasks);
+    mirrors.spawn_for_executor(&mut tasks, &shutdown);
+    ended(&mut tasks, &shutdown).await;
+}
+
+async fn operate(context: Context, parts: OperatorParts, shutdown: CancellationToken, starting: Busy) {
+    let OperatorParts { ports, inbox, notifications, executes } = parts;
+    let runtime = runtime(&context);
+    let mirrors = Mirrors::new(&runtime.client, &context.activity);
+    let mut tasks = JoinSet::new();
+    let house = House { runtime: &runtime, mirrors: &mirrors, stop: &shutdown };
+    house.observers(&ports, &mut tasks);
+    let couriers = house.notifications(&context, notifications, &mut tasks);
+    house.incidents(&ports, inbox, &mut tasks);
+    if executes {
+        house.remediations(&context, &mut tasks);
+    }
+    // The watches begin last, so that no listener misses the first list.
+    mirrors.spawn(&mut tasks, &shutdown);
+    drop(starting);
+    ended(&mut tasks, &shutdown).await;
+    if tokio::time::timeout(COURIERS_END, couriers.ended()).await.is_err() {
+        tracing::warn!("couriers were cut off");
+    }
+}
+
+fn runtime(context: &Context) -> Runtime {
+    Runtime {
+        client: tracked(context),
         activity: context.activity.clone(),
         clock: context.clock.clone(),
         metrics: context.metrics.clone(),
         instance: context.instance.clone(),
-    };
-    let mirrors = Mirrors::new(&client, &context.activity);
-    let mut tasks = JoinSet::new();
-    let house = House { runtime: &runtime, mirrors: &mirrors, stop: &shutdown };
-    house.observers(&ports, &mut tasks);
-    let couriers = house.notifications(&context, &mut tasks);
-    house.incidents(&ports, inbox, &mut tasks);
-    house.remediations(&context, &mut tasks);
-    // The watches begin last, so that no listener misses the first list.
-    mirrors.spawn(&mut tasks, &shutdown);
-    drop(starting);
+    }
+}
+
+async fn ended(tasks: &mut JoinSet<()>, shutdown: &CancellationToken) {
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended
             && error.is_panic()
@@ -84,9 +102,6 @@ async fn assembled(
             tracing::error!(%error, "a controller ended by a defect: all are stopped");
             shutdown.cancel();
         }
-    }
-    if tokio::time::timeout(COURIERS_END, couriers.ended()).await.is_err() {
-        tracing::warn!("couriers were cut off");
     }
 }
 
@@ -155,15 +170,15 @@ impl House<'_> {
         self.spawn(services, tasks);
     }
 
-    fn notifications(&self, context: &Context, tasks: &mut JoinSet<()>) -> Couriers {
+    fn notifications(
+        &self,
+        context: &Context,
+        notifications: Notifications,
+        tasks: &mut JoinSet<()>,
+    ) -> Couriers {
         let m = self.mirrors;
-        let couriers = Couriers::new(
-            m.clone(),
-            &context.activity,
-            &context.clock,
-            context.notifications.clone(),
-            self.stop.clone(),
-        );
+        let couriers =
+            Couriers::new(m.clone(), &context.activity, &context.clock, notifications, self.stop.clone());
         let reconciler = NotificationTargets { mirrors: m.clone(), couriers: couriers.clone() };
         let announcer = couriers.clone();
         let targets = self

@@ -48,16 +48,18 @@ pub(crate) fn apply(
     }
     merge(schema, &mut object, applied);
 
+    // A write that moves nothing but ownership leaves no time.
+    let time = if live == Some(&object) { String::new() } else { author.time.clone() };
     match entries.iter_mut().find(|entry| entry.is_of(author, Operation::Apply)) {
         Some(mine) if earlier.as_ref() == Some(&wanted) && live == Some(&object) => {
             mine.api_version.clone_from(&author.api_version);
         }
         Some(mine) => {
             mine.fields = wanted;
-            mine.time.clone_from(&author.time);
+            mine.time = time;
             mine.api_version.clone_from(&author.api_version);
         }
-        None => entries.push(new_entry(author, Operation::Apply, wanted)),
+        None => entries.push(Entry { time, ..new_entry(author, Operation::Apply, wanted) }),
     }
     write(&mut object, &entries);
     Ok(object)

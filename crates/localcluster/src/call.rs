@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::admission::Identity;
-use crate::kind::{Kind, Registry};
+use crate::kind::{Kind, Origin, Registry};
 use crate::protobuf;
-use crate::status::{ApiError, ApiResult};
+use crate::status::{ApiError, ApiResult, Cause};
 
 /// Largest body, in bytes; the API server's own limit.
 pub(crate) const BODY_LIMIT: usize = 3 * 1024 * 1024;
@@ -74,6 +74,9 @@ impl Target {
         if rest.len() > 2 {
             return match rest.get(1) {
                 Some(&"proxy") => Err(ApiError::left_out("proxying")),
+                _ if kind.origin == Origin::Custom => {
+                    Err(ApiError::not_found(&kind, rest.first().copied().unwrap_or_default()))
+                }
                 _ => Err(ApiError::no_such_path()),
             };
         }
@@ -106,13 +109,25 @@ impl Call {
         self.query.get(name).is_some_and(|value| matches!(value.as_str(), "true" | "1" | "True"))
     }
 
+    /// Name of the options that the parameters are decoded into.
+    pub(crate) fn options(&self) -> &'static str {
+        match self.method {
+            Method::POST => "CreateOptions",
+            Method::PUT => "UpdateOptions",
+            Method::PATCH => "PatchOptions",
+            Method::DELETE => "DeleteOptions",
+            _ => "ListOptions",
+        }
+    }
+
     pub(crate) fn dry_run(&self) -> ApiResult<DryRun> {
         match self.query("dryRun") {
             None => Ok(DryRun::No),
             Some("All") => Ok(DryRun::All),
-            Some(other) => Err(ApiError::bad_request(format!(
-                "dryRun: Unsupported value: {other:?}: supported values: \"All\""
-            ))),
+            Some(other) => {
+                let cause = Cause::unsupported("dryRun", &json!([other]), &["All".into()]);
+                Err(ApiError::invalid_options(self.options(), &[cause]))
+            }
         }
     }
 
@@ -146,9 +161,11 @@ impl Call {
         }
         if kind.contains("protobuf") || kind.contains("cbor") {
             return Err(ApiError::unsupported_media(
-                kind,
-                "application/json and application/yaml; with kubectl use -f FILE",
+                "application/json, application/yaml; with kubectl use -f FILE",
             ));
+        }
+        if !kind.is_empty() && !kind.ends_with("json") && !kind.ends_with("yaml") {
+            return Err(ApiError::unsupported_media("application/json, application/yaml"));
         }
         // JSON is YAML; kubectl sends it under this name.
         if kind.ends_with("yaml") && !self.body.trim_ascii_start().starts_with(b"{") {

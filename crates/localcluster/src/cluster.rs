@@ -269,7 +269,13 @@ fn ensure(
     let registry = core.registry();
     let kind = registry.get(group, version, plural).ok_or_else(ApiError::no_such_path)?;
     let now = (core.now)();
-    let around = Circumstances { now, unknown_fields: FieldValidation::Strict };
+    let around = Circumstances {
+        now,
+        unknown_fields: FieldValidation::Strict,
+        replaces: true,
+        patches: false,
+        patched: None,
+    };
     let author = Author {
         manager: "causeway".to_owned(),
         api_version: kind.api_version(),
@@ -283,7 +289,8 @@ fn ensure(
     let old = core.store.get(&key);
     match &old {
         None => {
-            prepare::create(kind, &mut object, "", None, &around)?;
+            let sent = prepare::create(kind, &mut object, "", None, &around)?.sent;
+            managed::record_create(kind, &sent, &mut object, &author);
         }
         Some(_) if &*key.shelf != crd::SHELF => return Ok(()),
         Some(old) => {
@@ -291,9 +298,9 @@ fn ensure(
                 object["metadata"] = metadata.clone();
             }
             prepare::update(kind, old, &mut object, Part::Main, &around)?;
+            managed::record_update(kind, old, &mut object, &author);
         }
     }
-    managed::record_update(kind.schema.root(), old.as_deref(), &mut object, &author);
     if old.as_deref() != Some(&object) {
         core.commit(&mut writer, vec![Change { key, old, new: Some(Arc::new(object)) }])?;
     }

@@ -9,9 +9,9 @@ use tokio::sync::watch;
 
 use crate::admission::{Admission, Review, Verb};
 use crate::call::{Call, DryRun, Target};
-use crate::kind::{Kind, Registry, Shape};
+use crate::kind::{Kind, Origin, Registry, Shape};
 use crate::schema::FieldValidation;
-use crate::status::{ApiError, ApiResult};
+use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::Store;
 use crate::watch::Watch;
 use crate::{builtin, crd, discovery, openapi, review};
@@ -134,6 +134,9 @@ impl Core {
                 | ("horizontalpodautoscalers" | "jobs", _) => {
                     Err(ApiError::left_out(&format!("{}/{sub}", target.kind.plural)))
                 }
+                _ if target.kind.origin == Origin::Custom => {
+                    Err(ApiError::not_found(&target.kind, target.name()?))
+                }
                 _ => Err(ApiError::no_such_path()),
             },
         }
@@ -152,7 +155,10 @@ impl Core {
             (&Method::PATCH, true) => self.patch(call, target),
             (&Method::DELETE, true) if main => self.delete(call, target),
             (&Method::DELETE, false) => self.delete_collection(call, target),
-            (method, _) => Err(ApiError::method_not_allowed(method)),
+            (&Method::PUT | &Method::PATCH, false) => Err(ApiError::bad_request("name must be provided")),
+            (&Method::POST, true) => Err(ApiError::method_not_allowed(&target.kind, "create")),
+            (&Method::DELETE, true) => Err(ApiError::method_not_allowed(&target.kind, "delete")),
+            _ => Err(ApiError::method_not_allowed(&target.kind, "this")),
         }
     }
 
@@ -207,9 +213,11 @@ pub(crate) fn field_validation(call: &Call) -> ApiResult<FieldValidation> {
         None | Some("Warn") => Ok(FieldValidation::Warn),
         Some("Ignore") => Ok(FieldValidation::Ignore),
         Some("Strict") => Ok(FieldValidation::Strict),
-        Some(other) => Err(ApiError::bad_request(format!(
-            "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Warn\", \"Strict\""
-        ))),
+        Some(other) => {
+            let known = ["", "Ignore", "Strict", "Warn"].map(Value::from);
+            let cause = Cause::unsupported("fieldValidation", &other.into(), &known);
+            Err(ApiError::invalid_options(call.options(), &[cause]))
+        }
     }
 }
 

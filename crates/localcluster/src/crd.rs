@@ -54,7 +54,7 @@ pub(crate) fn check(definition: &Value) -> Vec<Cause> {
     for (index, version) in versions.into_iter().flatten().enumerate() {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
         match version.pointer("/schema/openAPIV3Schema") {
-            None => causes.push(Cause::required(path, "schemas are required")),
+            None => causes.push(Cause::required(path, "")),
             Some(schema) => {
                 for error in compile_errors(schema) {
                     causes.push(Cause::invalid(
@@ -190,7 +190,13 @@ fn columns(version: &Value) -> Vec<Column> {
             name: text(column, "/name").to_owned(),
             kind: text(column, "/type").to_owned(),
             format: text(column, "/format").to_owned(),
-            description: text(column, "/description").to_owned(),
+            description: match text(column, "/description") {
+                "" => format!(
+                    "Custom resource definition column (in JSONPath format): {}",
+                    text(column, "/jsonPath")
+                ),
+                given => given.to_owned(),
+            },
             priority: column.get("priority").and_then(Value::as_i64).unwrap_or(0),
             path: text(column, "/jsonPath").to_owned(),
         })

@@ -4,13 +4,23 @@ use serde_json::{Value, json};
 
 use crate::call::Call;
 use crate::core::Answer;
-use crate::kind::{Kind, Registry};
+use crate::kind::{Kind, Origin, Registry};
 use crate::status::{ApiError, ApiResult};
 
 /// Version that the behaviour follows.
 const GIT_VERSION: &str = "v1.33.0";
 
 const VERBS: [&str; 8] = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// The same in the order that the API server lists for custom resources.
+const VERBS_OF_CUSTOM: [&str; 8] =
+    ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+
+fn verbs(kind: &Kind) -> [&'static str; 8] {
+    match kind.origin {
+        Origin::BuiltIn => VERBS,
+        Origin::Custom => VERBS_OF_CUSTOM,
+    }
+}
 
 /// The answer of `/version`.
 pub(crate) fn version() -> Value {
@@ -64,7 +74,7 @@ fn resources(registry: &Registry, group: &str, version: &str) -> ApiResult<Value
     let mut list = Vec::new();
     for kind in &kinds {
         let mut entry = json!({
-            "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced(), "kind": kind.kind, "verbs": VERBS,
+            "name": kind.plural, "singularName": kind.singular, "namespaced": kind.namespaced(), "kind": kind.kind, "verbs": verbs(kind),
         });
         if !kind.short_names.is_empty() {
             entry["shortNames"] = json!(kind.short_names);
@@ -158,7 +168,7 @@ fn resource(kind: &Kind) -> Value {
         "responseKind": response(&kind.group, &kind.version, &kind.kind),
         "scope": if kind.namespaced() { "Namespaced" } else { "Cluster" },
         "singularResource": kind.singular,
-        "verbs": VERBS,
+        "verbs": verbs(kind),
         "shortNames": kind.short_names,
         "categories": kind.categories,
         "subresources": subs,

@@ -105,22 +105,34 @@ impl FieldSet {
         set
     }
 
+    /// Like [`FieldSet::of`], with every object and list on the way.
+    pub(crate) fn whole(schema: &Value, value: &Value) -> Self {
+        let mut set = Self { own: true, children: BTreeMap::new() };
+        for (element, schema, child) in children(schema, value).into_iter().flatten() {
+            set.children.insert(element, Self::whole(schema, child));
+        }
+        set
+    }
+
     /// Fields of `new` that `old` has not, or has with another value.
     pub(crate) fn changed(schema: &Value, old: Option<&Value>, new: &Value) -> Self {
-        let Some(old) = old else { return Self::of(schema, new) };
+        let Some(old) = old else { return Self::whole(schema, new) };
         if old == new {
             return Self::default();
         }
-        let (Some(before), Some(after)) = (children(schema, old), children(schema, new)) else {
-            return Self::of(schema, new);
+        let empty = |value: &Value| {
+            value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty)
+        };
+        let before = children(schema, old).or_else(|| empty(old).then(Vec::new));
+        let (Some(before), Some(after)) = (before, children(schema, new)) else {
+            return Self::whole(schema, new);
         };
         let before: BTreeMap<String, &Value> =
             before.into_iter().map(|(element, _, v)| (element, v)).collect();
         let mut set = Self::default();
         for (element, schema, child) in after {
             let earlier = before.get(&element).copied();
-            let mut below = Self::changed(schema, earlier, child);
-            below.own |= earlier.is_none() && element.starts_with("k:");
+            let below = Self::changed(schema, earlier, child);
             if !below.is_empty() {
                 set.children.insert(element, below);
             }
@@ -192,22 +204,12 @@ impl FieldSet {
         out
     }
 
+    /// Members of a level come before what is below them.
     fn collect(&self, path: &str, out: &mut Vec<String>) {
-        if self.own {
-            out.push(path.to_owned());
-        }
+        let members = self.children.iter().filter(|(_, below)| below.own);
+        out.extend(members.map(|(element, _)| format!("{path}{}", step(element))));
         for (element, below) in &self.children {
-            let step = match element.split_once(':') {
-                Some(("f", name)) => format!(".{name}"),
-                Some(("k", keys)) => {
-                    let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
-                    let keys: Vec<String> = keys.iter().map(|(k, v)| format!("{k}={v}")).collect();
-                    format!("[{}]", keys.join(","))
-                }
-                Some((_, value)) => format!("[={value}]"),
-                None => element.clone(),
-            };
-            below.collect(&format!("{path}{step}"), out);
+            below.collect(&format!("{path}{}", step(element)), out);
         }
     }
 
@@ -267,6 +269,20 @@ impl FieldSet {
             set.children.insert(element.clone(), Self::from_json(below));
         }
         set
+    }
+}
+
+/// A path element as messages show it: `.image`, `[name="web"]`.
+pub(crate) fn step(element: &str) -> String {
+    match element.split_once(':') {
+        Some(("f", name)) => format!(".{name}"),
+        Some(("k", keys)) => {
+            let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
+            let keys: Vec<String> = keys.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            format!("[{}]", keys.join(","))
+        }
+        Some((_, value)) => format!("[={value}]"),
+        None => element.to_owned(),
     }
 }
 
@@ -338,7 +354,7 @@ mod tests {
 
         #[test]
         fn what_is_unchanged_is_not_in_the_changes(old in objects(), new in objects()) {
-            let all = FieldSet::of(&schema(), &new);
+            let all = FieldSet::whole(&schema(), &new);
             let changed = FieldSet::changed(&schema(), Some(&old), &new);
             prop_assert_eq!(&changed.intersect(&all), &changed, "changes are fields of the new object");
             prop_assert!(FieldSet::changed(&schema(), Some(&new), &new).is_empty());

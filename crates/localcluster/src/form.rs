@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::call::Call;
-use crate::kind::Kind;
+use crate::kind::{Kind, Origin};
 use crate::status::{ApiError, ApiResult};
 use crate::table;
 
@@ -50,7 +50,7 @@ impl Form {
                 Some(_) => {}
             }
         }
-        Err(ApiError::not_acceptable(&call.accept))
+        Err(ApiError::not_acceptable())
     }
 
     /// One object.
@@ -69,7 +69,8 @@ impl Form {
     pub(crate) fn many(self, kind: &Kind, items: Vec<Value>, metadata: Value, now: Timestamp) -> Value {
         match self {
             Self::Whole => json!({
-                "kind": kind.list_kind, "apiVersion": kind.api_version(), "metadata": metadata, "items": items,
+                "kind": kind.list_kind, "apiVersion": kind.api_version(), "metadata": metadata,
+                "items": in_list(kind, items),
             }),
             Self::Metadata => json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
@@ -78,6 +79,17 @@ impl Form {
             Self::Table(include) => table::table(kind, &items, &metadata, include, now),
         }
     }
+}
+
+/// Items of a list; those of built-in kinds leave out what the list says already.
+pub(crate) fn in_list(kind: &Kind, mut items: Vec<Value>) -> Vec<Value> {
+    if kind.origin == Origin::BuiltIn {
+        for item in items.iter_mut().filter_map(Value::as_object_mut) {
+            item.shift_remove("kind");
+            item.shift_remove("apiVersion");
+        }
+    }
+    items
 }
 
 /// An object's metadata as `PartialObjectMetadata`.

@@ -6,17 +6,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::admission::Verb;
 use crate::call::{Call, Target};
-use crate::core::{Answer, Core, rehearsed};
+use crate::core::{Answer, Core};
 use crate::crd;
+use crate::delete_options::{Options, Propagation};
+use crate::form::Form;
+use crate::kind::Origin;
 use crate::names::finalizers;
 use crate::prepare::{meta, meta_mut, stamp};
 use crate::selector::Filter;
-use crate::status::{ApiError, ApiResult};
+use crate::status::{ApiError, ApiResult, details};
 use crate::store::{Change, Key, Writer};
 
 const FOREGROUND: &str = "foregroundDeletion";
@@ -24,21 +26,6 @@ const NAMESPACES: &str = "namespaces";
 
 /// How long Events are kept, in seconds; the API server's default.
 const EVENT_LIFE_SECONDS: i64 = 3600;
-
-/// What happens to the dependents of a deleted object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Propagation {
-    Background,
-    Foreground,
-    Orphan,
-}
-
-struct Options {
-    propagation: Propagation,
-    uid: Option<String>,
-    version: Option<String>,
-    rehearsed: bool,
-}
 
 /// Something that may have consequences.
 struct Happened {
@@ -50,33 +37,6 @@ struct Happened {
 /// Whether deleting the object deletes what it holds: a namespace's content, a definition's objects.
 pub(crate) fn is_container(key: &Key) -> bool {
     matches!(&*key.shelf, NAMESPACES | crd::SHELF)
-}
-
-impl Options {
-    fn parse(call: &Call) -> ApiResult<Self> {
-        let body = call.parse_body()?;
-        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let policy =
-            text("/propagationPolicy").or_else(|| call.query("propagationPolicy").map(str::to_owned));
-        let propagation = match policy.as_deref() {
-            None if body.get("orphanDependents") == Some(&Value::Bool(true)) => Propagation::Orphan,
-            None | Some("Background") => Propagation::Background,
-            Some("Foreground") => Propagation::Foreground,
-            Some("Orphan") => Propagation::Orphan,
-            Some(other) => {
-                return Err(ApiError::bad_request(format!(
-                    "invalid propagationPolicy {other:?}: use Background, Foreground or Orphan"
-                )));
-            }
-        };
-        let dry = body.get("dryRun").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
-        Ok(Self {
-            propagation,
-            uid: text("/preconditions/uid"),
-            version: text("/preconditions/resourceVersion"),
-            rehearsed: dry || rehearsed(call)?,
-        })
-    }
 }
 
 impl Core {
@@ -105,12 +65,8 @@ impl Core {
             items.push(target.kind.present(&object));
             self.delete_in(&mut writer, call, &one, &options, key, object)?;
         }
-        Ok(Answer::ok(json!({
-            "kind": target.kind.list_kind,
-            "apiVersion": target.kind.api_version(),
-            "metadata": { "resourceVersion": self.store.version().to_string() },
-            "items": items,
-        })))
+        let metadata = json!({ "resourceVersion": self.store.version().to_string(), "continue": "" });
+        Ok(Answer::ok(Form::Whole.many(&target.kind, items, metadata, (self.now)())))
     }
 
     fn delete_in(
@@ -125,18 +81,24 @@ impl Core {
         let kind = &target.kind;
         for (field, wanted) in [("uid", &options.uid), ("resourceVersion", &options.version)] {
             if let Some(wanted) = wanted.as_ref().filter(|wanted| *wanted != meta(&object, field)) {
-                let name = if field == "uid" { "UID" } else { "ResourceVersion" };
+                let (name, meaning) = match field {
+                    "uid" => ("UID", "The object might have been deleted and then recreated"),
+                    _ => ("ResourceVersion", "The object might have been modified"),
+                };
                 let why = format!(
-                    "Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {}",
+                    "the {name} in the precondition ({wanted}) does not match the {name} in record ({}). {meaning}",
                     meta(&object, field)
                 );
-                return Err(ApiError::conflict(kind, &key.name, &why));
+                return Err(ApiError::failed_precondition(kind, &key.name, &why));
             }
         }
         self.admit(call, target, Verb::Delete, None, Some(&object))?;
         let deletion = self.deletion(&key, &object, options.propagation == Propagation::Foreground);
         if options.rehearsed {
-            return Ok(done(target, &object));
+            return Ok(match deletion.and_then(|change| change.new) {
+                Some(marked) => Answer::ok(kind.present(&marked)),
+                None => done(target, &object),
+            });
         }
         let mut changes = Vec::new();
         if options.propagation == Propagation::Orphan {
@@ -155,7 +117,7 @@ impl Core {
     /// The change that a deletion makes to the object itself; `None` when it is on its way already.
     fn deletion(&self, key: &Key, object: &Arc<Value>, foreground: bool) -> Option<Change> {
         let old = Some(Arc::clone(object));
-        let hold = foreground && !self.store.dependents(meta(object, "uid")).is_empty();
+        let hold = foreground;
         if finalizers(object).next().is_none() && !is_container(key) && !hold {
             return Some(Change { key: key.clone(), old, new: None });
         }
@@ -379,15 +341,18 @@ fn owners(object: &Value) -> &[Value] {
 /// Answer to a deletion that is complete: `Status`, but for pods the pod, as the API server does.
 fn done(target: &Target, object: &Value) -> Answer {
     let kind = &target.kind;
-    if kind.plural == "pods" {
+    if kind.origin == Origin::BuiltIn
+        && matches!(kind.plural.as_str(), "pods" | "services" | "serviceaccounts")
+    {
         return Answer::ok(kind.present(object));
     }
+    let mut details = details(meta(object, "name"), &kind.group, &kind.plural);
+    details["uid"] = meta(object, "uid").into();
     Answer::ok(json!({
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {},
         "status": "Success",
-        "code": StatusCode::OK.as_u16(),
-        "details": { "name": meta(object, "name"), "group": kind.group, "kind": kind.plural, "uid": meta(object, "uid") },
+        "details": details,
     }))
 }

@@ -29,19 +29,22 @@
 //!
 //! # Differences to a real API server
 //!
+//! Answers are compared to those of a real API server, field by field; the README lists where they differ on purpose.
+//! Besides:
+//!
 //! - Consequences of a deletion (dependents, a namespace's content, a definition's objects) happen inside the write
 //!   that caused them; a pod is removed at once, without a grace period.
 //! - Rights are all or nothing: a token's user may do everything that the [`Admission`] rules allow.
 //! - Built-in kinds are validated by their schema and the rules between fields that matter here (selectors,
 //!   immutable fields, bounds), not by all of Kubernetes' validation. Services get no cluster IP, namespaces no
-//!   default ServiceAccount.
+//!   default ServiceAccount. Pods get what the default admission plugins add, without a token volume.
 //! - All versions of a custom resource have one content (conversion strategy `None`). CEL rules have no cost limit.
 //!   An invalid field that a write leaves unchanged is refused too (no ratcheting).
 //! - A list that continues shows the current state behind the continue token, not that of the first page.
 //!   `resourceVersionMatch=Exact` knows the current version only. The history of watches (1024 changes a kind) does
 //!   not outlive the process: older versions get 410.
 //! - Server-side apply tracks fields and conflicts, but `metadata.managedFields` cannot be edited, and `scale` cannot
-//!   be applied to. A selector change that removes an object from a watch sends its new state, not its last selected one.
+//!   be applied to.
 //! - Bodies are JSON or YAML; of protobuf only what `kubectl create namespace|configmap|secret|serviceaccount` sends.
 //! - Without TLS Go clients do not send tokens; the kubeconfig's address therefore carries the token as a path
 //!   (`/token/TOKEN`), which `kubectl get --raw` ignores.
@@ -53,6 +56,7 @@ mod call;
 mod cluster;
 mod core;
 mod crd;
+mod delete_options;
 mod discovery;
 mod event;
 mod fields;
@@ -79,6 +83,7 @@ mod strategic;
 mod strategy;
 mod table;
 mod tokens;
+mod typed;
 mod watch;
 mod write;
 

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::builtin;
 use crate::fields::FieldSet;
+use crate::kind::Kind;
 
 /// How a manager came to own its fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +78,12 @@ pub(crate) fn write(object: &mut Value, entries: &[Entry]) {
                 "manager": entry.manager,
                 "operation": entry.operation.name(),
                 "apiVersion": entry.api_version,
-                "time": entry.time,
                 "fieldsType": "FieldsV1",
                 "fieldsV1": entry.fields.to_json(),
             });
+            if !entry.time.is_empty() {
+                json["time"] = entry.time.clone().into();
+            }
             if !entry.subresource.is_empty() {
                 json["subresource"] = entry.subresource.clone().into();
             }
@@ -100,7 +104,10 @@ pub(crate) fn tracked(mut set: FieldSet) -> FieldSet {
     set = set.without_top(&["f:apiVersion", "f:kind"]);
     let hollow = set.child_mut("f:metadata").is_some_and(|meta| {
         meta.retain_children(|element| {
-            matches!(element, "f:labels" | "f:annotations" | "f:finalizers" | "f:ownerReferences")
+            matches!(
+                element,
+                "f:labels" | "f:annotations" | "f:finalizers" | "f:generateName" | "f:ownerReferences"
+            )
         });
         meta.disown();
         meta.is_empty()
@@ -111,16 +118,22 @@ pub(crate) fn tracked(mut set: FieldSet) -> FieldSet {
     set
 }
 
-/// Records a create, replace or patch in `new`, whose entries are taken from `old`.
-pub(crate) fn record_update(schema: &Value, old: Option<&Value>, new: &mut Value, author: &Author) {
-    let mut entries = old.map(read).unwrap_or_default();
-    let changed = tracked(FieldSet::changed(schema, old, new));
-    if let Some(old) = old {
-        let mut gone = tracked(FieldSet::of(schema, old));
-        gone.subtract(&tracked(FieldSet::of(schema, new)));
-        for entry in &mut entries {
-            entry.fields.subtract(&gone);
-        }
+/// Records a create in `new`: what was `sent`, with its defaults, but without what the server adds. Members that an
+/// object of the kind has without any content are there before they are written, and so are owned by nobody.
+pub(crate) fn record_create(kind: &Kind, sent: &Value, new: &mut Value, author: &Author) {
+    let fields = tracked(FieldSet::changed(kind.schema.root(), Some(&builtin::empty(kind)), sent));
+    write(new, &[new_entry(author, Operation::Update, fields)]);
+}
+
+/// Records a replace or patch in `new`, whose entries are taken from `old`.
+pub(crate) fn record_update(kind: &Kind, old: &Value, new: &mut Value, author: &Author) {
+    let schema = kind.schema.root();
+    let mut entries = read(old);
+    let changed = tracked(FieldSet::changed(schema, Some(old), new));
+    let mut gone = tracked(FieldSet::whole(schema, old));
+    gone.subtract(&tracked(FieldSet::whole(schema, new)));
+    for entry in &mut entries {
+        entry.fields.subtract(&gone);
     }
     for entry in entries.iter_mut().filter(|entry| !entry.is_of(author, Operation::Update)) {
         entry.fields.subtract(&changed);

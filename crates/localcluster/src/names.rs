@@ -2,9 +2,13 @@
 
 use serde_json::Value;
 
-use crate::kind::Kind;
+use crate::kind::{Kind, Origin};
 use crate::prepare::meta;
 use crate::status::Cause;
+
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+/// What is said of a label's value that is not well formed.
+pub(crate) const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
 /// Appends five random letters, as the API server does for `generateName`.
 pub(crate) fn generate(base: &str) -> String {
@@ -39,7 +43,8 @@ fn is_qualified(text: &str) -> bool {
     prefix.is_none_or(is_subdomain) && !name.is_empty() && is_value(name)
 }
 
-fn is_value(text: &str) -> bool {
+/// Whether a text may be the value of a label.
+pub(crate) fn is_value(text: &str) -> bool {
     let edge = |c: Option<char>| c.is_none_or(|c| c.is_ascii_alphanumeric());
     text.len() <= 63
         && edge(text.chars().next())
@@ -56,33 +61,25 @@ pub(crate) fn check_metadata(kind: &Kind, object: &Value) -> Vec<Cause> {
         causes.push(Cause::invalid(
             "metadata.name",
             &name.into(),
-            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character",
+            "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
         ));
     } else if !is_subdomain(name) {
         causes.push(Cause::invalid(
             "metadata.name",
             &name.into(),
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character",
+            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')",
         ));
     }
     for (key, value) in entries(object, "labels") {
         if !is_qualified(key) {
-            causes.push(Cause::invalid(
-                "metadata.labels",
-                &key.as_str().into(),
-                "name part must consist of alphanumeric characters, '-', '_' or '.'",
-            ));
+            causes.push(Cause::invalid("metadata.labels", &key.as_str().into(), QUALIFIED));
         }
         if value.as_str().is_some_and(|v| !is_value(v)) {
-            causes.push(Cause::invalid("metadata.labels", value, "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character, at most 63 of them"));
+            causes.push(Cause::invalid("metadata.labels", value, LABEL_VALUE));
         }
     }
     for (key, _) in entries(object, "annotations").filter(|(key, _)| !is_qualified(&key.to_lowercase())) {
-        causes.push(Cause::invalid(
-            "metadata.annotations",
-            &key.as_str().into(),
-            "name part must consist of alphanumeric characters, '-', '_' or '.'",
-        ));
+        causes.push(Cause::invalid("metadata.annotations", &key.as_str().into(), QUALIFIED));
     }
     let size: usize =
         entries(object, "annotations").map(|(k, v)| k.len() + v.as_str().map_or(0, str::len)).sum();
@@ -93,34 +90,68 @@ pub(crate) fn check_metadata(kind: &Kind, object: &Value) -> Vec<Cause> {
             field: "metadata.annotations".into(),
         });
     }
+    for owner in object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten() {
+        for field in ["apiVersion", "kind", "name", "uid"] {
+            if owner.get(field).and_then(Value::as_str).is_none_or(str::is_empty) {
+                let field = format!("metadata.ownerReferences.{field}");
+                causes.push(Cause::invalid(field, &"".into(), "must not be empty"));
+            }
+        }
+    }
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let controllers: Vec<String> = owners
+        .into_iter()
+        .flatten()
+        .filter(|owner| owner["controller"] == true)
+        .map(|owner| format!("{}/{}", meta_text(owner, "kind"), meta_text(owner, "name")))
+        .collect();
+    if let [first, second, ..] = controllers.as_slice() {
+        let why = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
+        );
+        let owners = &object["metadata"]["ownerReferences"];
+        causes.push(Cause::invalid("metadata.ownerReferences", owners, why));
+    }
     for finalizer in finalizers(object) {
         if !is_qualified(finalizer) {
-            causes.push(Cause::invalid(
-                "metadata.finalizers",
-                &finalizer.into(),
-                "name part must consist of alphanumeric characters, '-', '_' or '.'",
-            ));
+            causes.push(Cause::invalid("metadata.finalizers", &finalizer.into(), QUALIFIED));
         }
     }
     causes
 }
 
+fn meta_text<'a>(owner: &'a Value, field: &str) -> &'a str {
+    owner.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Finalizers that may be taken for somebody else's.
+pub(crate) fn warnings(object: &Value) -> Vec<String> {
+    finalizers(object)
+        .filter(|finalizer| !finalizer.contains('/') && !matches!(*finalizer, "orphan" | "foregroundDeletion"))
+        .map(|finalizer| {
+            format!("metadata.finalizers: {finalizer:?}: prefer a domain-qualified finalizer name to avoid accidental conflicts with other finalizer writers")
+        })
+        .collect()
+}
+
 /// An object that is being deleted gets no new finalizers.
-pub(crate) fn check_finalizers(old: &Value, new: &Value) -> Vec<Cause> {
+pub(crate) fn check_finalizers(kind: &Kind, old: &Value, new: &Value) -> Vec<Cause> {
     if meta(old, "deletionTimestamp").is_empty() {
         return Vec::new();
     }
     let known: Vec<&str> = finalizers(old).collect();
-    finalizers(new)
-        .filter(|finalizer| !known.contains(finalizer))
-        .map(|finalizer| Cause {
-            reason: "FieldValueForbidden",
-            message: format!(
-                "Forbidden: no new finalizers can be added if the object is being deleted, found new finalizer {finalizer:?}"
-            ),
-            field: "metadata.finalizers".into(),
-        })
-        .collect()
+    let fresh: Vec<String> =
+        finalizers(new).filter(|f| !known.contains(f)).map(|finalizer| format!("{finalizer:?}")).collect();
+    if fresh.is_empty() {
+        return Vec::new();
+    }
+    let why = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+        fresh.join(", ")
+    );
+    // The API server checks the metadata of custom resources twice, and says so twice.
+    let times = if kind.origin == Origin::Custom { 2 } else { 1 };
+    vec![Cause::forbidden("metadata.finalizers", why); times]
 }
 
 pub(crate) fn finalizers(object: &Value) -> impl Iterator<Item = &str> {

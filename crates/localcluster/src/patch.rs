@@ -1,5 +1,6 @@
 //! The four kinds of patches.
 
+use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
 use serde_json::Value;
 
 use crate::call::Call;
@@ -15,7 +16,8 @@ pub(crate) enum Patch {
     Apply(Value),
 }
 
-const KNOWN: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json (built-in kinds) and application/apply-patch+yaml";
+const KNOWN: &str = "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
+const KNOWN_OF_BUILT_IN: &str = "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json, application/apply-patch+yaml";
 
 impl Patch {
     /// Parses the body by its content type.
@@ -23,17 +25,34 @@ impl Patch {
         let content = call.content_type.split(';').next().unwrap_or_default().trim();
         match content {
             "application/json-patch+json" => {
-                let patch = serde_json::from_slice(&call.body)
+                let steps: Vec<Value> = serde_json::from_slice(&call.body)
                     .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
-                Ok(Self::Json(patch))
+                serde_json::from_value(steps.into()).map(Self::Json).map_err(|_| ApiError::rejected_patch())
             }
             "application/merge-patch+json" => Ok(Self::Merge(call.object()?)),
             "application/strategic-merge-patch+json" if kind.origin == Origin::BuiltIn => {
                 Ok(Self::Strategic(call.object()?))
             }
             "application/apply-patch+yaml" => Ok(Self::Apply(call.object()?)),
-            other => Err(ApiError::unsupported_media(other, KNOWN)),
+            _ if kind.origin == Origin::BuiltIn => Err(ApiError::unsupported_media(KNOWN_OF_BUILT_IN)),
+            _ => Err(ApiError::unsupported_media(KNOWN)),
         }
+    }
+}
+
+/// One operation. To replace a member that is not there adds it, as in the API server.
+fn step(object: &mut Value, operation: &PatchOperation) -> Result<(), json_patch::PatchError> {
+    let absent = |replace: &ReplaceOperation| {
+        let path = replace.path.as_str();
+        let parent = path.rsplit_once('/').and_then(|(parent, _)| object.pointer(parent));
+        parent.is_some_and(Value::is_object) && object.pointer(path).is_none()
+    };
+    match operation {
+        PatchOperation::Replace(replace) if absent(replace) => {
+            let add = AddOperation { path: replace.path.clone(), value: replace.value.clone() };
+            json_patch::patch(object, &[PatchOperation::Add(add)])
+        }
+        other => json_patch::patch(object, std::slice::from_ref(other)),
     }
 }
 
@@ -42,11 +61,9 @@ pub(crate) fn run(patch: &Patch, kind: &Kind, shown: &Value) -> ApiResult<Value>
     let mut object = shown.clone();
     match patch {
         Patch::Json(patch) => {
-            json_patch::patch(&mut object, patch).map_err(|e| {
-                ApiError::unprocessable(format!(
-                    "the server rejected our request due to an error in our request: {e}"
-                ))
-            })?;
+            for operation in &patch.0 {
+                step(&mut object, operation).map_err(|_| ApiError::rejected_patch())?;
+            }
         }
         Patch::Merge(over) => json_patch::merge(&mut object, over),
         Patch::Strategic(over) => strategic::merge(kind.schema.root(), &mut object, over)?,

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::builtin;
 use crate::kind::{Kind, Origin};
 use crate::names;
+use crate::scale;
 use crate::schema::{self, FieldValidation};
 use crate::status::{ApiError, ApiResult, Cause};
 use crate::strategy;
@@ -31,6 +31,12 @@ pub(crate) enum Part {
 pub(crate) struct Circumstances {
     pub(crate) now: jiff::Timestamp,
     pub(crate) unknown_fields: FieldValidation,
+    /// Whether the client sent the whole object in place of the stored one.
+    pub(crate) replaces: bool,
+    /// Whether it sent a patch.
+    pub(crate) patches: bool,
+    /// What a patch made of the object, before anything is dropped from it.
+    pub(crate) patched: Option<Value>,
 }
 
 /// `2026-05-01T10:00:00Z`, the form of `metav1.Time`.
@@ -47,8 +53,11 @@ pub(crate) fn meta_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
     map.entry("metadata").or_insert_with(|| json!({})).as_object_mut()
 }
 
-/// Checks that a body is of the kind, and fills in `apiVersion` and `kind`.
+/// Checks that a body is of the kind. Bodies of built-in kinds may leave out `apiVersion` and `kind`.
 pub(crate) fn check_type(kind: &Kind, object: &mut Value) -> ApiResult<()> {
+    if kind.origin == Origin::Custom {
+        check_custom_type(kind, object)?;
+    }
     for (field, expected) in [("apiVersion", kind.api_version()), ("kind", kind.kind.clone())] {
         match object.get(field) {
             None | Some(Value::Null) => object[field] = expected.into(),
@@ -68,16 +77,45 @@ pub(crate) fn check_type(kind: &Kind, object: &mut Value) -> ApiResult<()> {
     Ok(())
 }
 
-/// Makes a new object of what a client sent. Returns warnings.
+fn check_custom_type(kind: &Kind, object: &Value) -> ApiResult<()> {
+    let text = |field: &str| object.get(field).and_then(Value::as_str).unwrap_or_default();
+    let (version, given) = (kind.api_version(), text("kind"));
+    if given.is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{object}' ({object})",
+            kind.kind
+        )));
+    }
+    if text("apiVersion") != version {
+        return Err(ApiError::bad_request(format!(
+            "the API version in the data ({}) does not match the expected API version ({version})",
+            text("apiVersion")
+        )));
+    }
+    if given != kind.kind {
+        let cause = Cause::invalid("kind", &given.into(), format!("must be {}", kind.kind));
+        return Err(ApiError::invalid_of(given, &kind.group, meta(object, "name"), &[cause]));
+    }
+    Ok(())
+}
+
+/// A new object's side products.
+pub(crate) struct Created {
+    pub(crate) warnings: Vec<String>,
+    /// The object with its defaults, before the server adds what is its own.
+    pub(crate) sent: Value,
+}
+
+/// Makes a new object of what a client sent.
 pub(crate) fn create(
     kind: &Kind,
     object: &mut Value,
     namespace: &str,
     name: Option<&str>,
     around: &Circumstances,
-) -> ApiResult<Vec<String>> {
+) -> ApiResult<Created> {
     if !meta(object, "resourceVersion").is_empty() {
-        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+        return Err(ApiError::unforeseen("resourceVersion should not be set on objects to be created"));
     }
     place(object, namespace, name)?;
     // A node registers itself with what it knows about itself.
@@ -98,12 +136,10 @@ pub(crate) fn create(
             meta.insert("name".into(), name.into());
         }
     }
-    let warnings = shape(kind, object, around)?;
+    let mut warnings = shape(kind, object, around)?;
+    warnings.extend(names::warnings(object));
+    let sent = object.clone();
     let name = meta(object, "name").to_owned();
-    if name.is_empty() {
-        let cause = Cause::required("metadata.name", "name or generateName is required");
-        return Err(ApiError::invalid(kind, "", &[cause]));
-    }
     if let Some(meta) = meta_mut(object) {
         meta.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
         meta.insert("creationTimestamp".into(), stamp(around.now).into());
@@ -111,15 +147,21 @@ pub(crate) fn create(
             meta.insert("generation".into(), 1.into());
         }
     }
-    let mut causes = names::check_metadata(kind, object);
+    let mut causes = if name.is_empty() {
+        vec![Cause::required("metadata.name", "name or generateName is required")]
+    } else {
+        names::check_metadata(kind, object)
+    };
     if kind.origin == Origin::BuiltIn {
         strategy::create(kind, object, around.now);
     }
-    causes.extend(kind.schema.validate(object, None));
-    if kind.origin == Origin::BuiltIn && causes.is_empty() {
-        causes.extend(strategy::check(kind, object, None));
+    validate(kind, object, None, &mut causes);
+    undecodable(kind, object, &causes, around)?;
+    if causes.is_empty() {
+        Ok(Created { warnings, sent })
+    } else {
+        Err(ApiError::invalid(kind, &name, &causes))
     }
-    if causes.is_empty() { Ok(warnings) } else { Err(ApiError::invalid(kind, &name, &causes)) }
 }
 
 /// Makes the next state of an object from what a client sent. Returns warnings.
@@ -131,16 +173,29 @@ pub(crate) fn update(
     around: &Circumstances,
 ) -> ApiResult<Vec<String>> {
     let name = meta(old, "name").to_owned();
+    if around.replaces && meta(object, "name").is_empty() {
+        return Err(ApiError::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )));
+    }
     place(object, meta(old, "namespace"), Some(&name))?;
     let uid = meta(object, "uid");
-    if !uid.is_empty() && uid != meta(old, "uid") {
+    let foreign = !uid.is_empty() && uid != meta(old, "uid");
+    if foreign && around.replaces {
         let why = format!(
             "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
             meta(old, "uid")
         );
         return Err(ApiError::conflict(kind, &name, &why));
     }
+    if foreign {
+        let cause = Cause::invalid("metadata.uid", &uid.into(), "field is immutable");
+        return Err(ApiError::invalid(kind, &name, &[cause.clone(), cause]));
+    }
     let version = meta(object, "resourceVersion");
+    if !version.is_empty() && version.parse::<u64>().is_err() {
+        return Err(ApiError::unforeseen(format!("strconv.ParseUint: parsing {version:?}: invalid syntax")));
+    }
     if !version.is_empty() && version != "0" && version != meta(old, "resourceVersion") {
         return Err(ApiError::stale(kind, &name));
     }
@@ -170,21 +225,73 @@ pub(crate) fn update(
         }
     }
     let mut causes = names::check_metadata(kind, object);
-    causes.extend(names::check_finalizers(old, object));
-    causes.extend(kind.schema.validate(object, Some(old)));
-    if kind.origin == Origin::BuiltIn && causes.is_empty() {
-        causes.extend(strategy::check(kind, object, Some(old)));
+    causes.extend(names::check_finalizers(kind, old, object));
+    validate(kind, object, Some(old), &mut causes);
+    undecodable(kind, object, &causes, around)?;
+    if part == Part::Status {
+        // The schema of the status is put to the status alone.
+        for cause in &mut causes {
+            if let Some(field) = cause.field.strip_prefix("status.") {
+                cause.message =
+                    cause.message.replace(&format!("{} in body", cause.field), &format!("{field} in body"));
+            }
+        }
     }
     if causes.is_empty() { Ok(warnings) } else { Err(ApiError::invalid(kind, &name, &causes)) }
+}
+
+/// Values of another type do not get as far as validation where the server decodes into its own types.
+fn undecodable(kind: &Kind, object: &Value, causes: &[Cause], around: &Circumstances) -> ApiResult<()> {
+    let Some(cause) = causes.iter().find(|cause| cause.reason == "FieldValueTypeInvalid") else {
+        return Ok(());
+    };
+    if kind.origin == Origin::Custom {
+        return Ok(());
+    }
+    let why = format!("{}: {}", cause.field, cause.message);
+    Err(if around.patches {
+        ApiError::invalid_patch(object, &why)
+    } else {
+        ApiError::bad_request(format!(
+            "{0} in version {1:?} cannot be handled as a {0}: {why}",
+            kind.kind, kind.version
+        ))
+    })
+}
+
+/// Schema, rules between fields, CEL.
+fn validate(kind: &Kind, object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    let mut found = kind.schema.check(object);
+    // Of these the checks of names speak in their own words.
+    found.retain(|cause| !cause.field.starts_with("metadata.ownerReferences["));
+    match kind.origin {
+        Origin::Custom => {
+            causes.extend(found);
+            causes.extend(kind.scale.iter().filter_map(|paths| scale::check(paths, object)));
+            let rules = kind.schema.check_rules(object, old, causes);
+            causes.extend(rules);
+        }
+        Origin::BuiltIn => {
+            let wrong_type = found.iter().any(|cause| cause.reason == "FieldValueTypeInvalid");
+            // So do the rules between fields of duplicate containers and of what is required.
+            found.retain(|c| !(c.reason == "FieldValueDuplicate" && c.field.contains("containers[")));
+            if !wrong_type {
+                let rules = strategy::check(kind, object, old);
+                found.retain(|cause| rules.iter().all(|rule| rule.field != cause.field));
+                causes.extend(rules);
+            }
+            causes.extend(found);
+        }
+    }
 }
 
 /// Puts the object where the path says, and refuses one that says otherwise.
 fn place(object: &mut Value, namespace: &str, name: Option<&str>) -> ApiResult<()> {
     let given = meta(object, "namespace");
     if !given.is_empty() && given != namespace {
-        return Err(ApiError::bad_request(format!(
-            "the namespace of the provided object does not match the namespace sent on the request ({given:?} is not {namespace:?})"
-        )));
+        return Err(ApiError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     let given = meta(object, "name");
     if let Some(name) = name.filter(|name| !given.is_empty() && given != *name) {
@@ -207,13 +314,13 @@ fn place(object: &mut Value, namespace: &str, name: Option<&str>) -> ApiResult<(
 
 /// Pruning and defaults.
 fn shape(kind: &Kind, object: &mut Value, around: &Circumstances) -> ApiResult<Vec<String>> {
+    schema::whole_numbers(object);
+    kind.schema.decode(object);
     if kind.origin == Origin::BuiltIn {
-        kind.schema.decode(object);
         strategy::normalize(kind, object);
-    } else if let Some(metadata) = object.get_mut("metadata") {
-        schema::decode(builtin::object_meta(), metadata);
     }
-    let unknown = kind.schema.prune(object);
+    let mut unknown = kind.schema.prune(object);
+    unknown.sort_unstable();
     kind.schema.default(object);
     if kind.origin == Origin::BuiltIn {
         strategy::default(kind, object);
@@ -221,7 +328,14 @@ fn shape(kind: &Kind, object: &mut Value, around: &Circumstances) -> ApiResult<V
     let texts: Vec<String> = unknown.iter().map(|path| format!("unknown field {path:?}")).collect();
     match around.unknown_fields {
         FieldValidation::Strict if !texts.is_empty() => {
-            Err(ApiError::bad_request(format!("strict decoding error: {}", texts.join(", "))))
+            let why = format!("strict decoding error: {}", texts.join(", "));
+            match &around.patched {
+                Some(patched) => Err(ApiError::invalid_patch(patched, &why)),
+                None => Err(ApiError::bad_request(format!(
+                    "{0} in version {1:?} cannot be handled as a {0}: {why}",
+                    kind.kind, kind.version
+                ))),
+            }
         }
         FieldValidation::Warn => Ok(texts),
         FieldValidation::Strict | FieldValidation::Ignore => Ok(Vec::new()),

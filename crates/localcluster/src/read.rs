@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 use crate::call::{Call, Target};
 use crate::core::{Answer, Core};
 use crate::form::Form;
+use crate::kind::Origin;
 use crate::prepare::meta;
 use crate::selector::Filter;
-use crate::status::{ApiError, ApiResult};
+use crate::status::{ApiError, ApiResult, Cause};
 
 impl Core {
     pub(crate) fn get(self: &Arc<Self>, call: &Call, target: &Target) -> ApiResult<Answer> {
@@ -26,13 +27,17 @@ impl Core {
         let form = Form::of(call)?;
         let filter = Filter::parse(kind, call.query("labelSelector"), call.query("fieldSelector"))?;
         let snapshot = self.store.list(&kind.store, target.namespace.as_deref());
+        check_match(call)?;
         check_version(call, snapshot.version)?;
 
         let after = call.query("continue").map(decode_token).transpose()?;
         let limit = match call.query("limit") {
             None => 0,
             Some(text) => {
-                text.parse::<usize>().map_err(|_| ApiError::bad_request(format!("invalid limit {text:?}")))?
+                let limit: i64 = text.parse().map_err(|_| {
+                    ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
+                })?;
+                usize::try_from(limit).unwrap_or(0)
             }
         };
         let mut rest = snapshot
@@ -43,6 +48,9 @@ impl Core {
             .filter(|object| filter.keeps(object));
         let mut items: Vec<Value> = Vec::new();
         let mut metadata = json!({ "resourceVersion": snapshot.version.to_string() });
+        if kind.origin == Origin::Custom && form == Form::Whole {
+            metadata["continue"] = "".into();
+        }
         if limit > 0 {
             items.extend(rest.by_ref().take(limit));
             let left = rest.count();
@@ -50,7 +58,9 @@ impl Core {
                 if let Some(last) = items.last() {
                     metadata["continue"] = encode_token(&place(last)).into();
                 }
-                metadata["remainingItemCount"] = left.into();
+                if filter.keeps_all() {
+                    metadata["remainingItemCount"] = left.into();
+                }
             }
         } else {
             items.extend(rest);
@@ -75,11 +85,33 @@ fn decode_token(token: &str) -> ApiResult<(String, String)> {
         .ok_or_else(|| ApiError::bad_request("continue key is not valid"))
 }
 
+/// What is said of a version that is not a number.
+pub(crate) fn not_a_version(text: &str) -> String {
+    format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")
+}
+
+/// Parameters of a version that make no sense without each other.
+fn check_match(call: &Call) -> ApiResult<()> {
+    let field = "resourceVersionMatch";
+    let cause = match call.query(field) {
+        None => return Ok(()),
+        Some(_) if call.query("resourceVersion").is_none() => {
+            Cause::forbidden(field, "resourceVersionMatch is forbidden unless resourceVersion is provided")
+        }
+        Some("Exact" | "NotOlderThan") => return Ok(()),
+        Some(other) => {
+            Cause::unsupported(field, &other.into(), &["Exact", "NotOlderThan", ""].map(Value::from))
+        }
+    };
+    Err(ApiError::invalid_options("ListOptions", &[cause]))
+}
+
 /// Versions that the list may be asked for: any older one as a lower bound, none of the future.
 fn check_version(call: &Call, current: u64) -> ApiResult<()> {
     let Some(text) = call.query("resourceVersion") else { return Ok(()) };
-    let asked: u64 =
-        text.parse().map_err(|_| ApiError::bad_request(format!("invalid resource version {text:?}")))?;
+    let asked: u64 = text
+        .parse()
+        .map_err(|_| ApiError::bad_request(format!("invalid resource version: {}", not_a_version(text))))?;
     if asked > current {
         return Err(ApiError::future_version(asked, current));
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::call::{Call, Target};
 use crate::core::{Answer, Core};
-use crate::kind::ScalePaths;
+use crate::kind::{Origin, ScalePaths};
 use crate::patch::{self, Patch};
 use crate::prepare::meta;
 use crate::status::{ApiError, ApiResult, Cause};
@@ -30,17 +30,18 @@ impl Core {
                 Patch::Strategic(over) => patch::run(&Patch::Merge(over), &target.kind, &shown)?,
                 other => patch::run(&other, &target.kind, &shown)?,
             },
-            _ => return Err(ApiError::method_not_allowed(&call.method)),
+            _ => return Err(ApiError::method_not_allowed(&target.kind, "this")),
         };
         let version = meta(&wanted, "resourceVersion");
         if !version.is_empty() && version != meta(&old, "resourceVersion") {
             return Err(ApiError::stale(&target.kind, target.name()?));
         }
         let replicas = wanted.pointer("/spec/replicas").cloned().unwrap_or_else(|| 0.into());
-        if !replicas.as_i64().is_some_and(|n| (0..=i64::from(i32::MAX)).contains(&n)) {
-            let cause =
-                Cause::invalid("spec.replicas", &replicas, "must be an integer greater than or equal to 0");
-            return Err(ApiError::invalid(&target.kind, target.name()?, &[cause]));
+        if target.kind.origin == Origin::BuiltIn
+            && !replicas.as_i64().is_some_and(|n| (0..=i64::from(i32::MAX)).contains(&n))
+        {
+            let cause = Cause::invalid("spec.replicas", &replicas, "must be greater than or equal to 0");
+            return Err(ApiError::invalid_of("Scale", "autoscaling", target.name()?, &[cause]));
         }
         let mut object = (*old).clone();
         set(&mut object, &paths.spec_replicas, replicas);
@@ -49,6 +50,27 @@ impl Core {
                 Ok(Answer::Json { code, body: show(&paths, &body), warnings })
             }
             other => Ok(other),
+        }
+    }
+}
+
+/// What is wrong with the replicas that a custom resource names as its scale.
+pub(crate) fn check(paths: &ScalePaths, object: &Value) -> Option<Cause> {
+    let path = &paths.spec_replicas;
+    let value = at(object, path)?;
+    match value.as_i64() {
+        Some(count) if count < 0 => Some(Cause::invalid(path, value, "should be a non-negative integer")),
+        Some(_) => None,
+        None => {
+            let (shown, kind) = match value {
+                Value::String(text) => (text.clone(), "string"),
+                Value::Number(number) => (number.to_string(), "float64"),
+                Value::Bool(flag) => (flag.to_string(), "bool"),
+                Value::Array(_) => (value.to_string(), "[]interface {}"),
+                _ => (value.to_string(), "map[string]interface {}"),
+            };
+            let why = format!("{path} accessor error: {shown} is of the type {kind}, expected int64");
+            Some(Cause::invalid(path, &0.into(), why))
         }
     }
 }

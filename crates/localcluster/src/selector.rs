@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::kind::Kind;
+use crate::names::{LABEL_VALUE, is_value};
 use crate::status::{ApiError, ApiResult};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +34,9 @@ impl Filter {
             } else if let Some((name, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
                 (name, value, true)
             } else {
-                return Err(ApiError::bad_request(format!("invalid field selector: {term:?}")));
+                let whole = fields.unwrap_or_default();
+                let text = format!("invalid selector: '{whole}'; can't understand '{term}'");
+                return Err(ApiError::bad_request(text));
             };
             let name = name.trim();
             let known = name == "metadata.name"
@@ -50,6 +53,11 @@ impl Filter {
     /// Narrows the filter to one name.
     pub(crate) fn only(&mut self, name: &str) {
         self.fields.push(("metadata.name".to_owned(), name.to_owned(), true));
+    }
+
+    /// Whether there is nothing to select.
+    pub(crate) fn keeps_all(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
     }
 
     /// Whether an object in the shape of the kind's version passes.
@@ -80,7 +88,19 @@ fn field(object: &Value, path: &str) -> String {
 }
 
 fn parse_labels(text: &str) -> ApiResult<Vec<Rule>> {
-    split_terms(text).into_iter().map(|term| parse_term(term.trim())).collect()
+    let rules: ApiResult<Vec<Rule>> =
+        split_terms(text).into_iter().map(|term| parse_term(term.trim())).collect();
+    for rule in rules.iter().flatten() {
+        if let Rule::In(name, values) | Rule::NotIn(name, values) = rule {
+            let wrong = values.iter().enumerate().find(|(_, value)| !is_value(value));
+            if let Some((index, value)) = wrong {
+                return Err(ApiError::bad_request(format!(
+                    "unable to parse requirement: values[{index}][{name}]: Invalid value: {value:?}: {LABEL_VALUE}"
+                )));
+            }
+        }
+    }
+    rules
 }
 
 /// Splits at commas outside of parentheses.

@@ -94,13 +94,7 @@ fn write(answer: Answer) -> Response<AnswerBody> {
             }
             response
         }
-        Answer::Text(text) => {
-            let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-            response
-        }
+        Answer::Text(text) => plain(text),
         Answer::Watch(watch) => {
             let lines = stream::unfold(watch, |mut watch| async move {
                 let line = watch.next().await?;
@@ -115,7 +109,22 @@ fn write(answer: Answer) -> Response<AnswerBody> {
 
 /// A failure as an answer.
 pub(crate) fn refuse(error: &ApiError) -> Response<AnswerBody> {
-    json(error.code, &error.to_status())
+    match error.plain_text() {
+        Some(text) => {
+            let mut response = plain(text.to_owned());
+            *response.status_mut() = StatusCode::NOT_FOUND;
+            response
+        }
+        None => json(error.code, &error.to_status()),
+    }
+}
+
+fn plain(text: String) -> Response<AnswerBody> {
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
 }
 
 fn json(code: u16, body: &Value) -> Response<AnswerBody> {

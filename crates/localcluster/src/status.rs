@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use crate::kind::Kind;
 
+const NO_SUCH_PATH: &str = "404 page not found\n";
+
 /// Result of everything that answers a request.
 pub(crate) type ApiResult<T> = Result<T, ApiError>;
 
@@ -22,6 +24,21 @@ impl Cause {
     pub(crate) fn invalid(field: impl Into<String>, value: &Value, why: impl AsRef<str>) -> Self {
         let message = format!("Invalid value: {}: {}", brief(value), why.as_ref());
         Self { reason: "FieldValueInvalid", message, field: field.into() }
+    }
+
+    /// A value of another type than the schema's.
+    pub(crate) fn wrong_type(field: impl Into<String>, value: &Value, why: impl AsRef<str>) -> Self {
+        Self { reason: "FieldValueTypeInvalid", ..Self::invalid(field, value, why) }
+    }
+
+    pub(crate) fn forbidden(field: impl Into<String>, why: impl AsRef<str>) -> Self {
+        let message = format!("Forbidden: {}", why.as_ref());
+        Self { reason: "FieldValueForbidden", message, field: field.into() }
+    }
+
+    pub(crate) fn too_many(field: impl Into<String>, count: usize, most: u64, what: &str) -> Self {
+        let message = format!("Too many: {count}: must have at most {most} {what}");
+        Self { reason: "FieldValueTooMany", message, field: field.into() }
     }
 
     pub(crate) fn required(field: impl Into<String>, why: &str) -> Self {
@@ -46,18 +63,14 @@ impl Cause {
     }
 }
 
-/// A value as an error message shows it: compact, and cut so that one bad object cannot fill a screen.
+/// A value as an error message shows it: JSON, cut so that one bad object cannot fill a screen.
 fn brief(value: &Value) -> String {
-    const MOST: usize = 240;
-    let text = match value {
-        Value::Object(_) => "\"object\"".to_owned(),
-        Value::Array(_) => "\"array\"".to_owned(),
-        other => other.to_string(),
-    };
+    const MOST: usize = 10_000;
+    let text = value.to_string();
     if text.chars().count() <= MOST { text } else { text.chars().take(MOST).chain("…\"".chars()).collect() }
 }
 
-/// A failure on its way to the client.
+/// A failure on its way to the client. The API server has failures without a reason: 500 for what it did not foresee.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{reason} ({code}): {message}")]
 pub(crate) struct ApiError {
@@ -73,7 +86,7 @@ impl ApiError {
     }
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
-        self.details = json!({ "name": name, "group": kind.group, "kind": kind.plural });
+        self.details = details(name, &kind.group, &kind.plural);
         self
     }
 
@@ -89,27 +102,30 @@ impl ApiError {
         Self::new(403, "Forbidden", message)
     }
 
+    /// A path that the server knows nothing of; answered in plain text.
     pub(crate) fn no_such_path() -> Self {
-        let mut error = Self::new(404, "NotFound", "the server could not find the requested resource");
-        error.details = json!({});
-        error
+        Self::new(404, "", NO_SUCH_PATH)
+    }
+
+    /// The answer's text, where it is no `Status`.
+    pub(crate) fn plain_text(&self) -> Option<&str> {
+        (self.code == 404 && self.reason.is_empty()).then_some(NO_SUCH_PATH)
     }
 
     pub(crate) fn not_found(kind: &Kind, name: &str) -> Self {
         Self::new(404, "NotFound", format!("{} {name:?} not found", kind.qualified())).about(kind, name)
     }
 
-    pub(crate) fn method_not_allowed(method: &http::Method) -> Self {
-        Self::new(
-            405,
-            "MethodNotAllowed",
-            format!("the server does not allow the method {method} on the requested resource"),
-        )
+    /// `action` in the words of the API: `create`, `delete`, `update`.
+    pub(crate) fn method_not_allowed(kind: &Kind, action: &str) -> Self {
+        let text = format!("{action} is not supported on resources of kind {:?}", kind.qualified());
+        let mut error = Self::new(405, "MethodNotAllowed", text);
+        error.details = details("", &kind.group, &kind.plural);
+        error
     }
 
-    pub(crate) fn not_acceptable(accept: &str) -> Self {
-        let text = format!("only application/json can be served, not {accept}");
-        Self::new(406, "NotAcceptable", text)
+    pub(crate) fn not_acceptable() -> Self {
+        Self::new(406, "NotAcceptable", "only the following media types are accepted: application/json")
     }
 
     pub(crate) fn already_exists(kind: &Kind, name: &str) -> Self {
@@ -122,6 +138,14 @@ impl ApiError {
         Self::new(409, "Conflict", text).about(kind, name)
     }
 
+    /// A deletion that was meant for another state of the object; told of the kind, not of the resource.
+    pub(crate) fn failed_precondition(kind: &Kind, name: &str, why: &str) -> Self {
+        let text = format!("Operation cannot be fulfilled on {} {name:?}: {why}", kind.qualified_kind());
+        let mut error = Self::new(409, "Conflict", text);
+        error.details = details(name, &kind.group, &kind.kind);
+        error
+    }
+
     pub(crate) fn stale(kind: &Kind, name: &str) -> Self {
         Self::conflict(
             kind,
@@ -132,10 +156,20 @@ impl ApiError {
 
     /// A server-side apply that would take fields from other managers.
     pub(crate) fn apply_conflict(causes: &[(String, String)]) -> Self {
-        let list: Vec<String> =
-            causes.iter().map(|(manager, field)| format!("conflict with {manager}: {field}")).collect();
-        let text =
-            format!("Apply failed with {} conflict{}: {}", list.len(), plural(list.len()), list.join(", "));
+        let text = if let [(manager, field)] = causes {
+            format!("Apply failed with 1 conflict: conflict with {manager}: {field}")
+        } else {
+            let mut managers: Vec<&str> = causes.iter().map(|(manager, _)| manager.as_str()).collect();
+            managers.sort_unstable();
+            managers.dedup();
+            let mut lines = Vec::new();
+            for manager in managers {
+                lines.push(format!("conflicts with {manager}:"));
+                let fields = causes.iter().filter(|(of, _)| of == manager);
+                lines.extend(fields.map(|(_, field)| format!("- {field}")));
+            }
+            format!("Apply failed with {} conflicts: {}", causes.len(), lines.join("\n"))
+        };
         let causes: Vec<Value> = causes
             .iter()
             .map(|(manager, field)| {
@@ -156,22 +190,59 @@ impl ApiError {
         Self::new(413, "RequestEntityTooLarge", format!("the request body is larger than {limit} bytes"))
     }
 
-    pub(crate) fn unsupported_media(content_type: &str, known: &str) -> Self {
-        let text = format!("the body of the request was in {content_type:?}; this server accepts {known}");
+    pub(crate) fn unsupported_media(known: &str) -> Self {
+        let text = format!(
+            "the body of the request was in an unknown format - accepted media types include: {known}"
+        );
         Self::new(415, "UnsupportedMediaType", text)
     }
 
     pub(crate) fn invalid(kind: &Kind, name: &str, causes: &[Cause]) -> Self {
-        let texts: Vec<String> = causes.iter().map(Cause::text).collect();
+        Self::invalid_of(&kind.kind, &kind.group, name, causes)
+    }
+
+    /// Parameters of a request that contradict each other; `options` is `PatchOptions` or its like.
+    pub(crate) fn invalid_options(options: &str, causes: &[Cause]) -> Self {
+        Self::invalid_of(options, "meta.k8s.io", "", causes)
+    }
+
+    /// A patch whose result is not an object of the kind.
+    pub(crate) fn invalid_patch(object: &Value, why: &str) -> Self {
+        let mut object = object.clone();
+        object.sort_all_objects();
+        let shown = Value::from(object.to_string());
+        Self::invalid_of("", "", "", &[Cause::invalid("patch", &shown, why)])
+    }
+
+    pub(crate) fn invalid_of(kind: &str, group: &str, name: &str, causes: &[Cause]) -> Self {
+        let mut texts: Vec<String> = Vec::new();
+        for text in causes.iter().map(Cause::text) {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
         let list = if texts.len() == 1 { texts.concat() } else { format!("[{}]", texts.join(", ")) };
-        let mut error =
-            Self::new(422, "Invalid", format!("{} {name:?} is invalid: {list}", kind.qualified_kind()));
+        let qualified = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+        let mut error = Self::new(422, "Invalid", format!("{qualified} {name:?} is invalid: {list}"));
         let causes: Vec<Value> = causes
             .iter()
             .map(|c| json!({ "reason": c.reason, "message": c.message, "field": c.field }))
             .collect();
-        error.details = json!({ "name": name, "group": kind.group, "kind": kind.kind, "causes": causes });
+        error.details = details(name, group, kind);
+        error.details["causes"] = causes.into();
         error
+    }
+
+    /// A patch that does not fit the object. The API server does not say which operation failed.
+    pub(crate) fn rejected_patch() -> Self {
+        let mut error = Self::unprocessable("the server rejected our request due to an error in our request");
+        error.details = json!({});
+        error
+    }
+
+    /// What the API server answers with 500 and without a reason.
+    pub(crate) fn unforeseen(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
     }
 
     /// A refusal that no single field explains: a patch that does not fit, an admission rule.
@@ -207,10 +278,8 @@ impl ApiError {
         message: &str,
         field: &str,
     ) -> Self {
-        self.details = json!({
-            "name": name, "group": kind.group, "kind": kind.plural,
-            "causes": [{ "reason": reason, "message": message, "field": field }],
-        });
+        self.details = details(name, &kind.group, &kind.plural);
+        self.details["causes"] = json!([{ "reason": reason, "message": message, "field": field }]);
         self
     }
 
@@ -222,9 +291,11 @@ impl ApiError {
             "metadata": {},
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
             "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = self.reason.into();
+        }
         if !self.details.is_null() {
             status["details"] = self.details.clone();
         }
@@ -232,6 +303,11 @@ impl ApiError {
     }
 }
 
-fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
+/// Details of a `Status`, without what is empty.
+pub(crate) fn details(name: &str, group: &str, kind: &str) -> Value {
+    let named = [("name", name), ("group", group), ("kind", kind)].into_iter();
+    named
+        .filter(|(_, text)| !text.is_empty())
+        .map(|(key, text)| (key.to_owned(), Value::from(text)))
+        .collect()
 }

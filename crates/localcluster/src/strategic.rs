@@ -1,7 +1,5 @@
 //! Strategic merge patch: lists whose items have a merge key are merged item by item.
 
-use std::cmp::Ordering;
-
 use serde_json::{Map, Value};
 
 use crate::fields::{items, member};
@@ -53,7 +51,13 @@ pub(crate) fn merge(schema: &Value, object: &mut Value, patch: &Value) -> ApiRes
                     map.shift_remove(key);
                 }
             }
-            (Some(Value::Array(current)), Value::Array(list)) => merge_list(schema, current, list)?,
+            (Some(Value::Array(current)), Value::Array(list)) => {
+                let before = current.clone();
+                merge_list(schema, current, list)?;
+                if is_merged(schema) {
+                    arrange(schema, current, &before, order_of(changes, key).unwrap_or(list));
+                }
+            }
             (_, Value::Array(list)) => {
                 let mut fresh = Vec::new();
                 merge_list(schema, &mut fresh, list)?;
@@ -78,9 +82,11 @@ pub(crate) fn merge(schema: &Value, object: &mut Value, patch: &Value) -> ApiRes
             current.retain(|item| !gone.contains(item));
         }
         if let (Some(name), Some(order)) = (key.strip_prefix(ORDER), change.as_array())
+            && !changes.contains_key(name)
             && let Some(current) = map.get_mut(name).and_then(Value::as_array_mut)
         {
-            sort(member(schema, name), current, order);
+            let before = current.clone();
+            arrange(member(schema, name), current, &before, order);
         }
     }
     Ok(())
@@ -111,8 +117,9 @@ fn merge_list(schema: &Value, current: &mut Vec<Value>, list: &[Value]) -> ApiRe
     }
     for item in list {
         let Some(id) = item.get(key).filter(|id| !id.is_null()) else {
-            return Err(ApiError::bad_request(format!(
-                "map: {item} does not contain declared merge key: {key}"
+            return Err(ApiError::unforeseen(format!(
+                "map: {} does not contain declared merge key: {key}",
+                go(item)
             )));
         };
         let place = current.iter().position(|known| known.get(key) == Some(id));
@@ -136,21 +143,47 @@ fn without_directives(map: &Map<String, Value>) -> Map<String, Value> {
     map.iter().filter(|(key, _)| !key.starts_with('$')).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
-/// Puts the items that `order` names into its order; the others keep their places behind what they followed.
-fn sort(schema: &Value, current: &mut [Value], order: &[Value]) {
+/// A value as Go prints it.
+fn go(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let members: Vec<String> =
+                map.iter().map(|(key, value)| format!("{key}:{}", go(value))).collect();
+            format!("map[{}]", members.join(" "))
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn is_merged(schema: &Value) -> bool {
+    merge_key(schema).is_some()
+        || schema.get("x-kubernetes-patch-strategy").and_then(Value::as_str) == Some("merge")
+}
+
+fn order_of<'a>(changes: &'a Map<String, Value>, key: &str) -> Option<&'a Vec<Value>> {
+    changes.get(&format!("{ORDER}{key}")).and_then(Value::as_array)
+}
+
+/// The order of a merged list: items that the patch names stand in the patch's order. Each of the others stands before
+/// the next named one that it was before in the live list; behind all that were not there.
+fn arrange(schema: &Value, merged: &mut Vec<Value>, before: &[Value], order: &[Value]) {
     let key = merge_key(schema);
-    let rank = |item: &Value| {
-        order.iter().position(|wanted| match key {
-            Some(key) => wanted.get(key) == item.get(key),
-            None => wanted == item,
-        })
+    let same = |a: &Value, b: &Value| match key {
+        Some(key) => a.get(key) == b.get(key),
+        None => a == b,
     };
-    current.sort_by(|a, b| match (rank(a), rank(b)) {
-        (Some(a), Some(b)) => a.cmp(&b),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => Ordering::Equal,
-    });
+    let place = |list: &[Value], item: &Value| list.iter().position(|other| same(other, item));
+    let (mut named, others): (Vec<Value>, Vec<Value>) =
+        std::mem::take(merged).into_iter().partition(|item| place(order, item).is_some());
+    named.sort_by_key(|item| place(order, item));
+    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
+    while let (Some(ours), Some(theirs)) = (named.peek(), others.peek()) {
+        let earlier =
+            place(before, theirs).zip(place(before, ours)).is_some_and(|(theirs, ours)| theirs < ours);
+        merged.extend(if earlier { others.next() } else { named.next() });
+    }
+    merged.extend(named.chain(others));
 }
 
 #[cfg(test)]
@@ -182,7 +215,7 @@ mod tests {
             (
                 json!({ "containers": [{ "name": "a", "env": [{ "name": "Y", "value": "2" }] }] }),
                 "/containers/0/env",
-                json!([{ "name": "X", "value": "1" }, { "name": "Y", "value": "2" }]),
+                json!([{ "name": "Y", "value": "2" }, { "name": "X", "value": "1" }]),
             ),
             (
                 json!({ "containers": [{ "$patch": "replace" }, { "name": "c" }] }),
@@ -197,7 +230,7 @@ mod tests {
             (
                 json!({ "$deleteFromPrimitiveList/finalizers": ["f1"], "finalizers": ["f3"] }),
                 "/finalizers",
-                json!(["f2", "f3"]),
+                json!(["f3", "f2"]),
             ),
             (json!({ "args": ["3"] }), "/args", json!(["3"])),
             (json!({ "map": { "k": null } }), "/map", json!({ "l": "w" })),

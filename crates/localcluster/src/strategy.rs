@@ -24,7 +24,19 @@ pub(crate) fn normalize(kind: &Kind, object: &mut Value) {
 /// Defaults that depend on other fields.
 pub(crate) fn default(kind: &Kind, object: &mut Value) {
     match kind.plural.as_str() {
-        "pods" => containers(object, "/spec"),
+        "namespaces" => {
+            // A name that the server makes up is not known yet when defaults are filled in.
+            let name = meta(object, "name").to_owned();
+            if !name.is_empty() && meta(object, "generateName").is_empty() {
+                object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name.into();
+            }
+        }
+        "pods" => {
+            containers(object, "/spec");
+            if object["spec"]["enableServiceLinks"].is_null() {
+                object["spec"]["enableServiceLinks"] = true.into();
+            }
+        }
         "replicasets" | "jobs" => containers(object, "/spec/template/spec"),
         "deployments" => {
             containers(object, "/spec/template/spec");
@@ -67,6 +79,50 @@ fn containers(object: &mut Value, spec: &str) {
     }
 }
 
+/// A Service without an address says so in all of its fields. (Addresses are not given out.)
+fn allot(object: &mut Value) {
+    if object.pointer("/spec/clusterIP").is_none_or(|ip| ip != "None") {
+        return;
+    }
+    let plan = [
+        ("clusterIPs", json!(["None"])),
+        ("ipFamilies", json!(["IPv4"])),
+        ("ipFamilyPolicy", "SingleStack".into()),
+    ];
+    for (field, value) in plan {
+        if object["spec"][field].is_null() {
+            object["spec"][field] = value;
+        }
+    }
+}
+
+/// What the admission plugins of a default API server add to a pod.
+fn admit_pod(object: &mut Value) {
+    let spec = &mut object["spec"];
+    let account = match spec["serviceAccountName"].as_str() {
+        None | Some("") => "default".to_owned(),
+        Some(name) => name.to_owned(),
+    };
+    let toleration = |condition: &str| json!({ "key": format!("node.kubernetes.io/{condition}"), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300 });
+    for (field, value) in [
+        ("serviceAccountName", account.clone().into()),
+        ("serviceAccount", account.into()),
+        ("priority", 0.into()),
+        ("preemptionPolicy", "PreemptLowerPriority".into()),
+        ("tolerations", json!([toleration("not-ready"), toleration("unreachable")])),
+    ] {
+        if spec[field].is_null() {
+            spec[field] = value;
+        }
+    }
+    let statuses = object.pointer_mut("/status/containerStatuses").and_then(Value::as_array_mut);
+    for status in statuses.into_iter().flatten().filter_map(Value::as_object_mut) {
+        for field in ["state", "lastState"] {
+            status.entry(field).or_insert_with(|| json!({}));
+        }
+    }
+}
+
 /// Fields that the server gives a new object.
 pub(crate) fn create(kind: &Kind, object: &mut Value, now: Timestamp) {
     match kind.plural.as_str() {
@@ -76,7 +132,15 @@ pub(crate) fn create(kind: &Kind, object: &mut Value, now: Timestamp) {
             object["spec"] = json!({ "finalizers": ["kubernetes"] });
             object["status"] = json!({ "phase": "Active" });
         }
-        "pods" => object["status"] = json!({ "phase": "Pending", "qosClass": "BestEffort" }),
+        "pods" => {
+            admit_pod(object);
+            object["status"] = json!({ "phase": "Pending", "qosClass": "BestEffort" });
+        }
+        "services" => {
+            allot(object);
+            object["status"] = json!({ "loadBalancer": {} });
+        }
+        "horizontalpodautoscalers" => object["status"] = json!({ "desiredReplicas": 0 }),
         "jobs" if object.pointer("/spec/selector").is_none() => {
             let uid = meta(object, "uid").to_owned();
             object["spec"]["selector"] =
@@ -95,6 +159,8 @@ pub(crate) fn create(kind: &Kind, object: &mut Value, now: Timestamp) {
 pub(crate) fn update(kind: &Kind, old: &Value, object: &mut Value) {
     match kind.plural.as_str() {
         "namespaces" => object["spec"] = old["spec"].clone(),
+        "pods" => admit_pod(object),
+        "services" => allot(object),
         "customresourcedefinitions" => {
             let since = meta(old, "creationTimestamp").to_owned();
             object["status"] = crate::crd::status(object, &since);
@@ -118,11 +184,28 @@ pub(crate) fn check(kind: &Kind, object: &Value, old: Option<&Value>) -> Vec<Cau
         "configmaps" | "secrets" => {
             if old.is_some_and(|old| old["immutable"] == true) {
                 for pointer in ["/data", "/binaryData", "/immutable"] {
-                    unchanged(object, old, pointer, &mut causes);
+                    if old.is_some_and(|old| old.pointer(pointer) != object.pointer(pointer)) {
+                        let why = "field is immutable when `immutable` is set";
+                        causes.push(Cause::forbidden(dotted(pointer), why));
+                    }
                 }
             }
             unchanged(object, old, "/type", &mut causes);
+            check_keys(object, &mut causes);
         }
+        "leases" => {
+            let seconds = object.pointer("/spec/leaseDurationSeconds");
+            if let Some(seconds) = seconds.filter(|s| s.as_i64().is_some_and(|s| s <= 0)) {
+                causes.push(Cause::invalid("spec.leaseDurationSeconds", seconds, "must be greater than 0"));
+            }
+        }
+        // An Event of the new API says once what happened; only its series goes on.
+        "events" if old.is_some_and(|old| old.get("eventTime").is_some_and(Value::is_string)) => {
+            for pointer in ["/involvedObject", "/reason", "/message", "/action", "/type", "/eventTime"] {
+                unchanged(object, old, pointer, &mut causes);
+            }
+        }
+        "services" => check_ports(object, &mut causes),
         "controllerrevisions" => unchanged(object, old, "/data", &mut causes),
         "pods" => check_pod(object, old, &mut causes),
         "horizontalpodautoscalers" => {
@@ -172,26 +255,77 @@ fn check_selector(object: &Value, causes: &mut Vec<Cause>) {
     let expressions = object.pointer("/spec/selector/matchExpressions").and_then(Value::as_array);
     if selector.is_none_or(serde_json::Map::is_empty) && expressions.is_none_or(Vec::is_empty) {
         causes.push(Cause::required("spec.selector", ""));
-        return;
     }
     let labels = object.pointer("/spec/template/metadata/labels");
-    let fits =
-        selector.into_iter().flatten().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value));
+    let fits = selector.is_some()
+        && selector.into_iter().flatten().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value));
     if !fits {
-        let labels = labels.cloned().unwrap_or_else(|| json!({}));
         causes.push(Cause::invalid(
             "spec.template.metadata.labels",
-            &labels.to_string().into(),
+            &labels.cloned().unwrap_or_default(),
             "`selector` does not match template `labels`",
         ));
+    }
+    check_containers(object, "/spec/template/spec", causes);
+}
+
+fn check_containers(object: &Value, spec: &str, causes: &mut Vec<Cause>) {
+    let path = format!("{}.containers", dotted(spec));
+    let list = object.pointer(&format!("{spec}/containers")).and_then(Value::as_array);
+    if list.is_none_or(Vec::is_empty) {
+        causes.push(Cause::required(&path, ""));
+    }
+    let list = list.map(Vec::as_slice).unwrap_or_default();
+    for (index, container) in list.iter().enumerate() {
+        if container["image"].as_str().is_none_or(str::is_empty) {
+            causes.push(Cause::required(format!("{path}[{index}].image"), ""));
+        }
+        if list[..index].iter().any(|other| other["name"] == container["name"]) {
+            causes.push(Cause::duplicate(format!("{path}[{index}].name"), &container["name"]));
+        }
+    }
+}
+
+fn check_keys(object: &Value, causes: &mut Vec<Cause>) {
+    const WHY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+    for field in ["data", "binaryData"] {
+        for key in object.get(field).and_then(Value::as_object).into_iter().flat_map(serde_json::Map::keys) {
+            let path = format!("{field}[{key}]");
+            if key.is_empty() || !key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+                causes.push(Cause::invalid(path, &key.as_str().into(), WHY));
+            } else if field == "data"
+                && object.get("binaryData").is_some_and(|other| other.get(key).is_some())
+            {
+                causes.push(Cause::invalid(
+                    path,
+                    &key.as_str().into(),
+                    "duplicate of key present in binaryData",
+                ));
+            }
+        }
+    }
+}
+
+fn check_ports(object: &Value, causes: &mut Vec<Cause>) {
+    let ports =
+        object.pointer("/spec/ports").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    for (index, port) in ports.iter().enumerate() {
+        let path = format!("spec.ports[{index}]");
+        if ports.len() > 1 && port["name"].as_str().is_none_or(str::is_empty) {
+            causes.push(Cause::required(format!("{path}.name"), ""));
+        }
+        for field in ["port", "targetPort"] {
+            if let Some(number) = port[field].as_i64().filter(|n| !(1..=65_535).contains(n)) {
+                let why = "must be between 1 and 65535, inclusive";
+                causes.push(Cause::invalid(format!("{path}.{field}"), &number.into(), why));
+            }
+        }
     }
 }
 
 /// Of a pod's spec only images, deadlines, tolerations and gates change.
 fn check_pod(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
-    if object.pointer("/spec/containers").and_then(Value::as_array).is_none_or(Vec::is_empty) {
-        causes.push(Cause::required("spec.containers", ""));
-    }
+    check_containers(object, "/spec", causes);
     let Some(old) = old else { return };
     let frozen = |pod: &Value| {
         let mut spec = pod["spec"].clone();

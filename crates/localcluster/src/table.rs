@@ -8,6 +8,9 @@ use crate::form::{Include, partial};
 use crate::jsonpath;
 use crate::kind::{Column, Kind, Origin};
 
+/// Description of the name's column, that of `metadata.name`.
+const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+
 /// A table of objects of one kind.
 pub(crate) fn table(
     kind: &Kind,
@@ -19,7 +22,7 @@ pub(crate) fn table(
     let mut columns: Vec<Value> = Vec::new();
     if kind.origin == Origin::Custom {
         columns.push(json!({ "name": "Name", "type": "string", "format": "name", "priority": 0,
-            "description": "Name must be unique within a namespace" }));
+            "description": NAME }));
     }
     columns.extend(kind.columns.iter().map(|column| {
         json!({ "name": column.name, "type": column.kind, "format": column.format, "priority": column.priority,

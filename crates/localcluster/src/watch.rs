@@ -13,8 +13,9 @@ use crate::call::{Call, Target};
 use crate::core::{Answer, Core};
 use crate::form::Form;
 use crate::kind::Kind;
+use crate::read::not_a_version;
 use crate::selector::Filter;
-use crate::status::{ApiError, ApiResult};
+use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::Committed;
 
 /// Time between two bookmarks.
@@ -51,10 +52,7 @@ impl Core {
         }
         let asked = match call.query("resourceVersion") {
             None | Some("0") => None,
-            Some(text) => Some(
-                text.parse::<u64>()
-                    .map_err(|_| ApiError::bad_request(format!("invalid resource version {text:?}")))?,
-            ),
+            Some(text) => Some(text.parse::<u64>().map_err(|_| ApiError::unforeseen(not_a_version(text)))?),
         };
         let life = match call.query("timeoutSeconds") {
             None => DEFAULT_LIFE,
@@ -65,11 +63,7 @@ impl Core {
         };
         let streams_list = call.query_flag("sendInitialEvents");
         let bookmarks = call.query_flag("allowWatchBookmarks");
-        if streams_list && (!bookmarks || call.query("resourceVersionMatch") != Some("NotOlderThan")) {
-            return Err(ApiError::bad_request(
-                "sendInitialEvents needs allowWatchBookmarks=true and resourceVersionMatch=NotOlderThan",
-            ));
-        }
+        check_initial(call, streams_list, bookmarks)?;
         let now = Instant::now();
         let mut watch = Watch {
             core: Arc::clone(self),
@@ -89,6 +83,32 @@ impl Core {
         watch.start(asked, streams_list)?;
         Ok(Answer::Watch(Box::new(watch)))
     }
+}
+
+/// Parameters that make no sense without each other.
+fn check_initial(call: &Call, streams_list: bool, bookmarks: bool) -> ApiResult<()> {
+    let field = "resourceVersionMatch";
+    let matched = call.query(field);
+    let mut causes = Vec::new();
+    if matched.is_some() && call.query("sendInitialEvents").is_none() {
+        causes.push(Cause::forbidden(
+            field,
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+        ));
+    }
+    if streams_list && matched.is_none() {
+        causes.push(Cause::forbidden(
+            field,
+            "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+        ));
+    }
+    if let Some(other) = matched.filter(|other| *other != "NotOlderThan") {
+        causes.push(Cause::unsupported(field, &other.into(), &["NotOlderThan".into()]));
+    }
+    if streams_list && causes.is_empty() && !bookmarks {
+        causes.push(Cause::forbidden("allowWatchBookmarks", "sendInitialEvents needs allowWatchBookmarks"));
+    }
+    if causes.is_empty() { Ok(()) } else { Err(ApiError::invalid_options("ListOptions", &causes)) }
 }
 
 impl Watch {
@@ -155,7 +175,11 @@ impl Watch {
         match (before, after) {
             (None, Some(object)) => self.tell("ADDED", object),
             (Some(_), Some(object)) => self.tell("MODIFIED", object),
-            // Gone, or no longer selected: the state it left in, with the version of the change.
+            // No longer selected: the last state that was, with the version of the change.
+            (Some(mut before), None) if change.new.is_some() => {
+                before["metadata"]["resourceVersion"] = change.last["metadata"]["resourceVersion"].clone();
+                self.tell("DELETED", before);
+            }
             (Some(_), None) => {
                 let last = self.kind.present(&change.last);
                 self.tell("DELETED", last);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::Method;
 use serde_json::Value;
 
 use crate::admission::Verb;
@@ -12,10 +13,11 @@ use crate::kind::Kind;
 use crate::managed::{self, Author};
 use crate::names::finalizers;
 use crate::patch::{self, Patch};
-use crate::prepare::{self, Circumstances, Part, meta};
+use crate::prepare::{self, Circumstances, Created, Part, meta};
 use crate::schema::FieldValidation;
-use crate::status::{ApiError, ApiResult};
+use crate::status::{ApiError, ApiResult, Cause};
 use crate::store::{Change, Key, Writer};
+use crate::typed;
 
 /// How often a shelf of Events is swept: once per this many new ones.
 const SWEEP_EVERY: u64 = 64;
@@ -34,7 +36,13 @@ impl Core {
     }
 
     fn circumstances(&self, call: &Call) -> ApiResult<Circumstances> {
-        Ok(Circumstances { now: (self.now)(), unknown_fields: field_validation(call)? })
+        Ok(Circumstances {
+            now: (self.now)(),
+            unknown_fields: field_validation(call)?,
+            replaces: call.method == Method::PUT,
+            patches: call.method == Method::PATCH,
+            patched: None,
+        })
     }
 
     fn author(&self, call: &Call, target: &Target) -> Author {
@@ -42,7 +50,12 @@ impl Core {
             manager: call.manager(),
             api_version: target.kind.api_version(),
             subresource: target.sub.clone().unwrap_or_default(),
-            time: prepare::stamp((self.now)()),
+            // Ownership by way of `scale` is recorded without a time.
+            time: if target.sub.as_deref() == Some("scale") {
+                String::new()
+            } else {
+                prepare::stamp((self.now)())
+            },
         }
     }
 
@@ -70,7 +83,7 @@ impl Core {
         self.check_namespace(target, &object)?;
         let stored = self.stored_kind(kind);
         let around = self.circumstances(call)?;
-        let warnings =
+        let Created { warnings, sent } =
             prepare::create(&stored, &mut object, target.namespace_key(), target.name.as_deref(), &around)?;
         let name = meta(&object, "name").to_owned();
         let key = Self::key(kind, target.namespace_key(), &name);
@@ -83,9 +96,7 @@ impl Core {
                     meta.insert("managedFields".into(), entries);
                 }
             }
-            None => {
-                managed::record_update(stored.schema.root(), None, &mut object, &self.author(call, target))
-            }
+            None => managed::record_create(&stored, &sent, &mut object, &self.author(call, target)),
         }
         self.admit(call, target, Verb::Create, Some(&object), None)?;
         let body = if rehearsed(call)? {
@@ -137,18 +148,24 @@ impl Core {
         let (key, old) = self.find(target)?;
         let conditional = target.kind.origin == crate::kind::Origin::Custom || target.kind.plural == "leases";
         if conditional && meta(&object, "resourceVersion").is_empty() {
-            let cause = crate::status::Cause::invalid(
-                "metadata.resourceVersion",
-                &0.into(),
-                "must be specified for an update",
-            );
-            return Err(ApiError::invalid(&target.kind, target.name()?, &[cause]));
+            let cause =
+                Cause::invalid("metadata.resourceVersion", &0.into(), "must be specified for an update");
+            return Err(ApiError::invalid_of(
+                &target.kind.plural,
+                &target.kind.group,
+                target.name()?,
+                &[cause],
+            ));
         }
         self.change(&mut writer, call, target, key, &old, object, None)
     }
 
     pub(crate) fn patch(self: &Arc<Self>, call: &Call, target: &Target) -> ApiResult<Answer> {
         let patch = Patch::parse(call, &target.kind)?;
+        if call.query("force").is_some() && !matches!(patch, Patch::Apply(_)) {
+            let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+            return Err(ApiError::invalid_options(call.options(), &[cause]));
+        }
         let mut writer = self.store.writer();
         let found = match self.find(target) {
             Ok(found) => Some(found),
@@ -179,7 +196,18 @@ impl Core {
         found: Option<(Key, Arc<Value>)>,
     ) -> ApiResult<Answer> {
         if call.query("fieldManager").is_none() {
-            return Err(ApiError::bad_request("fieldManager is required for apply patch"));
+            let cause = Cause::required("fieldManager", "is required for apply patch");
+            return Err(ApiError::invalid_options(call.options(), &[cause]));
+        }
+        if ["apiVersion", "kind"].iter().any(|field| applied.get(*field).is_none()) {
+            let text =
+                |field: &str| applied.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let (group, version) = text("apiVersion").split_once('/').map_or_else(
+                || (String::new(), text("apiVersion")),
+                |(group, version)| (group.to_owned(), version.to_owned()),
+            );
+            let why = format!("invalid object type: {group}/{version}, Kind={}", text("kind"));
+            return Err(ApiError::bad_request(why));
         }
         prepare::check_type(&target.kind, &mut applied)?;
         if applied.pointer("/metadata/managedFields").is_some_and(|list| !list.is_null()) {
@@ -191,13 +219,14 @@ impl Core {
             stored.schema.decode(&mut applied);
             crate::strategy::normalize(&stored, &mut applied);
         }
-        let unknown = stored.schema.prune(&mut applied);
-        if !unknown.is_empty() && field_validation(call)? == FieldValidation::Strict {
-            let list: Vec<String> =
-                unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
-            return Err(ApiError::bad_request(format!(
-                "failed to create typed patch object: {}",
-                list.join(", ")
+        if let Some(why) = typed::offence(stored.schema.root(), &applied) {
+            return Err(ApiError::unforeseen(format!(
+                "failed to create typed patch object ({}/{}; {}/{}, Kind={}): {why}",
+                meta(&applied, "namespace"),
+                meta(&applied, "name"),
+                target.kind.group,
+                target.kind.version,
+                target.kind.kind
             )));
         }
         let status = applied
@@ -213,7 +242,13 @@ impl Core {
             apply::apply(stored.schema.root(), live.as_ref(), &applied, &self.author(call, target), force)?;
         let entries = object.pointer("/metadata/managedFields").cloned().unwrap_or_default();
         match found {
-            None => self.create_in(writer, call, target, object, Some(entries)),
+            None => {
+                let mut object = object;
+                if let Some(meta) = prepare::meta_mut(&mut object) {
+                    meta.shift_remove("resourceVersion");
+                }
+                self.create_in(writer, call, target, object, Some(entries))
+            }
             Some((key, old)) => self.change(writer, call, target, key, &old, object, Some(entries)),
         }
     }
@@ -233,7 +268,10 @@ impl Core {
         let kind = &target.kind;
         let stored = self.stored_kind(kind);
         let part = if target.sub.as_deref() == Some("status") { Part::Status } else { Part::Main };
-        let around = self.circumstances(call)?;
+        let mut around = self.circumstances(call)?;
+        if call.method == Method::PATCH && around.unknown_fields == FieldValidation::Strict {
+            around.patched = Some(object.clone());
+        }
         let warnings = prepare::update(&stored, old, &mut object, part, &around)?;
         match applied {
             Some(entries) => {
@@ -241,12 +279,7 @@ impl Core {
                     meta.insert("managedFields".into(), entries);
                 }
             }
-            None => managed::record_update(
-                stored.schema.root(),
-                Some(old),
-                &mut object,
-                &self.author(call, target),
-            ),
+            None => managed::record_update(&stored, old, &mut object, &self.author(call, target)),
         }
         let answer =
             |body: &Value| Answer::Json { code: 200, body: kind.present(body), warnings: warnings.clone() };

@@ -24,6 +24,9 @@ struct Guarded {
     published: BTreeMap<String, u64>,
 }
 
+/// Keeps all incidents where a restart finds them.
+pub(crate) type KeepIncidents = Box<dyn Fn(&[Incident]) + Send + Sync>;
+
 /// Shared by all who feed or read the engine.
 pub(crate) struct EngineHost {
     guarded: Mutex<Guarded>,
@@ -31,7 +34,7 @@ pub(crate) struct EngineHost {
     activity: Activity,
     outputs: mpsc::UnboundedSender<(Output, Busy)>,
     /// Keeps all incidents before a changed one is told.
-    keep: Box<dyn Fn(&[Incident]) + Send + Sync>,
+    keep: KeepIncidents,
 }
 
 impl EngineHost {
@@ -40,7 +43,7 @@ impl EngineHost {
         engine: Engine,
         clock: Arc<dyn Clock>,
         activity: Activity,
-        keep: Box<dyn Fn(&[Incident]) + Send + Sync>,
+        keep: KeepIncidents,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<(Output, Busy)>) {
         let (outputs, receiver) = mpsc::unbounded_channel();
         let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });

@@ -2,8 +2,8 @@
 
 mod admission;
 mod api;
-mod clock;
-mod control;
+pub(crate) mod clock;
+pub(crate) mod control;
 mod engine_host;
 mod maintain;
 mod manifests;
@@ -17,21 +17,12 @@ mod store;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use causeway_telemetry::Format;
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::log::LogArguments;
 
 use clock::ClockMode;
 use ports::PortArguments;
-
-/// Format of the process's own log.
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum LogFormat {
-    /// For people
-    #[default]
-    Plain,
-    /// One object a line
-    Json,
-}
 
 /// Arguments of `standalone`.
 #[derive(Debug, Args)]
@@ -45,22 +36,17 @@ pub(crate) struct StandaloneArguments {
     /// Work with the cluster of this kubeconfig, in place of a Kubernetes API in this process
     #[arg(long)]
     kubeconfig: Option<PathBuf>,
+    /// Leave repairs to a process of its own: `causeway executor`
+    #[arg(long, requires = "kubeconfig")]
+    without_executor: bool,
     /// Where the time of decisions comes from
     #[arg(long, value_enum, default_value_t)]
     clock: ClockMode,
     /// First time of a stepped clock
     #[arg(long)]
     now: Option<jiff::Timestamp>,
-    /// Format of the log
-    #[arg(long, value_enum, default_value_t)]
-    log_format: LogFormat,
-    /// What is logged, as in `info` or `causeway=debug,info`
-    #[arg(
-        long,
-        env = "CAUSEWAY_LOG",
-        default_value = "info,buoyant_kernel=warn,deltalake_core=warn,datafusion=warn"
-    )]
-    log: String,
+    #[command(flatten)]
+    log: LogArguments,
     #[command(flatten)]
     store: store::StoreArguments,
     #[command(flatten)]
@@ -69,11 +55,7 @@ pub(crate) struct StandaloneArguments {
 
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: StandaloneArguments) -> Result<()> {
-    let format = match arguments.log_format {
-        LogFormat::Plain => Format::Plain,
-        LogFormat::Json => Format::Json,
-    };
-    causeway_telemetry::init_tracing(format, &arguments.log)?;
+    arguments.log.start()?;
     std::fs::create_dir_all(&arguments.data).with_context(|| {
         format!("cannot make the data folder {}: choose another with --data", arguments.data.display())
     })?;

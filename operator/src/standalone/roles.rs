@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use causeway_controllers::{
-    AuditHead, Context as ControllerContext, IncidentFeed, Notifications, Ports as ControllerPorts,
+    AuditHead, Context as ControllerContext, IncidentFeed, Notifications, OperatorParts,
+    Ports as ControllerPorts,
 };
-use causeway_engine::Incident;
 use causeway_ingest::{Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer};
 use causeway_kubekit::{Activity, ControllerMetrics, TrackWritesLayer};
 use causeway_lake::{Lake, LakeMetrics, LakeOptions};
@@ -22,7 +22,7 @@ use tower::{Layer as _, service_fn};
 use super::api::{ApiState, router};
 use super::clock::{ClockMode, ProcessClock};
 use super::control::Control;
-use super::engine_host::{EngineHost, engine_config};
+use super::engine_host::{EngineHost, KeepIncidents, engine_config};
 use super::ports_of_controllers::{AuditLog, ChainHead, GatewayPort, keep};
 use super::recover::{adopt_incidents, load_engine, replay, save_engine, save_incidents};
 use super::store::StoreArguments;
@@ -35,7 +35,9 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs until a signal.
 pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
-    let StandaloneArguments { data, manifests, kubeconfig, clock, now, store, ports, .. } = arguments;
+    let StandaloneArguments {
+        data, manifests, kubeconfig, without_executor, clock, now, store, ports, ..
+    } = arguments;
     let build = BuildInfo::new("standalone", env!("CARGO_PKG_VERSION"), "");
     build.log();
     let shutdown = Shutdown::new(DRAIN);
@@ -95,20 +97,21 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         metrics: metrics.register(ControllerMetrics::register),
         instance: format!("standalone-{}", std::process::id()),
         admission: control.admission(),
-        notifications: Notifications {
-            state: data.join("notifications"),
-            dead_letters: data.join("dead-letters"),
-            retry: RetryPolicy::default(),
-            metrics: metrics.register(NotifyMetrics::register),
-            console: None,
-        },
+    };
+    let notifications = Notifications {
+        state: data.join("notifications"),
+        dead_letters: data.join("dead-letters"),
+        retry: RetryPolicy::default(),
+        metrics: metrics.register(NotifyMetrics::register),
+        console: None,
     };
     let controller_ports = ControllerPorts {
         engine: host.clone(),
         gateway: Arc::new(GatewayPort::new(gateway.clone(), credentials.clone(), clock.clone())),
         audit: Arc::new(audit),
     };
-    shutdown.spawn("controllers", causeway_controllers::run(context, controller_ports, inbox, stop.clone()));
+    let parts = OperatorParts { ports: controller_ports, inbox, notifications, executes: !without_executor };
+    shutdown.spawn("controllers", causeway_controllers::run(context, parts, stop.clone()));
 
     let handles = IngestServer::start(
         IngestConfig {
@@ -196,7 +199,7 @@ fn partial_sink(host: &Arc<EngineHost>, resumed_at: Option<i64>) -> PartialSink 
     })
 }
 
-fn incident_keeper(data: &Path) -> Box<dyn Fn(&[Incident]) + Send + Sync> {
+fn incident_keeper(data: &Path) -> KeepIncidents {
     let data = data.to_owned();
     Box::new(move |incidents| {
         if let Err(error) = save_incidents(&data, incidents) {

@@ -10,7 +10,7 @@ use causeway_causal::impact::Impact;
 use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
 use causeway_controllers::{
     Admission, Audit, AuditEntry, AuditHead, Context, Engine, FIXER, Gateway, IncidentFeed, Notifications,
-    Ports, SourceObservation, SourceSettings, run,
+    OperatorParts, Ports, SourceObservation, SourceSettings, run,
 };
 use causeway_engine::{
     Change, Incident, IncidentPhase, ObjectiveConfig, ObjectiveReport, ServiceConfig, SymptomState,
@@ -225,17 +225,21 @@ impl World {
             metrics: ControllerMetrics::detached(),
             instance: "test".to_owned(),
             admission: Admission::BuiltIn,
-            notifications: Notifications {
-                state: self.folder.path().join("state"),
-                dead_letters: self.folder.path().join("dead"),
-                retry: causeway_notify::RetryPolicy::default(),
-                metrics: causeway_notify::NotifyMetrics::default(),
-                console: None,
-            },
+        };
+        let notifications = Notifications {
+            state: self.folder.path().join("state"),
+            dead_letters: self.folder.path().join("dead"),
+            retry: causeway_notify::RetryPolicy::default(),
+            metrics: causeway_notify::NotifyMetrics::default(),
+            console: None,
         };
         let ports =
             Ports { engine: self.engine.clone(), gateway: self.gateway.clone(), audit: self.audit.clone() };
-        let task = tokio::spawn(run(context, ports, inbox, stop.clone()));
+        let task = tokio::spawn(run(
+            context,
+            OperatorParts { ports, inbox, notifications, executes: true },
+            stop.clone(),
+        ));
         self.running = Some(Running { stop, task, feed });
     }
 

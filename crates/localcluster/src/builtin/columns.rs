@@ -12,6 +12,11 @@ type ColumnRow = (&'static str, &'static str, i64);
 const NAME: ColumnRow = ("Name", "name", 0);
 const AGE: ColumnRow = ("Age", "", 0);
 
+/// Whether a column holds numbers.
+pub(super) fn is_integer(plural: &str, column: &str) -> bool {
+    plural == "replicasets" && matches!(column, "Desired" | "Current" | "Ready")
+}
+
 /// Columns of a built-in kind by its plural name.
 pub(super) fn of(plural: &str) -> &'static [ColumnRow] {
     match plural {
@@ -27,6 +32,8 @@ pub(super) fn of(plural: &str) -> &'static [ColumnRow] {
             AGE,
             ("IP", "", 1),
             ("Node", "", 1),
+            ("Nominated Node", "", 1),
+            ("Readiness Gates", "", 1),
         ],
         "configmaps" => &[NAME, ("Data", "", 0), AGE],
         "secrets" => &[NAME, ("Type", "", 0), ("Data", "", 0), AGE],
@@ -236,7 +243,22 @@ impl Row<'_> {
             self.age(),
             self.text("/status/podIP", "<none>"),
             self.text("/spec/nodeName", "<none>"),
+            self.text("/status/nominatedNodeName", "<none>"),
+            self.readiness_gates(),
         ]
+    }
+
+    /// How many of the pod's readiness gates are open.
+    fn readiness_gates(&self) -> Value {
+        let gates = self.at("/spec/readinessGates").as_array().map(Vec::as_slice).unwrap_or_default();
+        if gates.is_empty() {
+            return "<none>".into();
+        }
+        let conditions = self.at("/status/conditions").as_array().map(Vec::as_slice).unwrap_or_default();
+        let open = |gate: &&Value| {
+            conditions.iter().any(|c| c["type"] == gate["conditionType"] && c["status"] == "True")
+        };
+        format!("{}/{}", gates.iter().filter(open).count(), gates.len()).into()
     }
 
     fn service(&self) -> Vec<Value> {

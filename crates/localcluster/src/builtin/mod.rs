@@ -6,7 +6,7 @@ mod schemas;
 
 use std::sync::{Arc, LazyLock};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub(crate) use columns::cells;
 pub(crate) use schemas::{definition_name, definitions};
@@ -92,6 +92,7 @@ const ROWS: &[Row] = &[
         plural: "pods",
         short: &["po"],
         status: true,
+        generations: true,
         in_all: true,
         selectable: &[
             "spec.nodeName",
@@ -197,6 +198,25 @@ pub(crate) fn kinds() -> &'static [Arc<Kind>] {
     &KINDS
 }
 
+/// What an object of a kind has without any content: the members of its type that can't be absent.
+pub(crate) fn empty(kind: &Kind) -> Value {
+    if kind.origin == Origin::Custom {
+        return json!({ "metadata": {} });
+    }
+    let template = json!({ "metadata": {}, "spec": { "containers": [] } });
+    let (spec, status) = match kind.kind.as_str() {
+        "Deployment" => (json!({ "strategy": {}, "template": template }), json!({})),
+        "ReplicaSet" | "Job" => (json!({ "template": template }), json!({})),
+        "Pod" => (json!({ "containers": [] }), json!({})),
+        "Service" => (json!({}), json!({ "loadBalancer": {} })),
+        "HorizontalPodAutoscaler" => (json!({ "scaleTargetRef": {} }), json!({})),
+        "CustomResourceDefinition" => (json!({ "names": {} }), json!({ "acceptedNames": {} })),
+        _ => (json!({}), json!({})),
+    };
+    json!({ "metadata": {}, "spec": spec, "status": status, "involvedObject": {}, "source": {},
+        "reportingComponent": "", "reportingInstance": "" })
+}
+
 /// Schema of `metadata`, without references.
 pub(crate) fn object_meta() -> &'static Value {
     static META: LazyLock<Value> =
@@ -235,7 +255,7 @@ fn kind(row: &Row) -> Kind {
             .iter()
             .map(|(name, format, priority)| Column {
                 name: (*name).to_owned(),
-                kind: "string".into(),
+                kind: if columns::is_integer(row.plural, name) { "integer" } else { "string" }.into(),
                 format: (*format).to_owned(),
                 description: (*name).to_owned(),
                 priority: *priority,

@@ -29,6 +29,9 @@ const DEFAULTS: &[(&str, &str, &str)] = &[
     ("core.v1.ServiceSpec", "internalTrafficPolicy", "\"Cluster\""),
     ("core.v1.Secret", "type", "\"Opaque\""),
     ("core.v1.Event", "type", "\"Normal\""),
+    ("core.v1.Event", "source", "{}"),
+    ("core.v1.Event", "reportingComponent", "\"\""),
+    ("core.v1.Event", "reportingInstance", "\"\""),
     ("apps.v1.DeploymentSpec", "replicas", "1"),
     ("apps.v1.DeploymentSpec", "revisionHistoryLimit", "10"),
     ("apps.v1.DeploymentSpec", "progressDeadlineSeconds", "600"),
@@ -90,6 +93,10 @@ const SETS: &[(&str, &str)] = &[("meta.v1.ObjectMeta", "finalizers"), ("core.v1.
 /// Definitions that hold anything.
 const FREE_FORM: &[&str] = &["runtime.RawExtension", "meta.v1.FieldsV1"];
 
+/// (definition, field) of maps that server-side apply takes as a whole.
+const ATOMIC_MAPS: &[(&str, &str)] =
+    &[("core.v1.ServiceSpec", "selector"), ("core.v1.PodSpec", "nodeSelector")];
+
 /// Definitions that server-side apply takes as a whole.
 const ATOMIC: &[&str] = &[
     "meta.v1.LabelSelector",
@@ -101,7 +108,6 @@ const ATOMIC: &[&str] = &[
     "core.v1.ResourceFieldSelector",
     "core.v1.NodeSelectorTerm",
     "core.v1.NodeSelector",
-    "autoscaling.v2.CrossVersionObjectReference",
 ];
 
 /// Lays the tables over the generated definitions.
@@ -121,6 +127,9 @@ pub(super) fn complete(definitions: &mut Map<String, Value>) {
     for (definition, field) in SETS {
         set(definitions, definition, field, "x-kubernetes-list-type", "set".into());
         set(definitions, definition, field, "x-kubernetes-patch-strategy", "merge".into());
+    }
+    for (definition, field) in ATOMIC_MAPS {
+        set(definitions, definition, field, "x-kubernetes-map-type", "atomic".into());
     }
     for (name, schema) in definitions.iter_mut() {
         if FREE_FORM.iter().any(|free| name.ends_with(&format!(".{free}"))) {
@@ -156,7 +165,7 @@ mod tests {
         let names = super::DEFAULTS.iter().map(|(d, f, _)| (*d, *f));
         let names = names.chain(super::KEYED_LISTS.iter().map(|(d, f, _)| (*d, *f)));
         let names = names.chain(super::PATCH_KEYS.iter().map(|(d, f, _)| (*d, *f)));
-        for (definition, field) in names.chain(super::SETS.iter().copied()) {
+        for (definition, field) in names.chain(super::SETS.iter().chain(super::ATOMIC_MAPS).copied()) {
             assert!(exists(definition, field), "{definition}.{field}");
         }
     }

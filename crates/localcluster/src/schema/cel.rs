@@ -37,7 +37,6 @@ fn collect(node: &CompiledSchema, errors: &mut Vec<String>) {
 pub(super) fn evaluate(rules: &CompiledSchema, object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     let Err(errors) = Validator::new().validate_compiled(rules, object, old) else { return };
     for error in errors {
-        let shown = at_path(object, &error.field_path).cloned().unwrap_or_else(|| Value::from("object"));
         let reason = match error.reason.as_deref() {
             Some("FieldValueForbidden") => "FieldValueForbidden",
             Some("FieldValueRequired") => "FieldValueRequired",
@@ -46,21 +45,12 @@ pub(super) fn evaluate(rules: &CompiledSchema, object: &Value, old: Option<&Valu
         };
         let field = if error.field_path.is_empty() { "<nil>".to_owned() } else { error.field_path.clone() };
         causes.push(match reason {
-            "FieldValueForbidden" => {
-                Cause { reason, message: format!("Forbidden: {}", error.message), field }
-            }
+            "FieldValueForbidden" => Cause::forbidden(field, &error.message),
             "FieldValueRequired" => Cause::required(field, &error.message),
-            _ => Cause { reason, ..Cause::invalid(field, &shown, &error.message) },
+            "FieldValueDuplicate" => {
+                Cause { reason, message: format!("Duplicate value: {}", error.message), field }
+            }
+            _ => Cause { reason, message: format!("Invalid value: {}", error.message), field },
         });
     }
-}
-
-fn at_path<'a>(object: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split(['.', '[']).filter(|part| !part.is_empty()).try_fold(object, |value, part| {
-        let part = part.trim_end_matches(']');
-        match value {
-            Value::Array(items) => items.get(part.parse::<usize>().ok()?),
-            other => other.get(part.trim_matches('"')),
-        }
-    })
 }

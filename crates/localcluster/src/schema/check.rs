@@ -38,7 +38,7 @@ fn check_type(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>
         let fits = value.is_string() || value.is_i64() || value.is_u64() || value.is_f64();
         if !fits {
             let why = format!("{path} in body must be of type integer or string: {:?}", type_name(value));
-            causes.push(Cause::invalid(path, &Value::from(type_name(value)), why));
+            causes.push(Cause::wrong_type(path, &Value::from(type_name(value)), why));
         }
         return fits;
     }
@@ -54,7 +54,7 @@ fn check_type(schema: &Value, value: &Value, path: &str, causes: &mut Vec<Cause>
     };
     if !fits {
         let why = format!("{path} in body must be of type {wanted}: {:?}", type_name(value));
-        causes.push(Cause::invalid(path, &Value::from(type_name(value)), why));
+        causes.push(Cause::wrong_type(path, &Value::from(type_name(value)), why));
     }
     fits
 }
@@ -90,22 +90,11 @@ fn check_object(
             check(child_schema, child, &join(path, key), causes);
         }
     }
-    bound(schema, "maxProperties", map.len(), |most, n| n > most, value, path, "properties at most", causes);
-    bound(
-        schema,
-        "minProperties",
-        map.len(),
-        |least, n| n < least,
-        value,
-        path,
-        "properties at least",
-        causes,
-    );
+    bounds(schema, ["minProperties", "maxProperties"], map.len(), value, path, "properties", causes);
 }
 
 fn check_array(schema: &Value, value: &Value, items: &[Value], path: &str, causes: &mut Vec<Cause>) {
-    bound(schema, "maxItems", items.len(), |most, n| n > most, value, path, "items at most", causes);
-    bound(schema, "minItems", items.len(), |least, n| n < least, value, path, "items at least", causes);
+    bounds(schema, ["minItems", "maxItems"], items.len(), value, path, "items", causes);
     if let Some(item) = schema.get("items") {
         for (index, child) in items.iter().enumerate() {
             check(item, child, &format!("{path}[{index}]"), causes);
@@ -137,22 +126,26 @@ fn check_array(schema: &Value, value: &Value, items: &[Value], path: &str, cause
     }
 }
 
-#[allow(clippy::too_many_arguments)]
-fn bound(
+/// How many members or items there may be; `names` are the schema's names of least and most.
+fn bounds(
     schema: &Value,
-    name: &str,
+    names: [&str; 2],
     count: usize,
-    broken: fn(u64, u64) -> bool,
     value: &Value,
     path: &str,
     noun: &str,
     causes: &mut Vec<Cause>,
 ) {
-    if let Some(limit) = schema.get(name).and_then(Value::as_u64)
-        && broken(limit, count as u64)
-    {
-        let (what, how) = noun.split_once(' ').unwrap_or((noun, ""));
-        causes.push(Cause::invalid(path, value, format!("{path} in body should have {how} {limit} {what}")));
+    let [least, most] = names.map(|name| schema.get(name).and_then(Value::as_u64));
+    if let Some(most) = most.filter(|most| count as u64 > *most) {
+        causes.push(Cause::too_many(path, count, most, noun));
+    }
+    if let Some(least) = least.filter(|least| (count as u64) < *least) {
+        causes.push(Cause::invalid(
+            path,
+            value,
+            format!("{path} in body should have at least {least} {noun}"),
+        ));
     }
 }
 
@@ -197,7 +190,11 @@ fn check_string(schema: &Value, value: &Value, text: &str, path: &str, causes: &
     };
     if !well_formed {
         let format = schema.get("format").and_then(Value::as_str).unwrap_or_default();
-        causes.push(Cause::invalid(path, value, format!("{path} in body must be of type {format}: {value}")));
+        causes.push(Cause::wrong_type(
+            path,
+            value,
+            format!("{path} in body must be of type {format}: {value}"),
+        ));
     }
 }
 

@@ -7,6 +7,7 @@ mod shape;
 use serde_json::Value;
 
 pub(crate) use cel::compile_errors;
+pub(crate) use shape::whole_numbers;
 
 use crate::status::Cause;
 
@@ -17,6 +18,16 @@ pub(crate) enum FieldValidation {
     Warn,
     Strict,
 }
+
+/// Reasons that say that the object has not the shape that the rules are written for.
+const BLOCKING: [&str; 5] = [
+    "FieldValueNotSupported",
+    "FieldValueRequired",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+    "FieldValueTypeInvalid",
+];
+const UNCHECKED: &str = "some validation rules were not checked because the object was invalid; correct the existing errors to complete validation";
 
 /// A structural schema without references, and its compiled CEL rules.
 #[derive(Debug)]
@@ -53,22 +64,25 @@ impl Schema {
         shape::default(&self.root, object);
     }
 
-    /// Checks types, bounds, formats, and then the CEL rules; `old` makes transition rules apply.
-    pub(crate) fn validate(&self, object: &Value, old: Option<&Value>) -> Vec<Cause> {
+    /// Checks types, bounds and formats.
+    pub(crate) fn check(&self, object: &Value) -> Vec<Cause> {
         let mut causes = Vec::new();
         check::check(&self.root, object, "", &mut causes);
-        if causes.is_empty()
-            && let Some(rules) = &self.rules
-        {
+        causes
+    }
+
+    /// Checks the CEL rules; `old` makes transition rules apply. Rules may not be run on an object of the wrong shape:
+    /// with such `found` causes the answer says that they were not.
+    pub(crate) fn check_rules(&self, object: &Value, old: Option<&Value>, found: &[Cause]) -> Vec<Cause> {
+        let mut causes = Vec::new();
+        let Some(rules) = &self.rules else { return causes };
+        if found.iter().any(|cause| BLOCKING.contains(&cause.reason)) {
+            causes.push(Cause::invalid("<nil>", &Value::Null, UNCHECKED));
+        } else {
             cel::evaluate(rules, object, old, &mut causes);
         }
         causes
     }
-}
-
-/// [`Schema::decode`] for a part of an object that has a schema of its own.
-pub(crate) fn decode(schema: &Value, part: &mut Value) {
-    shape::decode(schema, part);
 }
 
 /// `parent.child`, or the child alone at the root.

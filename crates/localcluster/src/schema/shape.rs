@@ -56,6 +56,21 @@ pub(super) fn decode(schema: &Value, value: &mut Value) {
     }
 }
 
+/// A whole number is written without a fraction, whatever the client wrote.
+pub(crate) fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Object(map) => map.values_mut().for_each(whole_numbers),
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Number(number) if number.is_f64() => {
+            let whole = number.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9e15);
+            if let Some(whole) = whole {
+                *value = (whole as i64).into();
+            }
+        }
+        _ => {}
+    }
+}
+
 pub(super) fn default(schema: &Value, value: &mut Value) {
     if let (Value::Object(map), Some(properties)) =
         (&mut *value, schema.get("properties").and_then(Value::as_object))

@@ -74,9 +74,12 @@ pub(crate) fn cluster() -> LocalCluster {
     LocalCluster::open(Options { crds: vec![boat_crd()], ..Options::default() }).unwrap()
 }
 
+pub(crate) fn boat_kind() -> ApiResource {
+    ApiResource::from_gvk(&GroupVersionKind::gvk("test.dev", "v1", "Boat"))
+}
+
 pub(crate) fn boats(client: &kube::Client, namespace: &str) -> Api<DynamicObject> {
-    let kind = GroupVersionKind::gvk("test.dev", "v1", "Boat");
-    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk(&kind))
+    Api::namespaced_with(client.clone(), namespace, &boat_kind())
 }
 
 pub(crate) fn boat(name: &str, spec: Value) -> DynamicObject {

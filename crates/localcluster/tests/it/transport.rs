@@ -71,9 +71,9 @@ async fn malformed_requests_get_a_status() {
             &[auth, ("accept", "application/vnd.kubernetes.protobuf")],
             b"",
             406,
-            "only application/json",
+            "are accepted: application/json",
         ),
-        ("GET", "/nothing", &[auth], b"", 404, "could not find the requested resource"),
+        ("GET", "/nothing", &[auth], b"", 404, "404 page not found"),
         ("GET", &format!("{boats}/none"), &[auth], b"", 404, "boats.test.dev \"none\" not found"),
         ("GET", &format!("{boats}?labelSelector=a%20b"), &[auth], b"", 400, "unable to parse requirement"),
         (
@@ -91,15 +91,15 @@ async fn malformed_requests_get_a_status() {
             "POST",
             boats,
             &[auth, json],
-            b"{\"kind\":\"Ship\"}",
-            400,
-            "does not match the expected kind (Boat)",
+            b"{\"apiVersion\":\"test.dev/v1\",\"kind\":\"Ship\"}",
+            422,
+            "kind: Invalid value: \"Ship\": must be Boat",
         ),
         (
             "POST",
             boats,
             &[auth, json],
-            b"{\"metadata\":{\"name\":\"a\",\"namespace\":\"other\"}}",
+            b"{\"apiVersion\":\"test.dev/v1\",\"kind\":\"Boat\",\"metadata\":{\"name\":\"a\",\"namespace\":\"other\"}}",
             400,
             "does not match the namespace",
         ),
@@ -110,9 +110,9 @@ async fn malformed_requests_get_a_status() {
             &[auth, ("content-type", "application/vnd.kubernetes.protobuf")],
             b"k8s",
             415,
-            "protobuf",
+            "accepted media types include: application/json, application/yaml",
         ),
-        ("PUT", boats, &[auth, json], b"{}", 405, "does not allow the method PUT"),
+        ("PUT", boats, &[auth, json], b"{}", 400, "name must be provided"),
         (
             "GET",
             "/api/v1/namespaces/default/pods/p/log",
@@ -121,12 +121,16 @@ async fn malformed_requests_get_a_status() {
             501,
             "pods/log is not part of this local API server",
         ),
-        ("GET", "/apis/apps/v1/namespaces/default/statefulsets", &[auth], b"", 404, "could not find"),
+        ("GET", "/apis/apps/v1/namespaces/default/statefulsets", &[auth], b"", 404, "404 page not found"),
         ("GET", "/openapi/v2", &[auth], b"", 501, "OpenAPI v2"),
     ];
     for (method, path, headers, body, code, text) in cases {
         let (status, answer) = ask(&served, method, path, headers, body).await;
         assert_eq!(status, *code, "{method} {path}: {answer}");
+        if let Some(plain) = answer.as_str() {
+            assert!(plain.contains(text), "{method} {path}: {plain}");
+            continue;
+        }
         assert_eq!((&answer["kind"], &answer["code"]), (&json!("Status"), &json!(*code)), "{method} {path}");
         assert!(answer["message"].as_str().unwrap().contains(text), "{method} {path}: {}", answer["message"]);
     }
