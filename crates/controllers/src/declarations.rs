@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use causeway_engine::ObjectiveConfig;
+use causeway_engine::{BaselineConfig, ObjectiveConfig};
 use causeway_kubekit::{Busy, ObjectKey};
 use kube::ResourceExt;
 use parking_lot::Mutex;
@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 use crate::mirrors::Mirrors;
 use crate::objective::objective;
 use crate::ports::Engine;
+use crate::series::series;
 
-/// All SLOs, in the words of the engine.
+/// All SLOs and Baselines, in the words of the engine.
 pub(crate) struct Declarations {
     mirrors: Mirrors,
     engine: Arc<dyn Engine>,
     /// What the engine was told last.
-    told: Mutex<Option<Vec<ObjectiveConfig>>>,
+    told: Mutex<(Option<Vec<ObjectiveConfig>>, Option<Vec<BaselineConfig>>)>,
 }
 
 impl Declarations {
@@ -31,6 +32,7 @@ impl Declarations {
         let listed = async {
             self.mirrors.services.synced().await;
             self.mirrors.slos.synced().await;
+            self.mirrors.baselines.synced().await;
             self.tell();
             drop(busy);
         };
@@ -43,15 +45,26 @@ impl Declarations {
     /// Tells the engine, if there is news. What can't be followed is left out; its own status says why.
     pub(crate) fn tell(&self) {
         let mut told = self.told.lock();
+        let service = |namespace: Option<String>, name: &str| {
+            self.mirrors.services.get(&ObjectKey::namespaced(namespace?, name))
+        };
         let slos = self.mirrors.slos.list();
         let objectives = slos.iter().filter_map(|slo| {
-            let key = ObjectKey::namespaced(slo.namespace()?, &slo.spec.service_ref.name);
-            objective(slo, self.mirrors.services.get(&key)?.as_ref()).ok()
+            objective(slo, service(slo.namespace(), &slo.spec.service_ref.name)?.as_ref()).ok()
         });
         let objectives: Vec<ObjectiveConfig> = objectives.collect();
-        if told.as_ref() != Some(&objectives) {
+        if told.0.as_ref() != Some(&objectives) {
             self.engine.set_objectives(objectives.clone());
-            *told = Some(objectives);
+            told.0 = Some(objectives);
+        }
+        let baselines = self.mirrors.baselines.list();
+        let baselines = baselines.iter().filter_map(|baseline| {
+            series(baseline, service(baseline.namespace(), &baseline.spec.service_ref.name)?.as_ref()).ok()
+        });
+        let baselines: Vec<BaselineConfig> = baselines.collect();
+        if told.1.as_ref() != Some(&baselines) {
+            self.engine.set_baselines(baselines.clone());
+            told.1 = Some(baselines);
         }
     }
 }

@@ -34,6 +34,7 @@ mod remediation;
 mod remediation_policy;
 mod run;
 mod runbook;
+mod series;
 mod services;
 mod slo;
 mod target_view;

@@ -139,14 +139,7 @@ impl House<'_> {
     fn observers(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         self.spawn(self.observer(ClusterGuardrails, &m.guardrails), tasks);
-        let services = m.services.clone();
-        let baselines = self.observer(Baselines(m.clone()), &m.baselines);
-        self.spawn(baselines.watch(&services, in_namespace_of(&m.baselines)), tasks);
-        let declarations = Arc::new(Declarations::new(m.clone(), ports.engine.clone()));
-        tasks.spawn(Arc::clone(&declarations).at_start(self.runtime.activity.busy(), self.stop.clone()));
-        let slos = Slos { mirrors: m.clone(), engine: ports.engine.clone(), declarations };
-        let slos = self.observer(slos, &m.slos);
-        self.spawn(slos.watch(&services, in_namespace_of(&m.slos)), tasks);
+        self.declared(ports, tasks);
         let runbooks = self.observer(Runbooks(m.clone()), &m.runbooks);
         let named = |run: &Remediation| key_beside(run, &run.spec.runbook_ref.name);
         self.spawn(runbooks.watch(&m.remediations, named), tasks);
@@ -168,6 +161,21 @@ impl House<'_> {
             .watch(&m.slos, |slo: &SLO| key_beside(slo, &slo.spec.service_ref.name))
             .watch(&m.deployments, in_namespace_of(&m.services));
         self.spawn(services, tasks);
+    }
+
+    /// What people declare about series of services.
+    fn declared(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
+        let m = self.mirrors;
+        let (engine, services) = (&ports.engine, m.services.clone());
+        let declarations = Arc::new(Declarations::new(m.clone(), engine.clone()));
+        tasks.spawn(Arc::clone(&declarations).at_start(self.runtime.activity.busy(), self.stop.clone()));
+        let baselines =
+            Baselines { mirrors: m.clone(), engine: engine.clone(), declarations: declarations.clone() };
+        let baselines = self.observer(baselines, &m.baselines).needs(&m.slos);
+        self.spawn(baselines.watch(&services, in_namespace_of(&m.baselines)), tasks);
+        let slos = Slos { mirrors: m.clone(), engine: engine.clone(), declarations };
+        let slos = self.observer(slos, &m.slos).needs(&m.baselines);
+        self.spawn(slos.watch(&services, in_namespace_of(&m.slos)), tasks);
     }
 
     fn notifications(

@@ -12,6 +12,7 @@ use causeway_model::{Finding, Micros, SeriesId, SpanKind};
 use crate::case::{About, build};
 use crate::change::Change;
 use crate::engine::Engine;
+use crate::golden::is_golden;
 use crate::incident::Incident;
 use crate::objective::{is_objective, underlying};
 
@@ -29,7 +30,11 @@ pub(crate) fn draft(engine: &Engine, incident: &Incident, at_us: Micros) -> Opti
     let changes: Vec<Change> = engine.changes.iter().cloned().collect();
     let case = build(&about, &engine.recent, &engine.metrics, &engine.calls.topology, &changes);
     let ranking = rank(&case);
-    let symptomatic: BTreeSet<String> = engine.open_series().map(|(id, _)| id.entity.to_string()).collect();
+    let symptomatic: BTreeSet<String> = engine
+        .open_series()
+        .filter(|(id, _)| is_golden(id) || is_objective(id))
+        .map(|(id, _)| id.entity.to_string())
+        .collect();
     let entry_points = engine.calls.entry_points(at_us);
     let named = ranking.ranked.first().filter(|_| !ranking.abstained).map(|s| s.entity.clone());
     let root = named.clone().unwrap_or_else(|| incident.service.clone());

@@ -10,13 +10,14 @@ use causeway_model::{
 };
 
 use crate::assemble::{Assembled, Assembler, Progress};
+use crate::baseline::{BaselineConfig, BaselineReport, Baselines, Content};
 use crate::calls::Calls;
 use crate::case::MetricHistory;
 use crate::change::Change;
 use crate::config::{EngineConfig, ServiceConfig};
 use crate::detect::{Point, Watched};
 use crate::diagnose;
-use crate::golden::Golden;
+use crate::golden::{Golden, is_golden};
 use crate::history::History;
 use crate::incident::{Incident, IncidentPhase};
 use crate::learned::Counts;
@@ -36,6 +37,7 @@ pub struct Engine {
     pub(crate) golden: Golden,
     pub(crate) watched: BTreeMap<SeriesId, Watched>,
     pub(crate) objectives: Objectives,
+    pub(crate) baselines: Baselines,
     pub(crate) metrics: MetricHistory,
     pub(crate) recent: Recent,
     pub(crate) calls: Calls,
@@ -60,6 +62,7 @@ impl Engine {
             golden: Golden::default(),
             watched: BTreeMap::new(),
             objectives: Objectives::default(),
+            baselines: Baselines::default(),
             metrics: BTreeMap::new(),
             recent: Recent::default(),
             calls: Calls::default(),
@@ -92,6 +95,21 @@ impl Engine {
     #[must_use]
     pub fn objective(&self, namespace: &str, name: &str) -> Option<ObjectiveReport> {
         self.objectives.report(namespace, name)
+    }
+
+    /// Replaces all Baselines. What was learned for one is kept as long as the same points are made.
+    pub fn set_baselines(&mut self, baselines: Vec<BaselineConfig>) {
+        let ended = self.baselines.set(baselines, self.assembler.released_until_us());
+        for finding in &ended {
+            self.hand_to_incident(finding);
+        }
+        self.findings.extend(ended);
+    }
+
+    /// How a Baseline stands at the newest evaluated data time; `None` for an unknown one. O(series).
+    #[must_use]
+    pub fn baseline(&self, namespace: &str, name: &str) -> Option<BaselineReport> {
+        self.baselines.report(namespace, name)
     }
 
     /// Takes a closed window of one source, and evaluates the windows that are complete by it.
@@ -197,12 +215,16 @@ impl Engine {
         std::mem::take(&mut self.events)
     }
 
-    /// Points of a golden signal over the last hour, with the band that each was held against; of a burning objective
-    /// the one where its finding opened: share of bad events, allowed share, and 0 to the share that pages.
+    /// Points of a golden signal over the last hour, with the band that each was held against; of a series of a Baseline
+    /// its last 120 points; of a burning objective the one where its finding opened: share of bad events, allowed share,
+    /// and 0 to the share that pages.
     #[must_use]
     pub fn points(&self, series: &SeriesId) -> Vec<Point> {
         if let Some(watched) = self.watched.get(series) {
             return watched.points.iter().copied().collect();
+        }
+        if let Some(points) = self.baselines.points(series) {
+            return points;
         }
         let burning = self.objectives.open().find(|f| f.series == *series);
         burning.map(Point::of).into_iter().collect()
@@ -210,8 +232,8 @@ impl Engine {
 
     /// Series whose finding is open, since when.
     pub fn open_series(&self) -> impl Iterator<Item = (&SeriesId, Micros)> {
-        let burning = self.objectives.open().map(|f| (&f.series, f.since_us));
-        self.watched.iter().filter_map(|(id, w)| w.open_since_us().map(|t| (id, t))).chain(burning)
+        let declared = self.objectives.open().chain(self.baselines.open()).map(|f| (&f.series, f.since_us));
+        self.watched.iter().filter_map(|(id, w)| w.open_since_us().map(|t| (id, t))).chain(declared)
     }
 
     /// The topology, with its history.
@@ -232,10 +254,14 @@ impl Engine {
         self.counts
     }
 
-    /// Whether golden signals of this service are symptoms: declared, or entered from outside.
-    fn is_symptom(&self, service: &str, entry_points: &BTreeSet<String>) -> bool {
-        entry_points.contains(service)
-            || self.services.iter().any(|s| s.entry_point && s.telemetry_name == service)
+    /// Whether a finding of this series is a symptom: a burning objective, or a golden signal of a service that is
+    /// declared as an entry point or entered from outside. All else is evidence.
+    fn is_symptom(&self, series: &SeriesId, entry_points: &BTreeSet<String>) -> bool {
+        let service = series.entity.as_ref();
+        is_objective(series)
+            || is_golden(series)
+                && (entry_points.contains(service)
+                    || self.services.iter().any(|s| s.entry_point && s.telemetry_name == service))
     }
 
     fn evaluate(&mut self, window: Window, content: Assembled) {
@@ -268,10 +294,20 @@ impl Engine {
         let golden = self.golden.window(&content.series);
         let mut fresh = Vec::new();
         for signal in golden {
+            // A Baseline takes over once it has learned, and what is open has closed.
+            if self.baselines.overrides(&signal.id)
+                && self.watched.get(&signal.id).is_none_or(|w| w.open_since_us().is_none())
+            {
+                self.watched.remove(&signal.id);
+                continue;
+            }
             let tenant = self.tenants.get(&signal.id.entity).cloned().unwrap_or_default();
             let watched = self.watched.entry(signal.id.clone()).or_insert_with(|| Watched::new(signal.kind));
             fresh.extend(watched.observe(&tenant, &signal, window, completeness, history_us));
         }
+        let named =
+            Content { series: &content.series, templates: &content.templates, texts: &self.template_texts };
+        fresh.extend(self.baselines.observe(window, &named, &self.tenants, completeness));
         fresh.extend(self.objectives.observe(window, &content.series, &self.tenants, completeness));
         self.recent.push(
             RecentWindow { window, spans: content.spans, templates: content.templates },
@@ -282,7 +318,7 @@ impl Engine {
         for finding in &fresh {
             if !self.hand_to_incident(finding)
                 && finding.state == FindingState::Open
-                && (is_objective(&finding.series) || self.is_symptom(&finding.series.entity, &entry_points))
+                && self.is_symptom(&finding.series, &entry_points)
             {
                 match self.incidents.iter_mut().rev().find(|i| i.takes(finding, &self.config)) {
                     Some(incident) => incident.observe(finding),
@@ -327,6 +363,7 @@ impl Engine {
                 None => self
                     .objectives
                     .heard(&f.series)
+                    .or_else(|| self.baselines.heard(&f.series))
                     .is_some_and(|(last_us, quiet_us)| last_us + quiet_us < now_us),
             });
             incident.advance(watermark, silent, &self.config);

@@ -4,6 +4,7 @@
 //! data time comes with the partials, `now` is an argument.
 
 mod assemble;
+mod baseline;
 mod calls;
 mod case;
 mod change;
@@ -19,8 +20,11 @@ mod objective;
 mod recent;
 mod snapshot;
 
+pub use baseline::{BaselineConfig, BaselineReport, BaselineState, Selector};
 /// Arithmetic of error budgets, in which objectives are declared.
 pub use causeway_predict::burn;
+/// In which Baselines are declared.
+pub use causeway_predict::{Direction, MissingData, ModelKind, Sensitivity, WindowRule};
 pub use change::{Change, ChangeClass};
 pub use config::{EngineConfig, ServiceConfig};
 pub use detect::Point;

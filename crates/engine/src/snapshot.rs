@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::assemble::{Assembler, Progress};
 use causeway_causal::topology::{Topology, TopologySnapshot};
 
+use crate::baseline::{Baseline, Baselines};
 use crate::calls::Calls;
 use crate::change::Change;
 use crate::config::EngineConfig;
@@ -45,6 +46,7 @@ struct Snapshot {
     sources: Vec<(SourceRef, Progress)>,
     watched: Vec<(SeriesId, Watched)>,
     objectives: Vec<Objective>,
+    baselines: Vec<Baseline>,
     metrics: Vec<(SeriesId, History)>,
     topology: TopologySnapshot,
     roots: BTreeMap<Arc<str>, u64>,
@@ -67,6 +69,7 @@ impl Engine {
             sources: self.assembler.sources.iter().map(|(s, p)| (s.clone(), *p)).collect(),
             watched: self.watched.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             objectives: self.objectives.snapshot(),
+            baselines: self.baselines.snapshot(),
             metrics: self.metrics.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             topology: self.calls.topology.snapshot(),
             roots: self.calls.roots.clone(),
@@ -93,6 +96,7 @@ impl Engine {
             Assembler::resume(snapshot.sources.into_iter().collect(), snapshot.released_until_us);
         engine.watched = snapshot.watched.into_iter().collect();
         engine.objectives = Objectives::restore(snapshot.objectives);
+        engine.baselines = Baselines::restore(snapshot.baselines);
         engine.metrics = snapshot.metrics.into_iter().collect();
         engine.calls = Calls::restore(Topology::restore(snapshot.topology), snapshot.roots);
         engine.tenants = snapshot.tenants;

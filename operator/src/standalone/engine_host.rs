@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use causeway_engine::{Change, Engine, EngineConfig, Incident, ObjectiveConfig, ServiceConfig};
+use causeway_engine::{
+    BaselineConfig, Change, Engine, EngineConfig, Incident, ObjectiveConfig, ServiceConfig,
+};
 use causeway_kubekit::{Activity, Busy};
 use causeway_model::{Clock, Event, Finding, Partial};
 use parking_lot::Mutex;
@@ -85,6 +87,13 @@ impl EngineHost {
     pub(crate) fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
         let mut guarded = self.guarded.lock();
         guarded.engine.set_objectives(objectives);
+        self.publish(&mut guarded);
+    }
+
+    /// Replaces all Baselines.
+    pub(crate) fn set_baselines(&self, baselines: Vec<BaselineConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_baselines(baselines);
         self.publish(&mut guarded);
     }
 

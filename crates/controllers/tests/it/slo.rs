@@ -38,7 +38,7 @@ async fn slo(world: &World, name: &str, more: Value) {
     world.create::<SLO>(json!({"metadata": {"name": name}, "spec": spec})).await;
 }
 
-fn condition(object: &impl serde::Serialize, name: &str) -> (String, String, String) {
+pub(crate) fn condition(object: &impl serde::Serialize, name: &str) -> (String, String, String) {
     let object = serde_json::to_value(object).unwrap();
     let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let found = conditions.into_iter().find(|c| c["type"] == name).unwrap_or_default();
@@ -81,6 +81,8 @@ async fn what_is_declared_reaches_the_engine_and_what_is_deleted_leaves_it() {
         );
     }
     world.api::<SLO>().delete("latency", &DeleteParams::default()).await.unwrap();
+    // The answer to a delete does not say when it was; what is written after it does.
+    world.patch::<SLO>("orders", json!({"spec": {"description": "paid orders"}})).await;
     world.settle().await;
     assert_eq!(world.engine.objectives.lock().unwrap().as_ref().map(Vec::len), Some(1));
     world.stop().await;

@@ -13,7 +13,8 @@ use causeway_controllers::{
     OperatorParts, Ports, SourceObservation, SourceSettings, run,
 };
 use causeway_engine::{
-    Change, Incident, IncidentPhase, ObjectiveConfig, ObjectiveReport, ServiceConfig, SymptomState,
+    BaselineConfig, BaselineReport, Change, Incident, IncidentPhase, ObjectiveConfig, ObjectiveReport,
+    ServiceConfig, SymptomState,
 };
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer};
 use causeway_localcluster::{LocalCluster, Options, User};
@@ -37,6 +38,10 @@ pub(crate) struct FakeEngine {
     pub(crate) services: Mutex<Vec<ServiceConfig>>,
     /// What was declared last; `None` before anything was.
     pub(crate) objectives: Mutex<Option<Vec<ObjectiveConfig>>>,
+    /// What was declared last; `None` before anything was.
+    pub(crate) baselines: Mutex<Option<Vec<BaselineConfig>>>,
+    /// How every Baseline stands.
+    pub(crate) normal: Mutex<Option<BaselineReport>>,
     /// How every objective stands.
     pub(crate) standing: Mutex<Option<ObjectiveReport>>,
     pub(crate) changes: Mutex<Vec<(Change, String)>>,
@@ -55,6 +60,12 @@ impl Engine for FakeEngine {
     }
     fn objective(&self, _namespace: &str, _name: &str) -> Option<ObjectiveReport> {
         self.standing.lock().unwrap().clone()
+    }
+    fn set_baselines(&self, baselines: Vec<BaselineConfig>) {
+        *self.baselines.lock().unwrap() = Some(baselines);
+    }
+    fn baseline(&self, _namespace: &str, _name: &str) -> Option<BaselineReport> {
+        self.normal.lock().unwrap().clone()
     }
     fn change(&self, change: Change, namespace: &str) {
         self.changes.lock().unwrap().push((change, namespace.to_owned()));

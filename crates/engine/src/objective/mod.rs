@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use causeway_model::{Completeness, Finding, Micros, SeriesId, SeriesPartial, Window};
 
+pub(crate) use config::named;
 pub use config::{EventSource, Indicator, ObjectiveConfig, Timeslices};
 pub(crate) use follow::Objective;
 pub use report::{ObjectiveReport, ObjectiveState};
