@@ -17,8 +17,14 @@ use crate::series::series;
 pub(crate) struct Declarations {
     mirrors: Mirrors,
     engine: Arc<dyn Engine>,
-    /// What the engine was told last.
-    told: Mutex<(Option<Vec<ObjectiveConfig>>, Option<Vec<BaselineConfig>>)>,
+    told: Mutex<Told>,
+}
+
+/// What the engine was told last.
+#[derive(Default)]
+struct Told {
+    objectives: Option<Vec<ObjectiveConfig>>,
+    baselines: Option<Vec<BaselineConfig>>,
 }
 
 impl Declarations {
@@ -53,18 +59,18 @@ impl Declarations {
             objective(slo, service(slo.namespace(), &slo.spec.service_ref.name)?.as_ref()).ok()
         });
         let objectives: Vec<ObjectiveConfig> = objectives.collect();
-        if told.0.as_ref() != Some(&objectives) {
+        if told.objectives.as_ref() != Some(&objectives) {
             self.engine.set_objectives(objectives.clone());
-            told.0 = Some(objectives);
+            told.objectives = Some(objectives);
         }
         let baselines = self.mirrors.baselines.list();
         let baselines = baselines.iter().filter_map(|baseline| {
             series(baseline, service(baseline.namespace(), &baseline.spec.service_ref.name)?.as_ref()).ok()
         });
         let baselines: Vec<BaselineConfig> = baselines.collect();
-        if told.1.as_ref() != Some(&baselines) {
+        if told.baselines.as_ref() != Some(&baselines) {
             self.engine.set_baselines(baselines.clone());
-            told.1 = Some(baselines);
+            told.baselines = Some(baselines);
         }
     }
 }

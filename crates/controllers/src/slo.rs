@@ -163,8 +163,12 @@ fn steady_percent(remaining: f64, before: Option<i32>) -> i32 {
     let exact = (remaining * 100.0).clamp(0.0, 100.0);
     let down = exact.floor() as i32;
     match before {
-        // At 0 and 100 there is nothing to smooth, and "gone" must be told at once.
-        Some(before) if down > 0 && before > 0 && (exact - f64::from(before) - 0.5).abs() < 1.0 => before,
+        // At 0 and 100 there is nothing to smooth: "gone" and "touched" are told at once.
+        Some(before)
+            if down > 0 && (1..100).contains(&before) && (exact - f64::from(before) - 0.5).abs() < 1.0 =>
+        {
+            before
+        }
         _ => down,
     }
 }
@@ -191,6 +195,7 @@ mod tests {
             (0.979_9, Some(98), 98),
             (0.965, Some(98), 96),
             (1.0, None, 100),
+            (0.998, Some(100), 99),
             (0.004, Some(1), 0),
             (-3.0, Some(50), 0),
         ] {

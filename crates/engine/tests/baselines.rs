@@ -1,5 +1,7 @@
 //! Baselines over generated windows: every model, what opens and closes a finding, and what becomes a symptom.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::ops::Range;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! Objectives over generated windows: when they page, when they do not, and that a restart changes nothing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::ops::Range;
 
 use causeway_engine::{
