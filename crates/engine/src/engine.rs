@@ -10,7 +10,7 @@ use causeway_model::{
 };
 
 use crate::assemble::{Assembled, Assembler, Progress};
-use crate::baseline::{BaselineConfig, BaselineReport, Baselines, Content};
+use crate::baseline::{Baselines, Content};
 use crate::calls::Calls;
 use crate::case::MetricHistory;
 use crate::change::Change;
@@ -21,7 +21,7 @@ use crate::golden::{Golden, is_golden};
 use crate::history::History;
 use crate::incident::{Incident, IncidentPhase};
 use crate::learned::Counts;
-use crate::objective::{ObjectiveConfig, ObjectiveReport, Objectives, is_objective, is_own_signal};
+use crate::objective::{Objectives, is_objective, is_own_signal};
 use crate::recent::{Recent, RecentWindow};
 
 /// Changes kept for rankings.
@@ -46,7 +46,7 @@ pub struct Engine {
     pub(crate) changes: VecDeque<Change>,
     pub(crate) incidents: Vec<Incident>,
     pub(crate) silent: BTreeSet<SourceRef>,
-    findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     events: Vec<Event>,
     pub(crate) counts: Counts,
 }
@@ -75,41 +75,6 @@ impl Engine {
             events: Vec::new(),
             counts: Counts::default(),
         }
-    }
-
-    /// Replaces what is declared about services.
-    pub fn set_services(&mut self, services: Vec<ServiceConfig>) {
-        self.services = services;
-    }
-
-    /// Replaces all objectives. What was counted for one is kept as long as the same events count.
-    pub fn set_objectives(&mut self, objectives: Vec<ObjectiveConfig>) {
-        let ended = self.objectives.set(objectives, self.assembler.released_until_us());
-        for finding in &ended {
-            self.hand_to_incident(finding);
-        }
-        self.findings.extend(ended);
-    }
-
-    /// How an objective stands at the newest evaluated data time; `None` for an unknown one. O(rules).
-    #[must_use]
-    pub fn objective(&self, namespace: &str, name: &str) -> Option<ObjectiveReport> {
-        self.objectives.report(namespace, name)
-    }
-
-    /// Replaces all Baselines. What was learned for one is kept as long as the same points are made.
-    pub fn set_baselines(&mut self, baselines: Vec<BaselineConfig>) {
-        let ended = self.baselines.set(baselines, self.assembler.released_until_us());
-        for finding in &ended {
-            self.hand_to_incident(finding);
-        }
-        self.findings.extend(ended);
-    }
-
-    /// How a Baseline stands at the newest evaluated data time; `None` for an unknown one. O(series).
-    #[must_use]
-    pub fn baseline(&self, namespace: &str, name: &str) -> Option<BaselineReport> {
-        self.baselines.report(namespace, name)
     }
 
     /// Takes a closed window of one source, and evaluates the windows that are complete by it.
@@ -333,7 +298,7 @@ impl Engine {
     }
 
     /// Tells the incident that has this finding as a symptom; `false` when none has.
-    fn hand_to_incident(&mut self, finding: &Finding) -> bool {
+    pub(crate) fn hand_to_incident(&mut self, finding: &Finding) -> bool {
         let known = self.incidents.iter_mut().find(|i| i.symptoms.contains_key(&finding.id));
         known.map(|incident| incident.observe(finding)).is_some()
     }

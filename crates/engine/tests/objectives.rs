@@ -273,3 +273,14 @@ fn a_restored_engine_goes_on_identically() {
         assert_eq!(straight.objective("shop", "availability"), restored.objective("shop", "availability"));
     }
 }
+
+#[test]
+fn what_is_declared_counts_when_everything_is_rebuilt() {
+    let mut straight = engine(availability());
+    feed(&mut straight, 0..2 * HOUR, GOOD);
+    let mut rebuilt = Engine::new(EngineConfig::default());
+    rebuilt.declare(straight.declared());
+    assert_eq!(rebuilt.declared(), straight.declared());
+    feed(&mut rebuilt, 0..2 * HOUR, GOOD);
+    assert_eq!(straight.objective("shop", "availability"), rebuilt.objective("shop", "availability"));
+}

@@ -114,6 +114,10 @@ impl Baselines {
         self.all.values().cloned().collect()
     }
 
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &BaselineConfig> {
+        self.all.values().map(|b| &b.config)
+    }
+
     /// Replaces all Baselines; what was learned is kept where the same points are made. Gives the findings that end by
     /// it.
     pub(crate) fn set(&mut self, configs: Vec<BaselineConfig>, at_us: Micros) -> Vec<Finding> {

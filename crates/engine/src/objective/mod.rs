@@ -53,6 +53,10 @@ impl Objectives {
         self.all.values().cloned().collect()
     }
 
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &ObjectiveConfig> {
+        self.all.values().map(|o| &o.config)
+    }
+
     /// Replaces all objectives; what was counted is kept where the same events count. Gives the findings that end by it.
     pub(crate) fn set(&mut self, configs: Vec<ObjectiveConfig>, at_us: Micros) -> Vec<Finding> {
         let mut ended = Vec::new();
