@@ -53,14 +53,15 @@ pub struct BaselineSpec {
     /// What a missing point means: Ignore or Violate. It never means recovered.
     #[serde(default)]
     pub missing_data: MissingData,
-    /// Fewer events than this in a window are too few to judge.
+    /// Fewer requests than this in a point are too few to judge Latency and Errors, fewer occurrences too few to judge a
+    /// learned count. Levels are always judged.
     #[serde(default = "twenty")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub minimum_events: i32,
     /// How much of the past is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingSpec>,
-    /// Look ahead, and say so before a bound is crossed.
+    /// Look ahead, and say so before a bound is crossed. Not evaluated yet: ForecastHealthy says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<ForecastSpec>,
     /// Do not evaluate while true.
@@ -170,10 +171,11 @@ pub struct ModelSpec {
     /// Low, Medium or High.
     #[serde(default)]
     pub sensitivity: Sensitivity,
-    /// Upper bound of a Static model, a decimal string.
+    /// Upper bound of a Static model, a decimal string: milliseconds for Latency, a share (0 to 1) for Errors, requests a
+    /// second for Traffic, occurrences in a point for LogPattern and counters, else the unit of the metric.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upper: Option<Decimal>,
-    /// Lower bound of a Static model, a decimal string.
+    /// Lower bound of a Static model, a decimal string, in the same unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lower: Option<Decimal>,
 }
@@ -235,7 +237,7 @@ pub struct WindowSpec {
     /// Length of the window, in h, m or s.
     #[serde(default = "five_minutes")]
     pub size: DurationText,
-    /// Length of one point, in h, m or s.
+    /// Length of one point, in h, m or s: a multiple of 10s, at most 1h.
     #[serde(default = "one_minute")]
     pub resolution: DurationText,
     /// Bad points in the window that make a deviation.
@@ -246,7 +248,7 @@ pub struct WindowSpec {
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
     pub clearing: i32,
-    /// How long to wait for late data.
+    /// How long to wait for late data. Gateways wait 10s, and what comes later is in no point: more has no effect yet.
     #[serde(default = "half_minute")]
     pub delay: DurationText,
 }
@@ -283,7 +285,7 @@ fn half_minute() -> DurationText {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrainingSpec {
-    /// At most this much.
+    /// At most this much. Learned models forget by themselves: it has no effect yet.
     pub history: DurationText,
     /// Below this the model says Learning and raises nothing.
     pub minimum: DurationText,

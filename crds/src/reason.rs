@@ -14,6 +14,8 @@ words! {
         Reconciled,
         /// The spec can't be worked with; the message says why.
         InvalidSpec,
+        /// The spec is valid, and this version can't evaluate it; the message says what to use instead.
+        NotSupported,
         /// Turned off by `suspend`.
         Suspended,
         /// An object that the spec names is not there.

@@ -66,7 +66,8 @@ pub struct SLOSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]
     pub burn: Vec<BurnWindow>,
-    /// Fewer bad events than this never open an incident.
+    /// Fewer bad events (or stretches of time) than this in a long window do not count, unless half of all fail for six
+    /// hours.
     #[serde(default = "twenty")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub minimum_bad_events: i32,
@@ -90,7 +91,7 @@ fn twenty() -> i32 {
 pub enum IndicatorType {
     /// Good or bad events in all events.
     Ratio,
-    /// Requests below or above a limit.
+    /// Requests that take less time than a limit.
     Threshold,
 }
 
@@ -187,7 +188,7 @@ pub struct MetricCount {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectiveWindow {
-    /// Length, such as 28d.
+    /// Length, such as 28d; 1h to 366d.
     pub duration: DurationText,
     /// Rolling: the last stretch of this length.
     #[serde(default)]
@@ -222,7 +223,7 @@ pub enum Budgeting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Timeslices {
-    /// Length of a stretch.
+    /// Length of a stretch: a multiple of 10s, at most 24h.
     pub size: DurationText,
     /// Percent of good events that make it a good stretch, a decimal string.
     pub target: Decimal,

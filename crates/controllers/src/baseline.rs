@@ -1,33 +1,153 @@
-//! Baseline: checked; it does not reach the detectors yet, and its status says so.
+//! Baseline: the engine follows its series; the status says what they do, coarsely.
 
-use causeway_crds::baseline::{BaselineState, BaselineStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+use causeway_crds::baseline::{BaselineState, BaselineStatus, ModelSummary, ModelType};
 use causeway_crds::{Baseline, ConditionType, Reason};
-use causeway_kubekit::{ObjectKey, Progress, Report, Statement, Truth};
+use causeway_engine::{BaselineReport, BaselineState as EngineState};
+use causeway_kubekit::{ObjectKey, Occurrence, Progress, Report, Requeue, Statement, Truth};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use crate::declarations::Declarations;
 use crate::mirrors::Mirrors;
 use crate::observing::Observer;
+use crate::ports::Engine;
+use crate::series::series;
 
-pub(crate) struct Baselines(pub(crate) Mirrors);
+/// How often the engine is asked.
+const LOOK_AGAIN: Duration = Duration::from_secs(20);
+
+pub(crate) struct Baselines {
+    pub(crate) mirrors: Mirrors,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) declarations: Arc<Declarations>,
+}
 
 impl Observer for Baselines {
     type Kind = Baseline;
     const NAME: &'static str = "baseline";
 
-    fn report(&self, object: &Baseline, _now: Timestamp) -> Report<BaselineStatus> {
+    fn report(&self, object: &Baseline, now: Timestamp) -> Report<BaselineStatus> {
+        self.declarations.tell();
         let (namespace, service) = (object.namespace().unwrap_or_default(), &object.spec.service_ref.name);
-        let state = if object.spec.suspend { BaselineState::Suspended } else { BaselineState::Learning };
-        let status = BaselineStatus { state, ..BaselineStatus::default() };
-        let progress = service_progress(&self.0, &namespace, service);
-        let learning = "The golden signals of every service are learned without a Baseline; this version does \
-                        not yet judge the series named here";
-        Report::new(status, progress).condition(Statement::new(
-            ConditionType::ModelReady.as_str(),
-            Truth::False,
-            Reason::Learning.as_str(),
-            learning,
-        ))
+        let refused = |progress| Report::new(BaselineStatus::default(), progress);
+        let Some(found) = self.mirrors.services.get(&ObjectKey::namespaced(&namespace, service)) else {
+            return refused(service_progress(&self.mirrors, &namespace, service));
+        };
+        if let Err((reason, message)) = series(object, &found) {
+            return refused(Progress::stalled(reason.as_str(), message));
+        }
+        if object.spec.suspend {
+            let status = BaselineStatus { state: BaselineState::Suspended, ..BaselineStatus::default() };
+            let message = "Nothing is followed while spec.suspend is true";
+            return Report::new(status, Progress::ready(Reason::Suspended.as_str(), message));
+        }
+        let known = self.engine.baseline(&namespace, &object.name_any()).unwrap_or_default();
+        followed(object, &known, now)
+    }
+
+    fn forget(&self, _object: &Baseline) {
+        self.declarations.tell();
+    }
+}
+
+fn followed(object: &Baseline, known: &BaselineReport, now: Timestamp) -> Report<BaselineStatus> {
+    let silent = known.last_us.is_some_and(|last| last + known.quiet_us < now.as_microsecond());
+    let state = match known.state {
+        EngineState::Learning => BaselineState::Learning,
+        EngineState::Deviating => BaselineState::Deviating,
+        EngineState::NoData => BaselineState::NoData,
+        EngineState::WithinBand if silent => BaselineState::NoData,
+        EngineState::WithinBand => BaselineState::WithinBand,
+    };
+    let learned = state != BaselineState::Learning;
+    let status = BaselineStatus {
+        model: learned.then(|| ModelSummary {
+            r#type: object.spec.model.r#type,
+            periods: Vec::new(),
+            trained_at: None,
+            history_used: None,
+        }),
+        learned_percent: (known.learned * 100.0).clamp(0.0, 100.0) as i32,
+        series_tracked: i32::try_from(known.tracked).unwrap_or(i32::MAX),
+        state,
+        ..BaselineStatus::default()
+    };
+    let mut message = match known.tracked {
+        0 => "No series of it has come yet".to_owned(),
+        1 => "1 series".to_owned(),
+        n => format!("{n} series"),
+    };
+    if known.left_out > 0 {
+        message.push_str("; there are more, which maxSeries leaves out");
+    }
+    let percent = status.learned_percent;
+    let mut report = Report::new(status, Progress::ready(Reason::Evaluating.as_str(), message))
+        .condition(flowing(known, silent))
+        .condition(model_ready(object, learned, percent))
+        .condition(within(known, state))
+        .requeue(now.checked_add(LOOK_AGAIN).map_or(Requeue::OnChange, Requeue::At));
+    if object.spec.forecast.is_some() {
+        report = report.condition(Statement::new(
+            ConditionType::ForecastHealthy.as_str(),
+            Truth::Unknown,
+            Reason::NotSupported.as_str(),
+            "spec.forecast is not evaluated by this version: set a Static bound that leaves time to act",
+        ));
+    }
+    if object.status.as_ref().is_some_and(|before| before.state != state) && state == BaselineState::Deviating
+    {
+        report = report.occurrence(Occurrence::normal("Deviating", known.deviating.join("; ")));
+    }
+    report
+}
+
+fn flowing(known: &BaselineReport, silent: bool) -> Statement {
+    let name = ConditionType::DataFlowing.as_str();
+    if known.last_us.is_none() {
+        let message = "No series of it has come yet: is it sent, under that name, by that service?";
+        return Statement::new(name, Truth::Unknown, Reason::Waiting.as_str(), message);
+    }
+    if silent || known.state == EngineState::NoData {
+        let message = "Values came, and come no longer";
+        return Statement::new(name, false, Reason::NoData.as_str(), message);
+    }
+    Statement::new(name, true, Reason::Flowing.as_str(), "Values come")
+}
+
+fn model_ready(object: &Baseline, learned: bool, percent: i32) -> Statement {
+    let name = ConditionType::ModelReady.as_str();
+    match (learned, object.spec.model.r#type) {
+        (false, _) => {
+            let message = format!("{percent} % of the minimum history is there: nothing is raised yet");
+            Statement::new(name, false, Reason::Learning.as_str(), message)
+        }
+        (true, ModelType::Static) => {
+            Statement::new(name, true, Reason::Trained.as_str(), "The bounds are given: nothing is learned")
+        }
+        (true, _) => Statement::new(name, true, Reason::Trained.as_str(), "The band follows what it learned"),
+    }
+}
+
+fn within(known: &BaselineReport, state: BaselineState) -> Statement {
+    let name = ConditionType::WithinBand.as_str();
+    let unknown = |reason: Reason, message| Statement::new(name, Truth::Unknown, reason.as_str(), message);
+    match state {
+        BaselineState::Learning => unknown(Reason::Learning, "There is no band yet"),
+        BaselineState::NoData => unknown(Reason::NoData, "Data is missing: nothing can be said"),
+        BaselineState::Deviating => {
+            Statement::new(name, false, Reason::Deviating.as_str(), known.deviating.join("; "))
+        }
+        _ => {
+            let message = match (known.tracked, &known.band) {
+                (0 | 1, Some(band)) => format!("Normal is {band}"),
+                (0 | 1, None) => "Within the band".to_owned(),
+                (n, _) => format!("All of {n} series are within their bands"),
+            };
+            Statement::new(name, true, Reason::WithinBand.as_str(), message)
+        }
     }
 }
 

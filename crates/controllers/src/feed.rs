@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use causeway_crds::Incident;
 use causeway_crds::incident::{IncidentSpec, OpenedFor};
-use causeway_engine::Incident as EngineIncident;
+use causeway_engine::{Incident as EngineIncident, underlying};
 use causeway_kubekit::{Busy, ObjectKey, Triggers};
 use kube::Client;
 use kube::api::{Api, PostParams};
@@ -104,7 +104,7 @@ async fn ensure(
         return Ok(ObjectKey::of(known.as_ref()));
     }
     let name = name_of(incident);
-    let signal = leading(incident).map(|finding| bounded(&finding.series.signal, 253));
+    let signal = leading(incident).map(|finding| bounded(underlying(&finding.series), 253));
     let spec = IncidentSpec {
         fingerprint: incident.fingerprint.clone(),
         opened_for: OpenedFor { service: bounded(&incident.service, 253), signal },

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use causeway_crds::incident::IncidentState;
 use causeway_crds::monitored_service::{Health, MonitoredServiceStatus};
-use causeway_crds::{ConditionType, MonitoredService, Reason, SymptomState};
+use causeway_crds::slo::SLOState;
+use causeway_crds::{ConditionType, MonitoredService, Reason, SLO, SymptomState};
 use causeway_engine::ServiceConfig;
-use causeway_kubekit::{ObjectKey, Progress, Report, Statement};
+use causeway_kubekit::{ObjectKey, Progress, Report, Statement, Truth};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use parking_lot::Mutex;
@@ -79,8 +80,12 @@ impl Observer for MonitoredServices {
             ..MonitoredServiceStatus::default()
         };
         let message = format!("Known to the engine as {}", telemetry_name(object));
-        Report::new(status, Progress::ready(Reason::Reconciled.as_str(), message))
-            .condition(self.workloads(object, &namespace))
+        let report = Report::new(status, Progress::ready(Reason::Reconciled.as_str(), message))
+            .condition(self.workloads(object, &namespace));
+        match self.objectives(object, &namespace) {
+            Some(objectives) => report.condition(objectives),
+            None => report,
+        }
     }
 
     fn forget(&self, _object: &MonitoredService) {
@@ -89,6 +94,28 @@ impl Observer for MonitoredServices {
 }
 
 impl MonitoredServices {
+    /// Whether the SLOs of the service are met; `None` without one.
+    fn objectives(&self, object: &MonitoredService, namespace: &str) -> Option<Statement> {
+        let service = object.name_any();
+        let mut slos = self.mirrors.slos.list_in(namespace);
+        slos.retain(|slo| slo.spec.service_ref.name == service && !slo.spec.suspend);
+        let in_state = |wanted: &[SLOState]| -> Vec<String> {
+            let state = |slo: &SLO| slo.status.as_ref().map(|status| status.state).unwrap_or_default();
+            slos.iter().filter(|slo| wanted.contains(&state(slo))).map(|slo| slo.name_any()).collect()
+        };
+        let missed = in_state(&[SLOState::Burning, SLOState::BurningFast, SLOState::Exhausted]);
+        let (truth, reason, message) = if slos.is_empty() {
+            return None;
+        } else if !missed.is_empty() {
+            (Truth::False, Reason::BudgetBurning, format!("{} not met", missed.join(", ")))
+        } else if in_state(&[SLOState::Learning]).len() == slos.len() {
+            (Truth::Unknown, Reason::Learning, "No SLO has enough history yet".to_owned())
+        } else {
+            (Truth::True, Reason::ObjectivesMet, "No SLO burns".to_owned())
+        };
+        Some(Statement::new(ConditionType::ObjectivesMet.as_str(), truth, reason.as_str(), message))
+    }
+
     fn workloads(&self, object: &MonitoredService, namespace: &str) -> Statement {
         let name = ConditionType::WorkloadsFound.as_str();
         if object.spec.workloads.is_empty() {

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use causeway_engine::{Change, Incident, ServiceConfig};
+use causeway_engine::{
+    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, ServiceConfig,
+};
 use causeway_model::SourceRef;
 use causeway_steps::Pipeline;
 use ipnet::IpNet;
@@ -14,6 +16,14 @@ pub trait Engine: Send + Sync {
     fn incident(&self, fingerprint: &str) -> Option<Incident>;
     /// Replaces everything that is declared about services.
     fn set_services(&self, services: Vec<ServiceConfig>);
+    /// Replaces all objectives; what was counted for one is kept as long as the same events count.
+    fn set_objectives(&self, objectives: Vec<ObjectiveConfig>);
+    /// How the objective of an SLO stands; `None` when the engine does not follow it.
+    fn objective(&self, namespace: &str, name: &str) -> Option<ObjectiveReport>;
+    /// Replaces all Baselines; what was learned for one is kept as long as the same points are made.
+    fn set_baselines(&self, baselines: Vec<BaselineConfig>);
+    /// How a Baseline stands; `None` when the engine does not follow it.
+    fn baseline(&self, namespace: &str, name: &str) -> Option<BaselineReport>;
     /// Tells of a change to an object of this namespace.
     fn change(&self, change: Change, namespace: &str);
     /// How far data reaches, microseconds since the Unix epoch; `None` before the first record.

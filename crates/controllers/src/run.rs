@@ -1,10 +1,11 @@
 //! Assembles mirrors and controllers, and runs them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_crds::incident::IncidentState;
-use causeway_crds::{Incident, Remediation};
+use causeway_crds::{Incident, Remediation, SLO};
 use causeway_kubekit::{
     Busy, Controller, ControllerConfig, Mirror, ObjectKey, Reconciler, Runtime, TrackWritesLayer,
 };
@@ -19,6 +20,7 @@ use crate::baseline::Baselines;
 use crate::change::Watcher;
 use crate::cluster_guardrail::ClusterGuardrails;
 use crate::context::{Context, Notifications, OperatorParts};
+use crate::declarations::Declarations;
 use crate::feed::{self, IncidentInbox};
 use crate::incident::Incidents;
 use crate::log_source::LogSources;
@@ -137,11 +139,7 @@ impl House<'_> {
     fn observers(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         self.spawn(self.observer(ClusterGuardrails, &m.guardrails), tasks);
-        let services = m.services.clone();
-        let baselines = self.observer(Baselines(m.clone()), &m.baselines);
-        self.spawn(baselines.watch(&services, in_namespace_of(&m.baselines)), tasks);
-        let slos = self.observer(Slos(m.clone()), &m.slos);
-        self.spawn(slos.watch(&services, in_namespace_of(&m.slos)), tasks);
+        self.declared(ports, tasks);
         let runbooks = self.observer(Runbooks(m.clone()), &m.runbooks);
         let named = |run: &Remediation| key_beside(run, &run.spec.runbook_ref.name);
         self.spawn(runbooks.watch(&m.remediations, named), tasks);
@@ -160,8 +158,24 @@ impl House<'_> {
         let services = self
             .observer(services, &m.services)
             .watch(&m.incidents, in_namespace_of(&m.services))
+            .watch(&m.slos, |slo: &SLO| key_beside(slo, &slo.spec.service_ref.name))
             .watch(&m.deployments, in_namespace_of(&m.services));
         self.spawn(services, tasks);
+    }
+
+    /// What people declare about series of services.
+    fn declared(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
+        let m = self.mirrors;
+        let (engine, services) = (&ports.engine, m.services.clone());
+        let declarations = Arc::new(Declarations::new(m.clone(), engine.clone()));
+        tasks.spawn(Arc::clone(&declarations).at_start(self.runtime.activity.busy(), self.stop.clone()));
+        let baselines =
+            Baselines { mirrors: m.clone(), engine: engine.clone(), declarations: declarations.clone() };
+        let baselines = self.observer(baselines, &m.baselines).needs(&m.slos);
+        self.spawn(baselines.watch(&services, in_namespace_of(&m.baselines)), tasks);
+        let slos = Slos { mirrors: m.clone(), engine: engine.clone(), declarations };
+        let slos = self.observer(slos, &m.slos).needs(&m.baselines);
+        self.spawn(slos.watch(&services, in_namespace_of(&m.slos)), tasks);
     }
 
     fn notifications(

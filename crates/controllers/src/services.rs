@@ -13,6 +13,13 @@ pub(crate) fn telemetry_name(service: &MonitoredService) -> String {
     service.spec.telemetry_name.clone().unwrap_or_else(|| service.name_any())
 }
 
+/// Entities in telemetry that are this service: its name there, and the same below its namespace.
+pub(crate) fn entities(service: &MonitoredService) -> Vec<String> {
+    let name = telemetry_name(service);
+    let own = service.namespace().unwrap_or_default();
+    if name.contains('/') { vec![name] } else { vec![format!("{own}/{name}"), name] }
+}
+
 /// Whether `entity` of an incident in `namespace` is this service: `namespace/name` or the bare name.
 pub(crate) fn is_entity(service: &MonitoredService, entity: &str, namespace: &str) -> bool {
     let name = telemetry_name(service);

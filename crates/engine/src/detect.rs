@@ -24,6 +24,19 @@ pub struct Point {
     pub upper: f64,
 }
 
+impl Point {
+    /// Where a finding opened.
+    pub(crate) fn of(finding: &Finding) -> Self {
+        Self {
+            at_us: finding.at_us,
+            value: finding.observed,
+            expected: finding.expected,
+            lower: finding.lower,
+            upper: finding.upper,
+        }
+    }
+}
+
 /// What an opened series is held against: its usual band before it opened. The detector does not learn meanwhile, so that
 /// an outage can't become the new normal.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -186,6 +199,7 @@ impl Watched {
             upper: point.upper,
             score,
             completeness,
+            note: String::new(),
         })
     }
 

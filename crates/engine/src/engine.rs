@@ -10,15 +10,18 @@ use causeway_model::{
 };
 
 use crate::assemble::{Assembled, Assembler, Progress};
+use crate::baseline::{Baselines, Content};
 use crate::calls::Calls;
 use crate::case::MetricHistory;
 use crate::change::Change;
 use crate::config::{EngineConfig, ServiceConfig};
 use crate::detect::{Point, Watched};
 use crate::diagnose;
-use crate::golden::Golden;
+use crate::golden::{Golden, is_golden};
 use crate::history::History;
 use crate::incident::{Incident, IncidentPhase};
+use crate::learned::Counts;
+use crate::objective::{Objectives, is_objective, is_own_signal};
 use crate::recent::{Recent, RecentWindow};
 
 /// Changes kept for rankings.
@@ -33,6 +36,8 @@ pub struct Engine {
     pub(crate) assembler: Assembler,
     pub(crate) golden: Golden,
     pub(crate) watched: BTreeMap<SeriesId, Watched>,
+    pub(crate) objectives: Objectives,
+    pub(crate) baselines: Baselines,
     pub(crate) metrics: MetricHistory,
     pub(crate) recent: Recent,
     pub(crate) calls: Calls,
@@ -41,39 +46,9 @@ pub struct Engine {
     pub(crate) changes: VecDeque<Change>,
     pub(crate) incidents: Vec<Incident>,
     pub(crate) silent: BTreeSet<SourceRef>,
-    findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     events: Vec<Event>,
     pub(crate) counts: Counts,
-}
-
-/// What the engine counted since its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Windows evaluated.
-    pub windows: u64,
-    /// Partials that came after their window had been evaluated.
-    pub late_partials: u64,
-    /// Series ignored because the limit was reached.
-    pub series_refused: u64,
-    /// Rankings made.
-    pub rankings: u64,
-}
-
-/// What was learned so far, for people.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Learned {
-    /// Services with golden signals.
-    pub services: usize,
-    /// Call edges.
-    pub edges: usize,
-    /// Golden-signal series with a detector.
-    pub baselines: usize,
-    /// Of those, the ones with a band.
-    pub baselines_ready: usize,
-    /// Metric series.
-    pub metrics: usize,
-    /// Log templates.
-    pub templates: usize,
 }
 
 impl Engine {
@@ -86,6 +61,8 @@ impl Engine {
             assembler: Assembler::default(),
             golden: Golden::default(),
             watched: BTreeMap::new(),
+            objectives: Objectives::default(),
+            baselines: Baselines::default(),
             metrics: BTreeMap::new(),
             recent: Recent::default(),
             calls: Calls::default(),
@@ -98,11 +75,6 @@ impl Engine {
             events: Vec::new(),
             counts: Counts::default(),
         }
-    }
-
-    /// Replaces what is declared about services.
-    pub fn set_services(&mut self, services: Vec<ServiceConfig>) {
-        self.services = services;
     }
 
     /// Takes a closed window of one source, and evaluates the windows that are complete by it.
@@ -208,15 +180,25 @@ impl Engine {
         std::mem::take(&mut self.events)
     }
 
-    /// Points of a golden signal over the last hour, with the band that each was held against.
+    /// Points of a golden signal over the last hour, with the band that each was held against; of a series of a Baseline
+    /// its last 120 points; of a burning objective the one where its finding opened: share of bad events, allowed share,
+    /// and 0 to the share that pages.
     #[must_use]
     pub fn points(&self, series: &SeriesId) -> Vec<Point> {
-        self.watched.get(series).map(|w| w.points.iter().copied().collect()).unwrap_or_default()
+        if let Some(watched) = self.watched.get(series) {
+            return watched.points.iter().copied().collect();
+        }
+        if let Some(points) = self.baselines.points(series) {
+            return points;
+        }
+        let burning = self.objectives.open().find(|f| f.series == *series);
+        burning.map(Point::of).into_iter().collect()
     }
 
-    /// Series whose finding is open.
+    /// Series whose finding is open, since when.
     pub fn open_series(&self) -> impl Iterator<Item = (&SeriesId, Micros)> {
-        self.watched.iter().filter_map(|(id, w)| w.open_since_us().map(|t| (id, t)))
+        let declared = self.objectives.open().chain(self.baselines.open()).map(|f| (&f.series, f.since_us));
+        self.watched.iter().filter_map(|(id, w)| w.open_since_us().map(|t| (id, t))).chain(declared)
     }
 
     /// The topology, with its history.
@@ -237,27 +219,14 @@ impl Engine {
         self.counts
     }
 
-    /// What was learned.
-    #[must_use]
-    pub fn learned(&self) -> Learned {
-        Learned {
-            services: self.watched.keys().map(|s| &s.entity).collect::<BTreeSet<_>>().len(),
-            edges: self.calls.topology.size().1,
-            baselines: self.watched.len(),
-            baselines_ready: self
-                .watched
-                .values()
-                .filter(|w| w.points.back().is_some_and(|p| p.upper.is_finite()))
-                .count(),
-            metrics: self.metrics.len(),
-            templates: self.template_texts.len(),
-        }
-    }
-
-    /// Whether golden signals of this service are symptoms: declared, or entered from outside.
-    fn is_symptom(&self, service: &str, entry_points: &BTreeSet<String>) -> bool {
-        entry_points.contains(service)
-            || self.services.iter().any(|s| s.entry_point && s.telemetry_name == service)
+    /// Whether a finding of this series is a symptom: a burning objective, or a golden signal of a service that is
+    /// declared as an entry point or entered from outside. All else is evidence.
+    fn is_symptom(&self, series: &SeriesId, entry_points: &BTreeSet<String>) -> bool {
+        let service = series.entity.as_ref();
+        is_objective(series)
+            || is_golden(series)
+                && (entry_points.contains(service)
+                    || self.services.iter().any(|s| s.entry_point && s.telemetry_name == service))
     }
 
     fn evaluate(&mut self, window: Window, content: Assembled) {
@@ -267,7 +236,7 @@ impl Engine {
         }
         self.calls.observe(&content.spans);
         for (id, values) in &content.series {
-            if matches!(id.signal.as_ref(), "requests" | "errors" | "latency") && id.group.is_empty() {
+            if is_own_signal(id) {
                 continue;
             }
             if !self.metrics.contains_key(id) && self.metrics.len() >= self.config.max_series {
@@ -290,10 +259,21 @@ impl Engine {
         let golden = self.golden.window(&content.series);
         let mut fresh = Vec::new();
         for signal in golden {
+            // A Baseline takes over once it has learned, and what is open has closed.
+            if self.baselines.overrides(&signal.id)
+                && self.watched.get(&signal.id).is_none_or(|w| w.open_since_us().is_none())
+            {
+                self.watched.remove(&signal.id);
+                continue;
+            }
             let tenant = self.tenants.get(&signal.id.entity).cloned().unwrap_or_default();
             let watched = self.watched.entry(signal.id.clone()).or_insert_with(|| Watched::new(signal.kind));
             fresh.extend(watched.observe(&tenant, &signal, window, completeness, history_us));
         }
+        let named =
+            Content { series: &content.series, templates: &content.templates, texts: &self.template_texts };
+        fresh.extend(self.baselines.observe(window, &named, &self.tenants, completeness));
+        fresh.extend(self.objectives.observe(window, &content.series, &self.tenants, completeness));
         self.recent.push(
             RecentWindow { window, spans: content.spans, templates: content.templates },
             self.config.recent_us,
@@ -301,11 +281,9 @@ impl Engine {
         );
         let entry_points = self.calls.entry_points(window.end_us);
         for finding in &fresh {
-            let known = self.incidents.iter_mut().find(|i| i.symptoms.contains_key(&finding.id));
-            if let Some(incident) = known {
-                incident.observe(finding);
-            } else if finding.state == FindingState::Open
-                && self.is_symptom(&finding.series.entity, &entry_points)
+            if !self.hand_to_incident(finding)
+                && finding.state == FindingState::Open
+                && self.is_symptom(&finding.series, &entry_points)
             {
                 match self.incidents.iter_mut().rev().find(|i| i.takes(finding, &self.config)) {
                     Some(incident) => incident.observe(finding),
@@ -317,6 +295,12 @@ impl Engine {
         for index in 0..self.incidents.len() {
             self.diagnose(index, window.end_us);
         }
+    }
+
+    /// Tells the incident that has this finding as a symptom; `false` when none has.
+    pub(crate) fn hand_to_incident(&mut self, finding: &Finding) -> bool {
+        let known = self.incidents.iter_mut().find(|i| i.symptoms.contains_key(&finding.id));
+        known.map(|incident| incident.observe(finding)).is_some()
     }
 
     fn diagnose(&mut self, index: usize, at_us: Micros) {
@@ -338,14 +322,16 @@ impl Engine {
             if incident.phase == IncidentPhase::Resolved {
                 continue;
             }
-            let newest = incident
-                .symptoms
-                .values()
-                .filter_map(|f| self.watched.get(&f.series))
-                .map(|w| w.last_data_us)
-                .min()
-                .unwrap_or_default();
-            incident.advance(watermark, newest < silent_since, &self.config);
+            // A symptom that nothing follows any more, such as of a deleted objective, says nothing either way.
+            let silent = incident.symptoms.values().any(|f| match self.watched.get(&f.series) {
+                Some(watched) => watched.last_data_us < silent_since,
+                None => self
+                    .objectives
+                    .heard(&f.series)
+                    .or_else(|| self.baselines.heard(&f.series))
+                    .is_some_and(|(last_us, quiet_us)| last_us + quiet_us < now_us),
+            });
+            incident.advance(watermark, silent, &self.config);
         }
         let resolved = self.incidents.iter().filter(|i| i.phase == IncidentPhase::Resolved).count();
         let mut surplus = resolved.saturating_sub(MAX_RESOLVED);

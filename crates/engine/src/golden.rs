@@ -16,6 +16,11 @@ const MIN_REQUESTS: f64 = 5.0;
 pub(crate) const SIGNALS: [(&str, SignalKind); 2] =
     [("latency", SignalKind::Latency), ("error_ratio", SignalKind::Ratio)];
 
+/// Whether a series is a golden signal of a service: one of these, or its traffic.
+pub(crate) fn is_golden(series: &SeriesId) -> bool {
+    series.group.is_empty() && matches!(series.signal.as_ref(), "latency" | "error_ratio" | "traffic")
+}
+
 /// A golden signal in one window.
 #[derive(Clone, Debug)]
 pub(crate) struct Signal {

@@ -4,22 +4,36 @@
 //! data time comes with the partials, `now` is an argument.
 
 mod assemble;
+mod baseline;
 mod calls;
 mod case;
 mod change;
 mod config;
+mod declared;
 mod detect;
 mod diagnose;
 mod engine;
 mod golden;
 mod history;
 mod incident;
+mod learned;
+mod objective;
 mod recent;
 mod snapshot;
 
+pub use baseline::{BaselineConfig, BaselineReport, BaselineState, Selector};
+/// Arithmetic of error budgets, in which objectives are declared.
+pub use causeway_predict::burn;
+/// In which Baselines are declared.
+pub use causeway_predict::{Direction, MissingData, ModelKind, Sensitivity, WindowRule};
 pub use change::{Change, ChangeClass};
 pub use config::{EngineConfig, ServiceConfig};
+pub use declared::Declared;
 pub use detect::Point;
-pub use engine::{Counts, Engine, Learned};
+pub use engine::Engine;
 pub use incident::{Incident, IncidentPhase, SymptomState};
+pub use learned::{Counts, Learned};
+pub use objective::{
+    EventSource, Indicator, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices, underlying,
+};
 pub use snapshot::SnapshotError;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::assemble::{Assembler, Progress};
 use causeway_causal::topology::{Topology, TopologySnapshot};
 
+use crate::baseline::{Baseline, Baselines};
 use crate::calls::Calls;
 use crate::change::Change;
 use crate::config::EngineConfig;
@@ -16,9 +17,10 @@ use crate::detect::Watched;
 use crate::engine::Engine;
 use crate::history::History;
 use crate::incident::Incident;
+use crate::objective::{Objective, Objectives};
 
 /// Format of the snapshot; another one is not read, and the engine relearns.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// A snapshot can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +45,8 @@ struct Snapshot {
     released_until_us: Micros,
     sources: Vec<(SourceRef, Progress)>,
     watched: Vec<(SeriesId, Watched)>,
+    objectives: Vec<Objective>,
+    baselines: Vec<Baseline>,
     metrics: Vec<(SeriesId, History)>,
     topology: TopologySnapshot,
     roots: BTreeMap<Arc<str>, u64>,
@@ -64,6 +68,8 @@ impl Engine {
             released_until_us: self.assembler.released_until_us(),
             sources: self.assembler.sources.iter().map(|(s, p)| (s.clone(), *p)).collect(),
             watched: self.watched.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            objectives: self.objectives.snapshot(),
+            baselines: self.baselines.snapshot(),
             metrics: self.metrics.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             topology: self.calls.topology.snapshot(),
             roots: self.calls.roots.clone(),
@@ -89,6 +95,8 @@ impl Engine {
         engine.assembler =
             Assembler::resume(snapshot.sources.into_iter().collect(), snapshot.released_until_us);
         engine.watched = snapshot.watched.into_iter().collect();
+        engine.objectives = Objectives::restore(snapshot.objectives);
+        engine.baselines = Baselines::restore(snapshot.baselines);
         engine.metrics = snapshot.metrics.into_iter().collect();
         engine.calls = Calls::restore(Topology::restore(snapshot.topology), snapshot.roots);
         engine.tenants = snapshot.tenants;

@@ -78,6 +78,9 @@ pub struct Finding {
     pub score: f64,
     /// What the verdict rests on.
     pub completeness: Completeness,
+    /// A sentence for people, where the numbers alone do not tell what they mean; else empty.
+    #[serde(default)]
+    pub note: String,
 }
 
 /// Findings as rows of [`Table::Findings`].

@@ -1,5 +1,7 @@
 //! A mergeable histogram of positive values with bounded relative error.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 /// Buckets per doubling: a relative error of at most 4.5 %.
@@ -79,6 +81,30 @@ impl LogHistogram {
         }
         None
     }
+
+    /// Number of values above `limit`, in the unit of the values; 0 when `limit` is NaN.
+    ///
+    /// Exact for values further than 9.1 % from the limit. Of those in the limit's own bucket, which is 9.1 % wide, the
+    /// part above is taken as if they were spread evenly on the logarithmic scale, so the result is a fraction.
+    /// Values at or below 1e-6 are never above. O(buckets in use).
+    #[must_use]
+    pub fn count_above(&self, limit: f64) -> f64 {
+        if limit.is_nan() {
+            return 0.0;
+        }
+        let own = bucket_of(limit);
+        let position = if limit <= SMALLEST { 0.0 } else { (limit / SMALLEST).log2() * PER_DOUBLING };
+        let share_above = (own as f64 - position).clamp(0.0, 1.0);
+        let parts = self.counts.iter().enumerate().map(|(offset, count)| {
+            let bucket = usize::from(self.first) + offset;
+            match bucket.cmp(&own) {
+                Ordering::Less => 0.0,
+                Ordering::Equal => f64::from(*count) * share_above,
+                Ordering::Greater => f64::from(*count),
+            }
+        });
+        parts.sum()
+    }
 }
 
 fn bucket_of(value: f64) -> usize {
@@ -110,6 +136,18 @@ mod tests {
         }
 
         #[test]
+        fn values_far_from_the_limit_are_counted_exactly(
+            values in prop::collection::vec(0.001f64..1e4, 0..200), limit in 0.001f64..1e4,
+        ) {
+            let mut h = LogHistogram::default();
+            values.iter().for_each(|v| h.add(*v));
+            let clear = values.iter().filter(|v| **v > limit * 1.091).count() as f64;
+            let near = values.iter().filter(|v| (**v / limit - 1.0).abs() <= 0.091).count() as f64;
+            let got = h.count_above(limit);
+            prop_assert!((clear..=clear + near).contains(&got), "{got}, not {clear} to {}", clear + near);
+        }
+
+        #[test]
         fn merging_equals_adding(a in prop::collection::vec(0.0f64..1e4, 0..50), b in prop::collection::vec(0.0f64..1e4, 0..50)) {
             let mut both = LogHistogram::default();
             a.iter().chain(&b).for_each(|v| both.add(*v));
@@ -120,5 +158,23 @@ mod tests {
             prop_assert_eq!(left.quantile(0.5), both.quantile(0.5));
             prop_assert_eq!(left.count(), both.count());
         }
+    }
+
+    #[test]
+    fn limits_at_the_ends() {
+        let mut h = LogHistogram::default();
+        [0.0, -1.0, 0.2, 0.2, 3.0, 1e15].iter().for_each(|v| h.add(*v));
+        for (limit, above) in [
+            (f64::NAN, 0.0),
+            (0.0, 4.0),
+            (-1.0, 4.0),
+            (0.1, 4.0),
+            (1.0, 2.0),
+            (1e3, 1.0),
+            (f64::INFINITY, 0.0),
+        ] {
+            assert_eq!(h.count_above(limit), above, "{limit}");
+        }
+        assert_eq!(LogHistogram::default().count_above(1.0), 0.0);
     }
 }

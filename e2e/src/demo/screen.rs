@@ -131,6 +131,8 @@ impl Screen {
                 let unit = match finding.signal.as_str() {
                     "latency" => "s",
                     "error_ratio" => "ratio",
+                    // A burning objective: the share of bad events, and the share that is allowed.
+                    objective if objective.starts_with("slo:") => "ratio",
                     _ => "",
                 };
                 let value = |v: Option<f64>| v.map_or_else(|| "?".to_owned(), |v| quantity(v, unit));

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use causeway_engine::{Change, Engine, EngineConfig, Incident, ServiceConfig};
+use causeway_engine::{
+    BaselineConfig, Change, Declared, Engine, EngineConfig, Incident, ObjectiveConfig, ServiceConfig,
+};
 use causeway_kubekit::{Activity, Busy};
 use causeway_model::{Clock, Event, Finding, Partial};
 use parking_lot::Mutex;
@@ -24,8 +26,13 @@ struct Guarded {
     published: BTreeMap<String, u64>,
 }
 
-/// Keeps all incidents where a restart finds them.
-pub(crate) type KeepIncidents = Box<dyn Fn(&[Incident]) + Send + Sync>;
+/// Keeps where a restart finds it what can't wait for the next snapshot.
+pub(crate) trait Keeper: Send + Sync {
+    /// All incidents, before a changed one is told.
+    fn incidents(&self, incidents: &[Incident]);
+    /// All that is declared, whenever it changed.
+    fn declared(&self, declared: &Declared);
+}
 
 /// Shared by all who feed or read the engine.
 pub(crate) struct EngineHost {
@@ -33,8 +40,7 @@ pub(crate) struct EngineHost {
     clock: Arc<dyn Clock>,
     activity: Activity,
     outputs: mpsc::UnboundedSender<(Output, Busy)>,
-    /// Keeps all incidents before a changed one is told.
-    keep: KeepIncidents,
+    keeper: Box<dyn Keeper>,
 }
 
 impl EngineHost {
@@ -43,11 +49,11 @@ impl EngineHost {
         engine: Engine,
         clock: Arc<dyn Clock>,
         activity: Activity,
-        keep: KeepIncidents,
+        keeper: Box<dyn Keeper>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<(Output, Busy)>) {
         let (outputs, receiver) = mpsc::unbounded_channel();
         let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });
-        (Arc::new(Self { guarded, clock, activity, outputs, keep }), receiver)
+        (Arc::new(Self { guarded, clock, activity, outputs, keeper }), receiver)
     }
 
     /// Takes a closed window.
@@ -78,7 +84,25 @@ impl EngineHost {
 
     /// Replaces what is declared about services.
     pub(crate) fn set_services(&self, services: Vec<ServiceConfig>) {
-        self.guarded.lock().engine.set_services(services);
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_services(services);
+        self.keeper.declared(&guarded.engine.declared());
+    }
+
+    /// Replaces all objectives.
+    pub(crate) fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_objectives(objectives);
+        self.keeper.declared(&guarded.engine.declared());
+        self.publish(&mut guarded);
+    }
+
+    /// Replaces all Baselines.
+    pub(crate) fn set_baselines(&self, baselines: Vec<BaselineConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_baselines(baselines);
+        self.keeper.declared(&guarded.engine.declared());
+        self.publish(&mut guarded);
     }
 
     /// Reads the engine.
@@ -107,7 +131,7 @@ impl EngineHost {
             .cloned()
             .collect();
         if !incidents.is_empty() {
-            (self.keep)(engine.incidents());
+            self.keeper.incidents(engine.incidents());
         }
         for incident in &incidents {
             published.insert(incident.fingerprint.clone(), incident.revision);

@@ -7,7 +7,9 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicr
 use causeway_controllers::{
     Audit, AuditEntry, AuditHead, Engine, Gateway, Protocol, SourceObservation, SourceSettings,
 };
-use causeway_engine::{Change, Incident, ServiceConfig};
+use causeway_engine::{
+    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, ServiceConfig,
+};
 use causeway_ingest::{Credentials, Secret, SourceCredential, SourceLimits};
 use causeway_kubekit::{Activity, Busy};
 use causeway_lake::Lake;
@@ -26,6 +28,22 @@ impl Engine for EngineHost {
 
     fn set_services(&self, services: Vec<ServiceConfig>) {
         Self::set_services(self, services);
+    }
+
+    fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
+        Self::set_objectives(self, objectives);
+    }
+
+    fn objective(&self, namespace: &str, name: &str) -> Option<ObjectiveReport> {
+        self.read(|engine| engine.objective(namespace, name))
+    }
+
+    fn set_baselines(&self, baselines: Vec<BaselineConfig>) {
+        Self::set_baselines(self, baselines);
+    }
+
+    fn baseline(&self, namespace: &str, name: &str) -> Option<BaselineReport> {
+        self.read(|engine| engine.baseline(namespace, name))
     }
 
     fn change(&self, change: Change, namespace: &str) {

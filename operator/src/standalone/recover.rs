@@ -7,14 +7,14 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use arrow::array::{Array, RecordBatch, StringArray};
 use arrow::compute::{concat_batches, filter_record_batch};
-use causeway_engine::{Engine, Incident};
+use causeway_engine::{Declared, Engine, Incident};
 use causeway_lake::Lake;
 use causeway_model::{
     Batch, Caller, LogBatch, MetricBatch, Micros, Query as _, SourceRef, SpanBatch, Table, rfc3339,
 };
 use causeway_pipeline::Gateway;
 
-use super::engine_host::{EngineHost, engine_config};
+use super::engine_host::{EngineHost, Keeper, engine_config};
 
 /// File of the snapshot below the data folder.
 fn snapshot_path(data: &Path) -> PathBuf {
@@ -61,11 +61,43 @@ pub(crate) fn adopt_incidents(data: &Path, engine: &mut Engine) {
     }
 }
 
-/// Writes all incidents.
-pub(crate) fn save_incidents(data: &Path, incidents: &[Incident]) -> Result<()> {
-    let (path, new) = (incidents_path(data), data.join("engine.incidents.new"));
-    std::fs::write(&new, serde_json::to_vec(incidents)?)
-        .and_then(|()| std::fs::rename(&new, &path))
+/// File of what is declared below the data folder.
+fn declared_path(data: &Path) -> PathBuf {
+    data.join("engine.declared")
+}
+
+/// Declares what was declared last, so that the windows that are rebuilt count for objectives and Baselines.
+pub(crate) fn adopt_declared(data: &Path, engine: &mut Engine) {
+    let path = declared_path(data);
+    let Ok(bytes) = std::fs::read(&path) else { return };
+    match serde_json::from_slice::<Declared>(&bytes) {
+        Ok(declared) => engine.declare(declared),
+        Err(error) => tracing::warn!(%error, path = %path.display(), "declarations not used"),
+    }
+}
+
+/// Keeps in the data folder what can't wait for the next snapshot.
+pub(crate) struct FolderKeeper(pub(crate) PathBuf);
+
+impl Keeper for FolderKeeper {
+    fn incidents(&self, incidents: &[Incident]) {
+        if let Err(error) = write(&incidents_path(&self.0), &incidents) {
+            tracing::error!(error = format!("{error:#}"), "incidents were not kept");
+        }
+    }
+
+    fn declared(&self, declared: &Declared) {
+        if let Err(error) = write(&declared_path(&self.0), declared) {
+            tracing::error!(error = format!("{error:#}"), "declarations were not kept");
+        }
+    }
+}
+
+/// Writes a file as JSON: a new one first, so that a crash leaves the old one.
+fn write(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let new = path.with_added_extension("new");
+    std::fs::write(&new, serde_json::to_vec(value)?)
+        .and_then(|()| std::fs::rename(&new, path))
         .with_context(|| format!("cannot write {}", path.display()))
 }
 

@@ -22,9 +22,9 @@ use tower::{Layer as _, service_fn};
 use super::api::{ApiState, router};
 use super::clock::{ClockMode, ProcessClock};
 use super::control::Control;
-use super::engine_host::{EngineHost, KeepIncidents, engine_config};
+use super::engine_host::{EngineHost, engine_config};
 use super::ports_of_controllers::{AuditLog, ChainHead, GatewayPort, keep};
-use super::recover::{adopt_incidents, load_engine, replay, save_engine, save_incidents};
+use super::recover::{FolderKeeper, adopt_declared, adopt_incidents, load_engine, replay, save_engine};
 use super::store::StoreArguments;
 use super::{StandaloneArguments, maintain, manifests, persist};
 
@@ -66,8 +66,10 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
 
     let mut engine = load_engine(&data);
     adopt_incidents(&data, &mut engine);
+    adopt_declared(&data, &mut engine);
     let resumed_at = engine.watermark_us();
-    let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone(), incident_keeper(&data));
+    let (host, outputs) =
+        EngineHost::new(engine, clock.clone(), activity.clone(), Box::new(FolderKeeper(data.clone())));
     let gateway = Arc::new(Gateway::new(
         Arc::new(lake.clone()),
         partial_sink(&host, resumed_at),
@@ -195,15 +197,6 @@ fn partial_sink(host: &Arc<EngineHost>, resumed_at: Option<i64>) -> PartialSink 
             host.remember(partial);
         } else {
             host.observe(partial);
-        }
-    })
-}
-
-fn incident_keeper(data: &Path) -> KeepIncidents {
-    let data = data.to_owned();
-    Box::new(move |incidents| {
-        if let Err(error) = save_incidents(&data, incidents) {
-            tracing::error!(error = format!("{error:#}"), "incidents were not kept");
         }
     })
 }

@@ -58,8 +58,12 @@ pub(super) fn status(
     now
 }
 
-/// Such as `latency of shop/web is 1.42 s, expected 160 ms`; in the past tense when it is over.
+/// Such as `latency of shop/web is 1.42 s, expected 160 ms`; in the past tense when it is over. Its own sentence, where a
+/// finding has one.
 pub(super) fn summary(finding: &Finding) -> String {
+    if !finding.note.is_empty() {
+        return finding.note.clone();
+    }
     let (signal, unit) = match finding.series.signal.as_ref() {
         "latency" => ("latency", "s"),
         "error_ratio" => ("error ratio", "ratio"),

@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod baseline;
 mod configuration;
 mod notification;
 mod repair;
+mod slo;
 mod world;

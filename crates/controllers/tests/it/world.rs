@@ -12,7 +12,10 @@ use causeway_controllers::{
     Admission, Audit, AuditEntry, AuditHead, Context, Engine, FIXER, Gateway, IncidentFeed, Notifications,
     OperatorParts, Ports, SourceObservation, SourceSettings, run,
 };
-use causeway_engine::{Change, Incident, IncidentPhase, ServiceConfig, SymptomState};
+use causeway_engine::{
+    BaselineConfig, BaselineReport, Change, Incident, IncidentPhase, ObjectiveConfig, ObjectiveReport,
+    ServiceConfig, SymptomState,
+};
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer};
 use causeway_localcluster::{LocalCluster, Options, User};
 use causeway_model::{Completeness, Finding, FindingState, SeriesId, SourceRef};
@@ -33,6 +36,14 @@ pub(crate) const FINGERPRINT: &str = "3fa9c1d2e4b5";
 pub(crate) struct FakeEngine {
     pub(crate) incidents: Mutex<HashMap<String, Incident>>,
     pub(crate) services: Mutex<Vec<ServiceConfig>>,
+    /// What was declared last; `None` before anything was.
+    pub(crate) objectives: Mutex<Option<Vec<ObjectiveConfig>>>,
+    /// What was declared last; `None` before anything was.
+    pub(crate) baselines: Mutex<Option<Vec<BaselineConfig>>>,
+    /// How every Baseline stands.
+    pub(crate) normal: Mutex<Option<BaselineReport>>,
+    /// How every objective stands.
+    pub(crate) standing: Mutex<Option<ObjectiveReport>>,
     pub(crate) changes: Mutex<Vec<(Change, String)>>,
     pub(crate) watermark: Mutex<Option<i64>>,
 }
@@ -43,6 +54,18 @@ impl Engine for FakeEngine {
     }
     fn set_services(&self, services: Vec<ServiceConfig>) {
         *self.services.lock().unwrap() = services;
+    }
+    fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
+        *self.objectives.lock().unwrap() = Some(objectives);
+    }
+    fn objective(&self, _namespace: &str, _name: &str) -> Option<ObjectiveReport> {
+        self.standing.lock().unwrap().clone()
+    }
+    fn set_baselines(&self, baselines: Vec<BaselineConfig>) {
+        *self.baselines.lock().unwrap() = Some(baselines);
+    }
+    fn baseline(&self, _namespace: &str, _name: &str) -> Option<BaselineReport> {
+        self.normal.lock().unwrap().clone()
     }
     fn change(&self, change: Change, namespace: &str) {
         self.changes.lock().unwrap().push((change, namespace.to_owned()));
@@ -374,6 +397,7 @@ pub(crate) fn incident(at: Timestamp) -> Incident {
         upper: 0.3,
         score: 9.0,
         completeness: Completeness { watermark_us: at_us, seen: 10, expected: 10.0 },
+        note: String::new(),
     };
     Incident {
         fingerprint: FINGERPRINT.into(),

@@ -129,6 +129,13 @@ impl Tracker {
         self.coarse.set(t, self.total);
     }
 
+    /// The same events under other terms. A longer window than before begins with what was kept.
+    pub fn retarget(&mut self, objective: Objective, rules: Vec<BurnRule>, low: LowTraffic) {
+        let longest = Self::new(objective, rules, low);
+        self.coarse.keep = longest.coarse.keep;
+        (self.objective, self.rules, self.low) = (longest.objective, longest.rules, longest.low);
+    }
+
     /// Events of the window of `seconds` that ends at `t`.
     #[must_use]
     pub fn window(&self, t: i64, seconds: f64) -> Events {
@@ -240,6 +247,17 @@ mod tests {
             feed(tracker, t, 100, 50.0, 0.2);
         }
         assert_eq!(restored.state(t + 6000), whole.state(t + 6000));
+    }
+
+    #[test]
+    fn other_terms_keep_the_events() {
+        let mut tracker = tracker();
+        let t = feed(&mut tracker, 0, 600, 50.0, 0.004);
+        let before = tracker.window(t, 36_000.0);
+        tracker.retarget(Objective::new(99.0, 60.0 * DAY as f64).unwrap(), Vec::new(), LowTraffic::default());
+        assert_eq!(tracker.window(t, 36_000.0), before);
+        let t = feed(&mut tracker, t, 45 * 1440, 50.0, 0.0);
+        assert_eq!(tracker.window(t, 60.0 * DAY as f64).bad, before.bad, "kept for the longer window");
     }
 
     #[test]

@@ -1,0 +1,127 @@
+//! From the spec of a Baseline to what the engine follows.
+
+use causeway_crds::baseline::{
+    BaselineSpec, Direction as DirectionSpec, GoldenSignal, MissingData as MissingSpec, ModelType,
+    Sensitivity as SensitivitySpec,
+};
+use causeway_crds::{Baseline, MonitoredService, Reason};
+use causeway_engine::{BaselineConfig, Direction, MissingData, ModelKind, Selector, Sensitivity, WindowRule};
+use kube::ResourceExt;
+
+use crate::objective::Refusal;
+use crate::services::entities;
+
+/// Length of the engine's windows, seconds: a point is made of whole ones.
+const WINDOW: f64 = 10.0;
+/// Longest point, seconds.
+const LONGEST: f64 = 3_600.0;
+
+/// What the engine follows for `baseline` of `service`.
+///
+/// # Errors
+/// What this version does not evaluate, or what can't be meant, and what to write instead.
+pub(crate) fn series(baseline: &Baseline, service: &MonitoredService) -> Result<BaselineConfig, Refusal> {
+    let spec = &baseline.spec;
+    let (selector, max_series) = selector(spec)?;
+    let resolution = spec.window.resolution.get().as_secs_f64();
+    if !(WINDOW..=LONGEST).contains(&resolution) || resolution % WINDOW != 0.0 {
+        return invalid("spec.window.resolution must be a multiple of 10s, at most 1h");
+    }
+    let size = (spec.window.size.get().as_secs_f64() / resolution).floor();
+    if !(1.0..=1000.0).contains(&size) {
+        return invalid("spec.window.size must hold 1 to 1000 points of spec.window.resolution");
+    }
+    let violating = u16::try_from(spec.window.violating).unwrap_or(u16::MAX);
+    let clearing = u16::try_from(spec.window.clearing).unwrap_or(u16::MAX);
+    let rule = WindowRule { violating, clearing, size: size as u16 }
+        .validate()
+        .map_err(|error| (Reason::InvalidSpec, format!("spec.window: {error}")))?;
+    let minimum = spec.training.as_ref().map_or(0.0, |training| training.minimum.get().as_secs_f64());
+    Ok(BaselineConfig {
+        namespace: baseline.namespace().unwrap_or_default(),
+        name: baseline.name_any(),
+        entities: entities(service),
+        model: model(spec, &selector)?,
+        selector,
+        max_series,
+        direction: match spec.model.direction {
+            DirectionSpec::Above => Direction::Above,
+            DirectionSpec::Below => Direction::Below,
+            DirectionSpec::Both => Direction::Both,
+        },
+        sensitivity: match spec.model.sensitivity {
+            SensitivitySpec::Low => Sensitivity::Low,
+            SensitivitySpec::Medium => Sensitivity::Medium,
+            SensitivitySpec::High => Sensitivity::High,
+        },
+        resolution_us: (resolution * 1e6) as i64,
+        rule,
+        missing: match spec.missing_data {
+            MissingSpec::Ignore => MissingData::Ignore,
+            MissingSpec::Violate => MissingData::Violate,
+        },
+        minimum_events: f64::from(spec.minimum_events),
+        minimum_history_us: (minimum * 1e6) as i64,
+        suspended: spec.suspend,
+    })
+}
+
+fn invalid<T>(message: &str) -> Result<T, Refusal> {
+    Err((Reason::InvalidSpec, message.to_owned()))
+}
+
+fn selector(spec: &BaselineSpec) -> Result<(Selector, usize), Refusal> {
+    let limit = |given: i32| usize::try_from(given).unwrap_or(1).clamp(1, 500);
+    let series = &spec.series;
+    match (&series.trace, &series.metric, &series.log_pattern) {
+        (Some(trace), _, _) => {
+            let selector = match trace.signal {
+                GoldenSignal::Latency => Selector::Latency,
+                GoldenSignal::Errors => Selector::Errors,
+                GoldenSignal::Traffic => Selector::Traffic,
+                GoldenSignal::Saturation => {
+                    return Err((
+                        Reason::NotSupported,
+                        "spec.series.trace: traces do not show Saturation: name the Metric that shows how full the \
+                         service is"
+                            .to_owned(),
+                    ));
+                }
+            };
+            // One entity by each of its two names.
+            Ok((selector, 2))
+        }
+        (None, Some(metric), _) => Ok((Selector::Metric(metric.name.clone()), limit(metric.max_series))),
+        (None, None, Some(pattern)) => {
+            Ok((Selector::LogPattern(pattern.contains.clone()), limit(pattern.max_series)))
+        }
+        (None, None, None) => invalid("spec.series names no series"),
+    }
+}
+
+fn model(spec: &BaselineSpec, selector: &Selector) -> Result<ModelKind, Refusal> {
+    let bound = |given: &Option<causeway_actions::Decimal>| {
+        let given = given.as_ref().map(causeway_actions::Decimal::to_f64);
+        // People write milliseconds.
+        given.map(|bound| if *selector == Selector::Latency { bound / 1e3 } else { bound })
+    };
+    Ok(match spec.model.r#type {
+        ModelType::Auto => ModelKind::Auto,
+        ModelType::Adaptive => ModelKind::Adaptive,
+        ModelType::Seasonal => ModelKind::Seasonal,
+        ModelType::Static => {
+            let (lower, upper) = (bound(&spec.model.lower), bound(&spec.model.upper));
+            let idle = match spec.model.direction {
+                DirectionSpec::Above => upper.is_none(),
+                DirectionSpec::Below => lower.is_none(),
+                DirectionSpec::Both => lower.is_none() && upper.is_none(),
+            };
+            if idle {
+                return invalid(
+                    "spec.model: no bound on the side that counts: Above needs upper, Below needs lower, Both either",
+                );
+            }
+            ModelKind::Static { lower, upper }
+        }
+    })
+}

@@ -1,0 +1,187 @@
+//! Baselines: series that people name, with the normal that they ask for. They add to the detectors of golden signals
+//! that every service has, or take the place of one.
+//!
+//! A learned model is O(1) a point and never refitted; a series takes some 10 KB. A series of which nothing came for a
+//! day is forgotten.
+
+mod config;
+mod follow;
+mod report;
+mod sample;
+mod text;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use causeway_model::{Completeness, Finding, Micros, SeriesId, Window};
+use serde::{Deserialize, Serialize};
+
+pub use config::{BaselineConfig, Selector};
+use follow::Followed;
+pub use report::{BaselineReport, BaselineState};
+pub(crate) use sample::Content;
+use sample::samples;
+
+use crate::detect::Point;
+
+/// A series without anything for this long is forgotten.
+const FORGET_US: i64 = 86_400_000_000;
+
+/// One Baseline and its series.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Baseline {
+    config: BaselineConfig,
+    series: Vec<(SeriesId, Followed)>,
+    /// Series of the newest window beyond the limit.
+    left_out: usize,
+    /// End of the newest window.
+    at_us: Micros,
+}
+
+impl Baseline {
+    fn new(config: BaselineConfig) -> Self {
+        Self { config, series: Vec::new(), left_out: 0, at_us: 0 }
+    }
+
+    fn get(&self, series: &SeriesId) -> Option<&Followed> {
+        self.series
+            .binary_search_by(|(id, _)| id.cmp(series))
+            .ok()
+            .and_then(|at| Some(&self.series.get(at)?.1))
+    }
+
+    fn close(&mut self, at_us: Micros) -> Vec<Finding> {
+        self.series.iter_mut().filter_map(|(_, followed)| followed.close(at_us)).collect()
+    }
+
+    fn retarget(&mut self, config: BaselineConfig, at_us: Micros) -> Vec<Finding> {
+        if config.learns_like(&self.config) && !config.suspended {
+            self.config = config;
+            return Vec::new();
+        }
+        let closed = self.close(at_us);
+        *self = Self::new(config);
+        closed
+    }
+
+    fn observe(
+        &mut self,
+        namespace: &str,
+        window: Window,
+        content: &Content<'_>,
+        completeness: Completeness,
+    ) -> Vec<Finding> {
+        self.at_us = window.end_us;
+        if self.config.suspended {
+            return Vec::new();
+        }
+        let config = &self.config;
+        let mut samples = samples(config, content);
+        self.left_out = 0;
+        for (id, (form, _)) in &samples {
+            if let Err(at) = self.series.binary_search_by(|(known, _)| known.cmp(id)) {
+                if self.series.len() < config.max_series {
+                    self.series.insert(at, (id.clone(), Followed::new(config, *form)));
+                } else {
+                    self.left_out += 1;
+                }
+            }
+        }
+        let mut found = Vec::new();
+        for (id, followed) in &mut self.series {
+            let sample = samples.remove(id).map(|(_, sample)| sample);
+            found.extend(followed.observe(config, namespace, id, window, sample, completeness));
+        }
+        self.series.retain(|(_, followed)| {
+            followed.finding().is_some() || window.end_us - followed.last_sample_us < FORGET_US
+        });
+        found
+    }
+}
+
+/// All Baselines, by namespace and name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Baselines {
+    all: BTreeMap<(String, String), Baseline>,
+}
+
+impl Baselines {
+    pub(crate) fn restore(baselines: Vec<Baseline>) -> Self {
+        Self { all: baselines.into_iter().map(|b| (key(&b.config), b)).collect() }
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<Baseline> {
+        self.all.values().cloned().collect()
+    }
+
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &BaselineConfig> {
+        self.all.values().map(|b| &b.config)
+    }
+
+    /// Replaces all Baselines; what was learned is kept where the same points are made. Gives the findings that end by
+    /// it.
+    pub(crate) fn set(&mut self, configs: Vec<BaselineConfig>, at_us: Micros) -> Vec<Finding> {
+        let mut ended = Vec::new();
+        let mut old = std::mem::take(&mut self.all);
+        for config in configs {
+            let baseline = match old.remove(&key(&config)) {
+                Some(mut known) => {
+                    if known.config != config {
+                        ended.extend(known.retarget(config.clone(), at_us));
+                    }
+                    known
+                }
+                None => Baseline::new(config.clone()),
+            };
+            self.all.insert(key(&config), baseline);
+        }
+        ended.extend(old.values_mut().flat_map(|gone| gone.close(at_us)));
+        ended
+    }
+
+    /// Takes a window. Gives the findings that open or close.
+    pub(crate) fn observe(
+        &mut self,
+        window: Window,
+        content: &Content<'_>,
+        tenants: &BTreeMap<Arc<str>, String>,
+        completeness: Completeness,
+    ) -> Vec<Finding> {
+        let observe = |baseline: &mut Baseline| {
+            // As the service's other symptoms do, a deviation belongs to the tenant whose data shows it.
+            let tenant = baseline.config.entities.iter().find_map(|e| tenants.get(e.as_str()));
+            let namespace = tenant.unwrap_or(&baseline.config.namespace).clone();
+            baseline.observe(&namespace, window, content, completeness)
+        };
+        self.all.values_mut().flat_map(observe).collect()
+    }
+
+    /// Whether a Baseline judges this golden signal, so that the service's own detector rests. Not before it has
+    /// learned.
+    pub(crate) fn overrides(&self, series: &SeriesId) -> bool {
+        self.all.values().any(|b| b.get(series).is_some_and(|followed| followed.ready))
+    }
+
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Finding> {
+        self.all.values().flat_map(|b| &b.series).filter_map(|(_, followed)| followed.finding())
+    }
+
+    /// When data of this series last came, and for how long none may come before it counts as missing.
+    pub(crate) fn heard(&self, series: &SeriesId) -> Option<(Micros, i64)> {
+        self.all.values().find_map(|b| {
+            b.get(series).map(|f| (f.last_data_us, (2 * b.config.resolution_us).max(60_000_000)))
+        })
+    }
+
+    pub(crate) fn points(&self, series: &SeriesId) -> Option<Vec<Point>> {
+        self.all.values().find_map(|b| b.get(series).map(|f| f.points.iter().copied().collect()))
+    }
+
+    pub(crate) fn report(&self, namespace: &str, name: &str) -> Option<BaselineReport> {
+        self.all.get(&(namespace.to_owned(), name.to_owned())).map(Baseline::report)
+    }
+}
+
+fn key(config: &BaselineConfig) -> (String, String) {
+    (config.namespace.clone(), config.name.clone())
+}

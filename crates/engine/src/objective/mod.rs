@@ -1,0 +1,130 @@
+//! Objectives: their error budgets, how fast these burn, and the symptom that a fast burn is.
+//!
+//! Time is data time: a window without events of the service neither burns nor recovers. An objective's events are kept
+//! by the minute for six hours and by the half hour for its longest window: 30 KB for a month, 290 KB for a year.
+
+mod config;
+mod follow;
+mod report;
+mod text;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use causeway_model::{Completeness, Finding, Micros, SeriesId, SeriesPartial, Window};
+
+pub(crate) use config::named;
+pub use config::{EventSource, Indicator, ObjectiveConfig, Timeslices};
+pub(crate) use follow::Objective;
+pub use report::{ObjectiveReport, ObjectiveState};
+
+/// What the signal of an objective's finding begins with; its name follows.
+const PREFIX: &str = "slo:";
+
+/// Whether a series is a golden signal that spans give, and not a metric of the same name.
+pub(crate) fn is_own_signal(id: &SeriesId) -> bool {
+    id.group.is_empty() && matches!(id.signal.as_ref(), "requests" | "errors" | "latency")
+}
+
+/// The signal by which a symptom is looked at: of a burning objective the golden signal that burns, `latency` or
+/// `error_ratio`; else the signal itself.
+#[must_use]
+pub fn underlying(series: &SeriesId) -> &str {
+    if is_objective(series) { &series.group } else { &series.signal }
+}
+
+/// Whether a finding is one of an objective.
+pub(crate) fn is_objective(series: &SeriesId) -> bool {
+    series.signal.starts_with(PREFIX) && matches!(series.group.as_ref(), "latency" | "error_ratio")
+}
+
+/// All objectives, by namespace and name.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Objectives {
+    all: BTreeMap<(String, String), Objective>,
+}
+
+impl Objectives {
+    pub(crate) fn restore(objectives: Vec<Objective>) -> Self {
+        Self { all: objectives.into_iter().map(|o| (key(&o.config), o)).collect() }
+    }
+
+    pub(crate) fn snapshot(&self) -> Vec<Objective> {
+        self.all.values().cloned().collect()
+    }
+
+    pub(crate) fn configs(&self) -> impl Iterator<Item = &ObjectiveConfig> {
+        self.all.values().map(|o| &o.config)
+    }
+
+    /// Replaces all objectives; what was counted is kept where the same events count. Gives the findings that end by it.
+    pub(crate) fn set(&mut self, configs: Vec<ObjectiveConfig>, at_us: Micros) -> Vec<Finding> {
+        let mut ended = Vec::new();
+        let mut old = std::mem::take(&mut self.all);
+        for config in configs {
+            let objective = match old.remove(&key(&config)) {
+                Some(mut known) => {
+                    if known.config != config {
+                        ended.extend(known.retarget(config.clone(), at_us));
+                    }
+                    known
+                }
+                None => Objective::new(config.clone()),
+            };
+            self.all.insert(key(&config), objective);
+        }
+        ended.extend(old.values_mut().filter_map(|gone| gone.close(at_us)));
+        ended
+    }
+
+    /// Takes a window; `series` are sorted. Gives the findings that open or close.
+    pub(crate) fn observe(
+        &mut self,
+        window: Window,
+        series: &[(SeriesId, SeriesPartial)],
+        tenants: &BTreeMap<Arc<str>, String>,
+        completeness: Completeness,
+    ) -> Vec<Finding> {
+        let observe = |objective: &mut Objective| {
+            // A burn belongs to the tenant whose data shows it, as the service's other symptoms do.
+            let tenant = objective.entities().iter().find_map(|e| tenants.get(e.as_str()));
+            let namespace = tenant.unwrap_or(&objective.config.namespace).clone();
+            objective.observe(&namespace, window, series, completeness)
+        };
+        self.all.values_mut().filter_map(observe).collect()
+    }
+
+    pub(crate) fn report(&self, namespace: &str, name: &str) -> Option<ObjectiveReport> {
+        self.all.get(&(namespace.to_owned(), name.to_owned())).map(Objective::report)
+    }
+
+    /// Objectives that burn fast.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Finding> {
+        self.all.values().filter_map(Objective::finding)
+    }
+
+    /// When data of this finding's objective last came, and for how long none may come before it counts as missing.
+    pub(crate) fn heard(&self, series: &SeriesId) -> Option<(Micros, i64)> {
+        let objective = self.all.values().find(|o| o.is_of(series))?;
+        Some((objective.last_us?, objective.quiet_us()))
+    }
+
+    /// Share of an error budget that a service's fastest burn spends in an hour.
+    pub(crate) fn budget_per_hour(&self, service: &str) -> Option<f64> {
+        let of_service = |o: &&Objective| o.finding().is_some_and(|f| f.series.entity.as_ref() == service);
+        self.all.values().filter(of_service).map(Objective::budget_per_hour).max_by(f64::total_cmp)
+    }
+
+    /// Limit in seconds above which a request is slow, by the objective of this finding.
+    pub(crate) fn limit_seconds(&self, series: &SeriesId) -> Option<f64> {
+        let objective = self.all.values().find(|o| o.is_of(series))?;
+        match objective.config.indicator {
+            Indicator::SlowerThan { seconds } => Some(seconds),
+            _ => None,
+        }
+    }
+}
+
+fn key(config: &ObjectiveConfig) -> (String, String) {
+    (config.namespace.clone(), config.name.clone())
+}
