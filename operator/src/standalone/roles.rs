@@ -22,6 +22,7 @@ use super::api::{ApiState, router};
 use super::clock::{ClockMode, ProcessClock};
 use super::control::Control;
 use super::engine_host::{EngineHost, engine_config};
+use super::forecast_function::ForecastFunction;
 use super::ports_of_controllers::GatewayPort;
 use super::recover::{FolderKeeper, adopt_declared, adopt_incidents, load_engine, replay, save_engine};
 use super::store::StoreArguments;
@@ -181,6 +182,7 @@ async fn open_lake(
         options.store = store;
     }
     options.metrics = metrics.register(LakeMetrics::register);
+    options.series_functions = vec![Arc::new(ForecastFunction)];
     let lake =
         Lake::open(options).await.with_context(|| format!("cannot open the lake in {}", data.display()))?;
     let report = lake.recovery();
