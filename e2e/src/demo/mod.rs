@@ -81,7 +81,8 @@ pub async fn run(arguments: DemoArguments) -> Result<()> {
     cases.sort();
     let mut summaries = Vec::new();
     for case in cases {
-        let one = DemoArguments { case, json: true, ..arguments.clone() };
+        let data = arguments.data.as_ref().map(|data| data.join(&case));
+        let one = DemoArguments { case, data, json: true, ..arguments.clone() };
         summaries.push(run::one(&one).await?);
         tables::case_line(summaries.last(), arguments.json);
     }
