@@ -2,6 +2,7 @@
 
 mod cluster;
 mod manifests;
+mod outage;
 mod remote;
 mod report;
 mod run;
@@ -39,6 +40,10 @@ pub struct DemoArguments {
     /// Play with the cluster of this kubeconfig, its real controllers and rollouts
     #[arg(long, conflicts_with = "all")]
     pub kubeconfig: Option<PathBuf>,
+    /// While the outage is found and repaired, freeze the API server for longer than two terms of a Lease, and kill its
+    /// store; needs a cluster of `cargo xtask cluster`
+    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["all", "wrong_fix", "no_repair"])]
+    pub outage: bool,
     /// Leave Causeway running at the end
     #[arg(long)]
     pub keep: bool,
