@@ -108,7 +108,7 @@ impl Server {
         let status = answer.status();
         let body = answer.bytes().await?;
         if !status.is_success() {
-            bail!("{}", String::from_utf8_lossy(&body).trim());
+            bail!("{}", complaint(&String::from_utf8_lossy(&body)));
         }
         Ok(body.to_vec())
     }
@@ -128,10 +128,17 @@ impl Server {
         let status = answer.status();
         let text = answer.text().await?;
         if !status.is_success() {
-            bail!("{}", text.trim());
+            bail!("{}", complaint(&text));
         }
         Ok(text)
     }
+}
+
+/// What the API says is wrong.
+fn complaint(body: &str) -> String {
+    let said = serde_json::from_str::<serde_json::Value>(body).ok();
+    let said = said.and_then(|value| value.get("error")?.as_str().map(str::to_owned));
+    said.unwrap_or_else(|| body.trim().to_owned())
 }
 
 /// A table for the terminal; the first row is the header.
