@@ -39,6 +39,10 @@ pub struct DemoArguments {
     /// Play with the cluster of this kubeconfig, its real controllers and rollouts
     #[arg(long, conflicts_with = "all")]
     pub kubeconfig: Option<PathBuf>,
+    /// Run operator and executor apart, with the kubeconfigs of these names in this folder; the cluster has the
+    /// definitions, the admission rules and the fixer already, as the Helm charts install them
+    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["crash", "keep"])]
+    pub roles: Option<PathBuf>,
     /// Leave Causeway running at the end
     #[arg(long)]
     pub keep: bool,

@@ -36,6 +36,8 @@ struct Demo {
     arguments: DemoArguments,
     places: Places,
     causeway: Running,
+    /// Where it is a process of its own.
+    executor: Option<Running>,
     simulator: Running,
     remote: Remote,
     exporter: Exporter,
@@ -74,6 +76,7 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
         manifests: work.join("manifests"),
         logs: work.clone(),
         cluster: arguments.kubeconfig.clone(),
+        roles: arguments.roles.clone(),
         arguments: Vec::new(),
     };
     std::fs::create_dir_all(&places.data)?;
@@ -120,9 +123,10 @@ impl Demo {
         let screen = Screen::new(arguments, &recording);
         screen.starting();
         if let Some(kubeconfig) = &places.cluster {
-            cluster::prepare(&places.causeway, kubeconfig).await?;
+            cluster::prepare(&places, kubeconfig).await?;
         }
         let (causeway, endpoints) = places.start_causeway(now, None).await?;
+        let executor = places.start_executor()?;
         let (simulator, address) = places.start_simulator(&folder.join("label.json")).await?;
         let remote = Remote::connect(&places, &endpoints, &address).await?;
         let exporter = Exporter::new(&endpoints.otlp_http, TOKEN, NAMESPACE)?;
@@ -131,6 +135,7 @@ impl Demo {
             arguments: arguments.clone(),
             places,
             causeway,
+            executor,
             simulator,
             remote,
             exporter,
@@ -344,6 +349,9 @@ impl Demo {
             return Ok(());
         }
         self.simulator.kill()?;
+        if let Some(executor) = &mut self.executor {
+            executor.stop()?;
+        }
         self.causeway.stop()?;
         if self.arguments.data.is_none() {
             std::fs::remove_dir_all(work).with_context(|| format!("cannot remove {}", work.display()))?;
