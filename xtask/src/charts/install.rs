@@ -24,83 +24,42 @@ const TENANT: &str = "train-ticket";
 /// ServiceAccounts of the roles.
 const ROLES: [&str; 2] = ["operator", "executor"];
 
+const OTHER_KINDS: &str = "the workloads of the example are Deployments";
+const SCALE: &str = "Scale: the fault of the example ends by a restart";
+const BOUNDS: &str = "SetHPABounds: the example has no HorizontalPodAutoscaler";
+const REVERT: &str = "RevertConfigMap: no recording has a fault that a configuration made";
+const TWICE: &str = "the same Event on the same object within minutes";
+
 /// Rights that the example has no use for: a slow instance of a Deployment, which is restarted, and a
 /// ConfigMap that changes.
-const ELSEWHERE: [Elsewhere; 10] = [
-    Elsewhere {
-        account: "causeway-operator",
-        group: "apps",
-        resources: &["statefulsets", "daemonsets"],
-        verbs: &["get"],
-        why: "targets of other kinds: the example has Deployments",
-    },
-    Elsewhere {
-        account: "causeway-executor",
-        group: "apps",
-        resources: &["statefulsets", "daemonsets"],
-        verbs: &["get"],
-        why: "targets of other kinds: the example has Deployments",
-    },
-    Elsewhere {
-        account: "causeway-fixer",
-        group: "apps",
-        resources: &["statefulsets", "daemonsets"],
-        verbs: &["patch"],
-        why: "targets of other kinds: the example has Deployments",
-    },
-    Elsewhere {
-        account: "causeway-fixer",
-        group: "apps",
-        resources: &["deployments/scale", "statefulsets/scale"],
-        verbs: &["get", "update"],
-        why: "Scale: the fault of the example ends by a restart",
-    },
-    Elsewhere {
-        account: "causeway-executor",
-        group: "autoscaling",
-        resources: &["horizontalpodautoscalers"],
-        verbs: &["get"],
-        why: "SetHPABounds: the example has no HorizontalPodAutoscaler",
-    },
-    Elsewhere {
-        account: "causeway-fixer",
-        group: "autoscaling",
-        resources: &["horizontalpodautoscalers"],
-        verbs: &["patch"],
-        why: "SetHPABounds: the example has no HorizontalPodAutoscaler",
-    },
-    Elsewhere {
-        account: "causeway-executor",
-        group: "",
-        resources: &["configmaps"],
-        verbs: &["get"],
-        why: "RevertConfigMap: no recording has a fault that a configuration made",
-    },
-    Elsewhere {
-        account: "causeway-executor",
-        group: "apps",
-        resources: &["deployments", "controllerrevisions"],
-        verbs: &["list"],
-        why: "RevertConfigMap: no recording has a fault that a configuration made",
-    },
-    Elsewhere {
-        account: "causeway-fixer",
-        group: "",
-        resources: &["configmaps"],
-        verbs: &["patch"],
-        why: "RevertConfigMap: no recording has a fault that a configuration made",
-    },
-    Elsewhere {
-        account: "causeway-executor",
-        group: "events.k8s.io",
-        resources: &["events"],
-        verbs: &["patch"],
-        why: "the same Event twice within minutes: a repair that goes well has none",
-    },
+const ELSEWHERE: [Elsewhere; 11] = [
+    Elsewhere::unused("causeway-operator", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
+    Elsewhere::unused("causeway-executor", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
+    Elsewhere::unused("causeway-fixer", "apps", &["statefulsets", "daemonsets"], &["patch"], OTHER_KINDS),
+    Elsewhere::unused(
+        "causeway-fixer",
+        "apps",
+        &["deployments/scale", "statefulsets/scale"],
+        &["get", "update"],
+        SCALE,
+    ),
+    Elsewhere::unused("causeway-executor", "autoscaling", &["horizontalpodautoscalers"], &["get"], BOUNDS),
+    Elsewhere::unused("causeway-fixer", "autoscaling", &["horizontalpodautoscalers"], &["patch"], BOUNDS),
+    Elsewhere::unused("causeway-executor", "", &["configmaps"], &["get"], REVERT),
+    Elsewhere::unused(
+        "causeway-executor",
+        "apps",
+        &["deployments", "controllerrevisions"],
+        &["list"],
+        REVERT,
+    ),
+    Elsewhere::unused("causeway-fixer", "", &["configmaps"], &["patch"], REVERT),
+    Elsewhere::sometimes("causeway-operator", "events.k8s.io", &["events"], &["patch"], TWICE),
+    Elsewhere::sometimes("causeway-executor", "events.k8s.io", &["events"], &["patch"], TWICE),
 ];
 
 /// Time between changes of a ConfigMap: more than ten within the shortest run.
-const CHANGE: Duration = Duration::from_secs(1);
+const CHANGE: Duration = Duration::from_millis(500);
 
 /// kubectl as the administrator of a cluster.
 #[derive(Clone)]

@@ -36,14 +36,14 @@ pub(super) struct Use {
     pub(super) allowed: bool,
 }
 
-/// A right that the compared run does not use, with the place that does.
+/// Rights that the compared run does not use, or not always.
 pub(super) struct Elsewhere {
-    /// Name of the ServiceAccount.
-    pub(super) account: &'static str,
-    pub(super) group: &'static str,
-    pub(super) resources: &'static [&'static str],
-    pub(super) verbs: &'static [&'static str],
-    pub(super) why: &'static str,
+    account: &'static str,
+    group: &'static str,
+    resources: &'static [&'static str],
+    verbs: &'static [&'static str],
+    why: &'static str,
+    sometimes: bool,
 }
 
 impl fmt::Display for Right {
@@ -170,7 +170,7 @@ fn idle(grant: &Grant, uses: &BTreeSet<Use>, elsewhere: &[Elsewhere]) -> Option<
     let used = uses.iter().any(|used| used.allowed && covers(grant, used));
     let right = &grant.right;
     match (used, elsewhere.iter().find(|entry| entry.covers(right))) {
-        (true, None) | (false, Some(_)) => None,
+        (true, None) | (false, Some(_)) | (true, Some(Elsewhere { sometimes: true, .. })) => None,
         (false, None) => Some(format!("{right}: granted and never used")),
         (true, Some(entry)) => {
             Some(format!("{right}: used, so that it must not stand among the exceptions ({})", entry.why))
@@ -186,6 +186,28 @@ fn covers(grant: &Grant, used: &Use) -> bool {
 }
 
 impl Elsewhere {
+    /// Never used by the run, by a ServiceAccount of this name, for this reason.
+    pub(super) const fn unused(
+        account: &'static str,
+        group: &'static str,
+        resources: &'static [&'static str],
+        verbs: &'static [&'static str],
+        why: &'static str,
+    ) -> Self {
+        Self { account, group, resources, verbs, why, sometimes: false }
+    }
+
+    /// Used or not, as things happen.
+    pub(super) const fn sometimes(
+        account: &'static str,
+        group: &'static str,
+        resources: &'static [&'static str],
+        verbs: &'static [&'static str],
+        why: &'static str,
+    ) -> Self {
+        Self { account, group, resources, verbs, why, sometimes: true }
+    }
+
     /// What it names and nothing grants.
     fn hollow(&self, grants: &[Grant]) -> Vec<String> {
         let pairs =
@@ -276,20 +298,15 @@ mod tests {
     fn a_right_that_nothing_uses_is_wrong_unless_it_is_an_exception() {
         let short = &log("allow")[1..];
         assert_eq!(judged(short, &[]), ["executor: get deployments.apps: granted and never used"]);
-        let elsewhere = |verbs| {
-            [Elsewhere {
-                account: "executor",
-                group: "apps",
-                resources: &["deployments"],
-                verbs,
-                why: "a reason",
-            }]
-        };
+        let elsewhere = |verbs| [Elsewhere::unused("executor", "apps", &["deployments"], verbs, "a reason")];
         assert_eq!(judged(short, &elsewhere(&["get"])), [""; 0]);
         let wrong = judged(&log("allow"), &elsewhere(&["get", "watch"]));
         assert_eq!(wrong.len(), 2, "{wrong:?}");
         assert!(wrong[0].contains("used, so that it must not stand among the exceptions"), "{wrong:?}");
         assert!(wrong[1].contains("watch deployments is an exception that nothing grants"), "{wrong:?}");
+        let sometimes = [Elsewhere::sometimes("executor", "apps", &["deployments"], &["get"], "a reason")];
+        assert_eq!(judged(short, &sometimes), [""; 0]);
+        assert_eq!(judged(&log("allow"), &sometimes), [""; 0]);
     }
 
     #[test]
