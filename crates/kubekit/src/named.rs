@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use futures::StreamExt;
 use k8s_openapi::NamespaceResourceScope;
+use kube::core::Status;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watch_object};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -200,12 +201,13 @@ async fn follow<K>(
             }
             Some(Ok(None)) => Lookup::Absent,
             Some(Err(error)) => {
-                let forbidden = forbidden(&error);
+                let status = status(&error);
+                let forbidden = status.is_some_and(|status| status.code == 403);
                 if !forbidden && !matches!(*known.borrow(), Lookup::Unknown | Lookup::Refused(_)) {
                     tracing::warn!(kind = %K::kind(&()), object = %key, %error, "watch failed, retrying");
                     continue;
                 }
-                Lookup::Refused(error.to_string())
+                Lookup::Refused(status.map_or_else(|| error.to_string(), |status| status.message.clone()))
             }
         };
         if same(&known.borrow(), &fresh) {
@@ -239,15 +241,15 @@ fn same<K: Resource>(known: &Lookup<K>, fresh: &Lookup<K>) -> bool {
     }
 }
 
-fn forbidden(error: &watcher::Error) -> bool {
-    let status = match error {
+/// What the API server said, if it did.
+fn status(error: &watcher::Error) -> Option<&Status> {
+    match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
         | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status,
-        watcher::Error::WatchError(status) => status,
-        _ => return false,
-    };
-    status.code == 403
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some(status),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
