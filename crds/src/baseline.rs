@@ -61,7 +61,7 @@ pub struct BaselineSpec {
     /// How much of the past is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub training: Option<TrainingSpec>,
-    /// Look ahead, and say so before a bound is crossed. Not evaluated yet: ForecastHealthy says so.
+    /// Look ahead, and say so before a bound is crossed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<ForecastSpec>,
     /// Do not evaluate while true.
@@ -297,7 +297,7 @@ pub struct TrainingSpec {
 pub struct ForecastSpec {
     /// How far, in h, m or s.
     pub horizon: DurationText,
-    /// When to say something.
+    /// When to say something; without it when a Static bound will be crossed, the upper one if both count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raise_if: Option<RaiseIf>,
 }
@@ -355,21 +355,34 @@ pub struct ModelSummary {
     pub history_used: Option<DurationText>,
 }
 
-/// The forecast of the series that is nearest to a bound.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// The crossing that is foretold next, and what became of earlier predictions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ForecastSummary {
-    /// Expected value at `at`.
-    pub value: Decimal,
-    /// Upper end of the 80 % interval.
-    pub upper: Decimal,
-    /// Lower end of the 80 % interval.
-    pub lower: Decimal,
-    /// The moment of the forecast.
-    pub at: Time,
-    /// When the bound is crossed, if it is.
+    /// The series, as `entity/signal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub crosses_at: Option<Time>,
+    pub series: Option<String>,
+    /// By when it crosses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crosses_by: Option<Time>,
+    /// With which probability, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probability: Option<Decimal>,
+    /// Predictions that came true in time.
+    #[serde(default)]
+    pub hits: i32,
+    /// Predictions that did not.
+    #[serde(default)]
+    pub misses: i32,
+    /// Predictions that did not come true after something was changed.
+    #[serde(default)]
+    pub prevented: i32,
+    /// Predictions of whose time too little was seen.
+    #[serde(default)]
+    pub unknown: i32,
+    /// Crossings that nobody foretold.
+    #[serde(default)]
+    pub unforeseen: i32,
 }
 
 /// What the engine knows of the series.

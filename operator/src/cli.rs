@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{crd, executor, offline, query, standalone};
+use crate::{audit, crd, executor, offline, query, standalone};
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ enum Command {
     Executor(executor::ExecutorArguments),
     /// Run a SQL query against a running Causeway
     Query(query::QueryArguments),
+    /// Verify that nobody changed, removed or reordered entries of the audit log
+    VerifyAudit(audit::VerifyAuditArguments),
     /// Print the custom resource definitions as YAML
     Crd(crd::CrdArguments),
     /// Find the templates of the messages in a log file
@@ -41,6 +43,7 @@ impl Arguments {
             Command::Standalone(arguments) => standalone::run(arguments),
             Command::Executor(arguments) => executor::run(arguments),
             Command::Query(arguments) => query::run(arguments),
+            Command::VerifyAudit(arguments) => audit::run(arguments),
             Command::Crd(arguments) => crd::run(&arguments),
             Command::Patterns(arguments) => offline::patterns(&arguments),
             Command::Baseline(arguments) => offline::baseline(&arguments),

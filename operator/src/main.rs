@@ -1,5 +1,6 @@
 //! The `causeway` binary: parses the command line and hands over to the command.
 
+mod audit;
 mod cli;
 mod crd;
 mod executor;

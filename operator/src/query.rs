@@ -63,28 +63,14 @@ pub(crate) struct TableAnswer {
 /// Asks and prints.
 pub(crate) fn run(arguments: QueryArguments) -> Result<()> {
     let QueryArguments { sql, output, data, server, token } = arguments;
-    let (server, token) = match (server, token) {
-        (Some(server), Some(token)) => (server, token),
-        _ => local_server(&data)?,
+    let server = match (server, token) {
+        (Some(address), Some(token)) => Server { address, token },
+        _ => Server::of(&data)?,
     };
-    let request = QueryRequest { sql, format: output };
-    let text = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(300)).build()?;
-        let url = format!("{server}/api/v1/query");
-        let answer = client
-            .post(&url)
-            .bearer_auth(&token)
-            .json(&request)
-            .send()
-            .await
-            .with_context(|| format!("no Causeway answers at {server}: is it running?"))?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        if !status.is_success() {
-            bail!("{}", text.trim());
-        }
-        Ok(text)
-    })?;
+    let text = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(server.ask(&QueryRequest { sql, format: output }))?;
     let mut out = std::io::stdout().lock();
     match output {
         OutputFormat::Table => {
@@ -94,6 +80,40 @@ pub(crate) fn run(arguments: QueryArguments) -> Result<()> {
         OutputFormat::Json | OutputFormat::Csv => out.write_all(text.as_bytes())?,
     }
     Ok(())
+}
+
+/// A running Causeway.
+pub(crate) struct Server {
+    address: String,
+    token: String,
+}
+
+impl Server {
+    /// The one whose data folder this is.
+    pub(crate) fn of(data: &std::path::Path) -> Result<Self> {
+        let (address, token) = local_server(data)?;
+        Ok(Self { address, token })
+    }
+
+    /// Its answer to a statement, in the format that was asked for.
+    pub(crate) async fn ask(&self, request: &QueryRequest) -> Result<String> {
+        let Self { address, token } = self;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(300)).build()?;
+        let url = format!("{address}/api/v1/query");
+        let answer = client
+            .post(&url)
+            .bearer_auth(token)
+            .json(request)
+            .send()
+            .await
+            .with_context(|| format!("no Causeway answers at {address}: is it running?"))?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        if !status.is_success() {
+            bail!("{}", text.trim());
+        }
+        Ok(text)
+    }
 }
 
 /// A table for the terminal; the first row is the header.

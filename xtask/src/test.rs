@@ -93,6 +93,11 @@ fn scenarios(arguments: &TestArguments) -> Result<()> {
         variants.push(("scenario: ten crashes", vec!["--crash", "10"]));
         variants.push(("scenario: all recordings", vec!["--all"]));
     }
+    let cluster = TestCluster::for_demo(false)?;
+    let kubeconfig = cluster.kubeconfig();
+    let kubeconfig = kubeconfig.to_str().context("the path of the kubeconfig is not UTF-8")?;
+    let outage = vec!["--kubeconfig", kubeconfig, "--outage"];
+    variants.push(("scenario: a real control plane, frozen and killed while it repairs", outage));
     for (title, extra) in variants {
         let all: Vec<&str> = base.iter().copied().chain(extra).collect();
         run(title, binary, &all)?;

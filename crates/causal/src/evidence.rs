@@ -10,7 +10,7 @@ use crate::features::{
 use crate::ranking::{CauseClass, Evidence, EvidenceKind};
 use crate::signal::Class;
 use crate::template::{Key, key, source_location};
-use crate::wording::{LINES, OF_RUNS};
+use crate::wording::{Change, LINES, OF_RUNS};
 
 /// At most this many pieces for each suspect.
 const MOST: usize = 9;
@@ -22,6 +22,7 @@ pub(crate) fn evidence(view: &View<'_>, node: usize) -> Vec<Evidence> {
         out.push(change(view, at));
     }
     metrics(view, node, &mut out);
+    out.retain(says_something);
     spans(view, node, &mut out);
     behaviour(view, node, &mut out);
     if let Some(line) = first_bad_line(view, node) {
@@ -84,7 +85,18 @@ fn metrics(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
 fn most_unusual(view: &View<'_>, node: usize, out: &mut Vec<Evidence>) {
     if let Some(fact) = view.facts.oddest(node) {
         out.push(metric(view, fact, "the most unusual of its series".to_owned()));
+        out.retain(says_something);
     }
+}
+
+/// A series that is unusual only in its statistics, and shows people the same value as before, is no evidence to them.
+fn says_something(evidence: &Evidence) -> bool {
+    let (EvidenceKind::Metric, Some(before), Some(after)) =
+        (evidence.kind, evidence.baseline, evidence.observed)
+    else {
+        return true;
+    };
+    !before.is_finite() || !after.is_finite() || Change::new(before, after, &evidence.unit).is_movement()
 }
 
 fn share_note(share: f64, what: &str) -> String {

@@ -56,6 +56,11 @@ impl Change {
         Self { before: text(before, digits), after: text(after, digits), verb, by: by(before, after, unit) }
     }
 
+    /// Whether the value moved by enough to be told.
+    pub fn is_movement(&self) -> bool {
+        matches!(self.verb, "rose" | "fell")
+    }
+
     /// `rose from 46 ms to 425 ms (9.2 times)`.
     pub fn phrase(&self) -> String {
         let by = if self.by.is_empty() { String::new() } else { format!(" ({})", self.by) };

@@ -11,21 +11,18 @@ use kube::ResourceExt;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::ports::{Audit, AuditEntry, AuditHead};
+use crate::ports::{Audit, AuditEntry};
 
 /// Copies timelines.
 pub(crate) struct Witness {
     audit: Arc<dyn Audit>,
     /// Entries that are told already, by uid of the Remediation.
     told: Mutex<HashMap<String, HashSet<u64>>>,
-    /// What the process before told last; what is older was told too.
-    head: AuditHead,
 }
 
 impl Witness {
     pub(crate) fn new(audit: Arc<dyn Audit>) -> Self {
-        let head = audit.head().unwrap_or(AuditHead { time_us: i64::MIN, entries: Vec::new() });
-        Self { audit, told: Mutex::default(), head }
+        Self { audit, told: Mutex::default() }
     }
 
     /// Tells what is new.
@@ -34,29 +31,26 @@ impl Witness {
         let mut told = self.told.lock();
         let told = told.entry(object.uid().unwrap_or_default()).or_default();
         for entry in &status.timeline {
-            let at_us = entry.at.0.as_microsecond();
-            if at_us < self.head.time_us || !told.insert(fingerprint(entry)) {
-                continue;
-            }
-            let subject = format!("Remediation/{}", object.name_any());
-            let known = |(of, action): &(String, String)| *of == subject && *action == entry.event;
-            if at_us == self.head.time_us && self.head.entries.iter().any(known) {
-                continue;
-            }
             // What nobody did, such as the passing of a deadline, is in the log by its cause.
             let Some(actor) = &entry.by else { continue };
-            self.audit.record(AuditEntry {
-                time_us: at_us,
+            if !told.insert(fingerprint(entry)) {
+                continue;
+            }
+            let entry = AuditEntry {
+                time_us: entry.at.0.as_microsecond(),
                 namespace: object.namespace().unwrap_or_default(),
                 actor: actor.clone(),
                 action: entry.event.clone(),
-                subject,
+                subject: format!("Remediation/{}", object.name_any()),
                 detail: json!({
                     "message": entry.message,
                     "planDigest": object.spec.plan_digest,
                     "dryRunDigest": status.dry_run.as_ref().map(|run| &run.digest),
                 }),
-            });
+            };
+            if !self.audit.was_kept(&entry) {
+                self.audit.record(entry);
+            }
         }
     }
 }

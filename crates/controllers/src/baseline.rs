@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_crds::baseline::{BaselineState, BaselineStatus, ModelSummary, ModelType};
-use causeway_crds::{Baseline, ConditionType, Reason};
-use causeway_engine::{BaselineReport, BaselineState as EngineState};
+use causeway_crds::baseline::{BaselineState, BaselineStatus, ForecastSummary, ModelSummary, ModelType};
+use causeway_crds::{Baseline, ConditionType, Decimal, Reason};
+use causeway_engine::{BaselineReport, BaselineState as EngineState, OutlookReport};
 use causeway_kubekit::{ObjectKey, Occurrence, Progress, Report, Requeue, Statement, Truth};
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -73,6 +73,7 @@ fn followed(object: &Baseline, known: &BaselineReport, now: Timestamp) -> Report
         learned_percent: (known.learned * 100.0).clamp(0.0, 100.0) as i32,
         series_tracked: i32::try_from(known.tracked).unwrap_or(i32::MAX),
         state,
+        forecast: known.outlook.as_ref().map(forecast_summary),
         ..BaselineStatus::default()
     };
     let mut message = match known.tracked {
@@ -90,18 +91,50 @@ fn followed(object: &Baseline, known: &BaselineReport, now: Timestamp) -> Report
         .condition(within(known, state))
         .requeue(now.checked_add(LOOK_AGAIN).map_or(Requeue::OnChange, Requeue::At));
     if object.spec.forecast.is_some() {
-        report = report.condition(Statement::new(
-            ConditionType::ForecastHealthy.as_str(),
-            Truth::Unknown,
-            Reason::NotSupported.as_str(),
-            "spec.forecast is not evaluated by this version: set a Static bound that leaves time to act",
-        ));
+        let outlook = known.outlook.clone().unwrap_or_default();
+        report = report.condition(forecast_healthy(&outlook));
+        let before = object.status.as_ref().and_then(|before| before.forecast.as_ref()?.crosses_by.as_ref());
+        if let (None, Some((_, words))) = (before, &outlook.next) {
+            report = report.occurrence(Occurrence::normal("Predicted", words.clone()));
+        }
     }
     if object.status.as_ref().is_some_and(|before| before.state != state) && state == BaselineState::Deviating
     {
         report = report.occurrence(Occurrence::normal("Deviating", known.deviating.join("; ")));
     }
     report
+}
+
+fn forecast_healthy(outlook: &OutlookReport) -> Statement {
+    let name = ConditionType::ForecastHealthy.as_str();
+    match &outlook.next {
+        Some((_, words)) => Statement::new(name, false, Reason::CrossingAhead.as_str(), words.clone()),
+        None if outlook.ready => {
+            let message = "No crossing is probable enough within the horizon";
+            Statement::new(name, true, Reason::NoCrossing.as_str(), message)
+        }
+        None => {
+            let message = "There is too little history to look ahead";
+            Statement::new(name, Truth::Unknown, Reason::Learning.as_str(), message)
+        }
+    }
+}
+
+fn forecast_summary(outlook: &OutlookReport) -> ForecastSummary {
+    let count = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
+    let next = outlook.next.as_ref().map(|(foretold, _)| foretold);
+    ForecastSummary {
+        series: next.map(|foretold| format!("{}/{}", foretold.series.entity, foretold.series.signal)),
+        crosses_by: next
+            .and_then(|foretold| Timestamp::from_microsecond(foretold.deadline_us).ok())
+            .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
+        probability: next.map(|foretold| Decimal::from_f64(foretold.probability, 2)),
+        hits: count(outlook.graded.hits),
+        misses: count(outlook.graded.misses),
+        prevented: count(outlook.graded.prevented),
+        unknown: count(outlook.graded.unknown),
+        unforeseen: count(outlook.graded.unforeseen),
+    }
 }
 
 fn flowing(known: &BaselineReport, silent: bool) -> Statement {

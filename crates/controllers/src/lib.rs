@@ -45,8 +45,7 @@ pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};
 pub use ports::{
-    Audit, AuditEntry, AuditHead, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation,
-    SourceSettings,
+    Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
 };
 pub use run::{run, run_executor};
 

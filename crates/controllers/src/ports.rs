@@ -116,21 +116,12 @@ pub struct AuditEntry {
     pub detail: serde_json::Value,
 }
 
-/// The newest entries of an audit log, which have one time.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuditHead {
-    /// Their time, microseconds since the Unix epoch.
-    pub time_us: i64,
-    /// Subject and action of each.
-    pub entries: Vec<(String, String)>,
-}
-
 /// The audit log. An entry may come twice after a crash or a conflict.
 pub trait Audit: Send + Sync {
     /// Keeps an entry.
     fn record(&self, entry: AuditEntry);
-    /// The newest entries of the process before; `None` when there are none.
-    fn head(&self) -> Option<AuditHead>;
+    /// Whether an entry of this time, object, action and message was kept by a process before.
+    fn was_kept(&self, entry: &AuditEntry) -> bool;
 }
 
 /// All ports.

@@ -1,11 +1,13 @@
 //! From the spec of a Baseline to what the engine follows.
 
 use causeway_crds::baseline::{
-    BaselineSpec, Direction as DirectionSpec, GoldenSignal, MissingData as MissingSpec, ModelType,
+    BaselineSpec, Direction as DirectionSpec, GoldenSignal, MissingData as MissingSpec, ModelType, RaiseIf,
     Sensitivity as SensitivitySpec,
 };
-use causeway_crds::{Baseline, MonitoredService, Reason};
-use causeway_engine::{BaselineConfig, Direction, MissingData, ModelKind, Selector, Sensitivity, WindowRule};
+use causeway_crds::{Baseline, DurationText, MonitoredService, Reason};
+use causeway_engine::{
+    BaselineConfig, Direction, MissingData, ModelKind, OutlookConfig, Selector, Sensitivity, WindowRule,
+};
 use kube::ResourceExt;
 
 use crate::objective::Refusal;
@@ -13,6 +15,8 @@ use crate::services::entities;
 
 /// Length of the engine's windows, seconds: a point is made of whole ones.
 const WINDOW: f64 = 10.0;
+/// Probability that a crossing must have where none is asked for.
+const LIKELY: f64 = 0.8;
 /// Longest point, seconds.
 const LONGEST: f64 = 3_600.0;
 
@@ -63,7 +67,43 @@ pub(crate) fn series(baseline: &Baseline, service: &MonitoredService) -> Result<
         minimum_events: f64::from(spec.minimum_events),
         minimum_history_us: (minimum * 1e6) as i64,
         suspended: spec.suspend,
+        outlook: outlook(spec)?,
     })
+}
+
+/// What of the future is worth telling: what `raiseIf` says, else the crossing of a Static bound.
+fn outlook(spec: &BaselineSpec) -> Result<Option<OutlookConfig>, Refusal> {
+    let Some(forecast) = &spec.forecast else { return Ok(None) };
+    let number = causeway_actions::Decimal::to_f64;
+    let model = &spec.model;
+    let (threshold, direction) = match &forecast.raise_if {
+        Some(RaiseIf { above: Some(above), .. }) => (above, Direction::Above),
+        Some(RaiseIf { below: Some(below), .. }) => (below, Direction::Below),
+        _ => match (model.r#type, &model.upper, &model.lower, model.direction) {
+            (ModelType::Static, Some(upper), _, DirectionSpec::Above | DirectionSpec::Both) => {
+                (upper, Direction::Above)
+            }
+            (ModelType::Static, _, Some(lower), DirectionSpec::Below | DirectionSpec::Both) => {
+                (lower, Direction::Below)
+            }
+            _ => {
+                return invalid(
+                    "spec.forecast needs raiseIf, with above or below: a learned model has no bound",
+                );
+            }
+        },
+    };
+    let latency = spec.series.trace.as_ref().is_some_and(|trace| trace.signal == GoldenSignal::Latency);
+    let unit = if latency { 1e-3 } else { 1.0 };
+    let raise_if = forecast.raise_if.as_ref();
+    let microseconds = |text: &DurationText| (text.get().as_secs_f64() * 1e6) as i64;
+    Ok(Some(OutlookConfig {
+        horizon_us: microseconds(&forecast.horizon),
+        threshold: number(threshold) * unit,
+        direction,
+        probability: raise_if.map_or(LIKELY, |raise_if| number(&raise_if.probability)),
+        lead_us: raise_if.map_or(0, |raise_if| microseconds(&raise_if.lead_time)),
+    }))
 }
 
 fn invalid<T>(message: &str) -> Result<T, Refusal> {

@@ -107,6 +107,7 @@ impl Engine {
 
     /// Takes a change to the observed system.
     pub fn change(&mut self, change: Change, namespace: &str) {
+        self.baselines.acted(&change.entity, change.time_us);
         self.events.push(Event {
             time_us: change.time_us,
             namespace: namespace.to_owned(),

@@ -21,7 +21,9 @@ mod objective;
 mod recent;
 mod snapshot;
 
-pub use baseline::{BaselineConfig, BaselineReport, BaselineState, Selector};
+pub use baseline::{
+    BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
+};
 /// Arithmetic of error budgets, in which objectives are declared.
 pub use causeway_predict::burn;
 /// In which Baselines are declared.

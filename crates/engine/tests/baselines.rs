@@ -6,8 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use causeway_engine::{
-    BaselineConfig, BaselineState, Direction, Engine, EngineConfig, MissingData, ModelKind, Selector,
-    Sensitivity, ServiceConfig, WindowRule,
+    BaselineConfig, BaselineState, Change, ChangeClass, Direction, Engine, EngineConfig, Graded, MissingData,
+    ModelKind, OutlookConfig, OutlookReport, Selector, Sensitivity, ServiceConfig, WindowRule,
 };
 use causeway_model::{
     Finding, FindingState, LogSample, Partial, SeriesId, SeriesKind, SeriesPartial, SourceRef, TemplateCount,
@@ -107,6 +107,7 @@ fn declared(selector: Selector, model: ModelKind) -> BaselineConfig {
         minimum_events: 20.0,
         minimum_history_us: 0,
         suspended: false,
+        outlook: None,
     }
 }
 
@@ -255,5 +256,97 @@ fn a_restored_engine_goes_on_identically() {
         assert!(!ours.is_empty());
         assert_eq!(ours, feed(&mut restored, minutes, minute));
         assert_eq!(straight.baseline("shop", "declared"), restored.baseline("shop", "declared"));
+    }
+}
+
+fn foretelling() -> BaselineConfig {
+    let outlook = OutlookConfig {
+        horizon_us: 2 * 3_600_000_000,
+        threshold: 90.0,
+        direction: Direction::Above,
+        probability: 0.8,
+        lead_us: 15 * 60_000_000,
+    };
+    BaselineConfig { outlook: Some(outlook), max_series: 1, ..pool(bound(95.0)) }
+}
+
+fn outlook(engine: &Engine) -> OutlookReport {
+    engine.baseline("shop", "declared").unwrap().outlook.unwrap()
+}
+
+/// A pool that fills: from 50 on, by 0.1 a minute.
+fn filling(minute: i64) -> Minute {
+    Minute { pool: Some(50.0 + 0.1 * (minute as f64)), ..QUIET }
+}
+
+#[test]
+fn a_pool_that_fills_is_foretold_and_the_prediction_is_graded() {
+    let mut engine = engine(foretelling());
+    let mut said = None;
+    for minute in 0..420 {
+        feed(&mut engine, minute..minute + 1, filling(minute));
+        let report = outlook(&engine);
+        assert_eq!(report.ready, minute >= 59);
+        if let (None, Some((foretold, words))) = (&said, &report.next) {
+            assert!(words.starts_with("pool_in_use (pool=main) of shop/web rises above 90 by "), "{words}");
+            assert!(foretold.probability >= 0.8);
+            assert!(foretold.deadline_us - foretold.made_us >= 15 * 60_000_000);
+            said = Some(minute);
+        }
+    }
+    let said = said.unwrap();
+    // With its scatter of 5 % the pool first reaches 90 at some 86.
+    assert!((200..360).contains(&said), "foretold at minute {said}");
+    let graded = outlook(&engine).graded;
+    assert_eq!((graded.hits, graded.misses, graded.unforeseen), (1, 0, 0), "{graded:?}");
+}
+
+#[test]
+fn a_steady_pool_is_never_foretold_to_be_full() {
+    let mut engine = engine(foretelling());
+    for minute in 0..600 {
+        feed(&mut engine, minute..minute + 1, QUIET);
+        assert_eq!(outlook(&engine).next, None, "minute {minute}");
+    }
+    assert_eq!(outlook(&engine).graded, Graded::default());
+}
+
+#[test]
+fn what_somebody_acted_against_was_prevented() {
+    let mut engine = engine(foretelling());
+    let mut minute = 0;
+    while outlook(&engine).next.is_none() {
+        feed(&mut engine, minute..minute + 1, filling(minute));
+        minute += 1;
+        assert!(minute < 500);
+    }
+    engine.change(
+        Change {
+            time_us: minute * MINUTE * STEP,
+            entity: "shop/web".into(),
+            object: "Deployment/shop/web".into(),
+            class: ChangeClass::Scaling,
+            description: "scaled".into(),
+            diff: Vec::new(),
+            author: "anna".into(),
+        },
+        "shop",
+    );
+    feed(&mut engine, minute..minute + 150, QUIET);
+    let report = outlook(&engine);
+    assert_eq!((report.graded.prevented, report.graded.misses, report.next), (1, 0, None));
+}
+
+#[test]
+fn a_restored_outlook_goes_on_identically() {
+    let mut straight = engine(foretelling());
+    for minute in 0..300 {
+        feed(&mut straight, minute..minute + 1, filling(minute));
+    }
+    let mut restored = Engine::restore(EngineConfig::default(), &straight.snapshot().unwrap()).unwrap();
+    for minute in 300..500 {
+        feed(&mut straight, minute..minute + 1, filling(minute));
+        feed(&mut restored, minute..minute + 1, filling(minute));
+        assert_eq!(outlook(&straight), outlook(&restored));
     }
 }

@@ -8,6 +8,7 @@ use causeway_model::Clock;
 
 use crate::fault::Faults;
 use crate::metrics::LakeMetrics;
+use crate::series_function::SeriesFunction;
 use crate::wal::Recovery;
 
 /// Where the tables live.
@@ -114,6 +115,8 @@ pub struct LakeOptions {
     pub recovery: Recovery,
     /// Counters, registered by the caller.
     pub metrics: LakeMetrics,
+    /// Table functions that SQL gets.
+    pub series_functions: Vec<Arc<dyn SeriesFunction>>,
     pub(crate) faults: Faults,
 }
 
@@ -129,6 +132,7 @@ impl LakeOptions {
             clock,
             recovery: Recovery::default(),
             metrics: LakeMetrics::default(),
+            series_functions: Vec::new(),
             faults: Faults::default(),
         }
     }

@@ -18,6 +18,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
 use futures::StreamExt;
 
@@ -25,6 +26,7 @@ use crate::LakeError;
 use crate::lake::{Inner, Lake};
 use crate::options::LakeOptions;
 use crate::provider::{Budget, LakeTable, OverBudget, STORE_URL};
+use crate::series_function::Registered;
 use crate::store::Store;
 
 const CATALOG: &str = "causeway";
@@ -69,11 +71,14 @@ impl Engine {
         let parquet = &mut config.options_mut().execution.parquet;
         parquet.pushdown_filters = true;
         parquet.reorder_filters = true;
-        let state = SessionStateBuilder::new()
+        let mut state = SessionStateBuilder::new()
             .with_default_features()
             .with_config(config)
             .with_runtime_env(runtime)
             .build();
+        for function in &options.series_functions {
+            state.register_udtf(function.name(), Arc::new(Registered(Arc::clone(function))));
+        }
         Ok(Self {
             state,
             timeout: limits.query_timeout,
@@ -102,12 +107,7 @@ impl Engine {
 
     async fn run(&self, session: SessionState, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
         let plan = session.create_logical_plan(sql).await.map_err(|e| self.explain(&e))?;
-        SQLOptions::new()
-            .with_allow_ddl(false)
-            .with_allow_dml(false)
-            .with_allow_statements(false)
-            .verify_plan(&plan)
-            .map_err(|e| QueryError::Invalid(format!("only reading is allowed: {}", e.strip_backtrace())))?;
+        read_only(&plan).map_err(|e| self.explain(&e))?;
         let frame = DataFrame::new(session, plan);
         let empty = RecordBatch::new_empty(Arc::new(frame.schema().as_arrow().clone()));
         let mut stream = frame.execute_stream().await.map_err(|e| self.explain(&e))?;
@@ -143,6 +143,9 @@ impl Engine {
                 "the query needs more than the {} bytes of memory of all queries: narrow it ({text})",
                 self.memory_bytes
             )),
+            DataFusionError::Plan(reason) if reason.starts_with("only reading") => {
+                QueryError::Invalid(reason.clone())
+            }
             _ if text.contains("not found") && text.contains("table '") => {
                 let names = Table::ALL.map(Table::name).join(", ");
                 QueryError::Invalid(format!("{text}; the tables are {names}"))
@@ -150,6 +153,16 @@ impl Engine {
             _ => QueryError::Invalid(text),
         }
     }
+}
+
+/// Nothing may be written by a query.
+pub(crate) fn read_only(plan: &LogicalPlan) -> Result<()> {
+    let allowed = SQLOptions::new()
+        .with_allow_ddl(false)
+        .with_allow_dml(false)
+        .with_allow_statements(false)
+        .verify_plan(plan);
+    allowed.map_err(|e| DataFusionError::Plan(format!("only reading is allowed: {}", e.strip_backtrace())))
 }
 
 fn over_budget(error: &DataFusionError) -> Option<&OverBudget> {

@@ -24,7 +24,7 @@ pub use calendar::{Offsets, PeakEvent};
 pub use config::{Config, Direction, ModelKind, Prior, Sensitivity, SignalKind};
 pub use detector::{Detector, State, Verdict};
 pub use forecast::{
-    Breach, Forecast, ForecastError, ForecastOptions, LEVELS, crossing, forecast, time_to_breach,
+    Breach, Forecast, ForecastError, ForecastOptions, LEVELS, crossing, forecast, time_to_breach, usual_step,
 };
 pub use grade::{Grade, Ledger, Prediction, Reliability, Seen};
 pub use reorder::Reorder;

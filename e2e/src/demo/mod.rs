@@ -2,6 +2,7 @@
 
 mod cluster;
 mod manifests;
+mod outage;
 mod remote;
 mod report;
 mod run;
@@ -43,6 +44,10 @@ pub struct DemoArguments {
     /// definitions, the admission rules and the fixer already, as the Helm charts install them
     #[arg(long, requires = "kubeconfig", conflicts_with_all = ["crash", "keep"])]
     pub roles: Option<PathBuf>,
+    /// While the outage is found and repaired, freeze the API server for longer than two terms of a Lease, and kill its
+    /// store; needs a cluster of `cargo xtask cluster`
+    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["all", "wrong_fix", "no_repair", "roles"])]
+    pub outage: bool,
     /// Leave Causeway running at the end
     #[arg(long)]
     pub keep: bool,
@@ -85,7 +90,8 @@ pub async fn run(arguments: DemoArguments) -> Result<()> {
     cases.sort();
     let mut summaries = Vec::new();
     for case in cases {
-        let one = DemoArguments { case, json: true, ..arguments.clone() };
+        let data = arguments.data.as_ref().map(|data| data.join(&case));
+        let one = DemoArguments { case, data, json: true, ..arguments.clone() };
         summaries.push(run::one(&one).await?);
         tables::case_line(summaries.last(), arguments.json);
     }

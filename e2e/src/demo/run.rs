@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::cluster;
+use super::outage::ControlPlane;
 use super::remote::{EngineState, Remote};
 use super::screen::Screen;
 use super::slack::SlackStandIn;
@@ -28,6 +29,10 @@ const MAX_FAULT: u32 = 120;
 const MAX_UNDETECTED: u32 = 30;
 /// Steps of normal data after the repair at most: 12 minutes.
 const MAX_RECOVERY: u32 = 72;
+/// Step of the fault in which the API server is frozen: the Incident is about to be written.
+const FREEZE: u32 = WARM_UP + 4;
+/// Step of the fault in which the store of the API server is killed: the repair is being verified.
+const KILL_STORE: u32 = WARM_UP + 7;
 const TOKEN: &str = "train-ticket-demo-token";
 const NAMESPACE: &str = "train-ticket";
 
@@ -51,6 +56,8 @@ struct Demo {
     screen: Screen,
     state: EngineState,
     fault_active: bool,
+    /// Where outages of it are asked for.
+    control_plane: Option<ControlPlane>,
 }
 
 /// Plays one recording from its start to its end.
@@ -120,6 +127,8 @@ impl Demo {
         let total = i64::from(WARM_UP + MAX_RECOVERY) * STEP.as_secs();
         let seconds = (Timestamp::now().as_second() - total).div_euclid(60) * 60;
         let now = Timestamp::from_second(seconds)?;
+        let asked = places.cluster.as_deref().filter(|_| arguments.outage);
+        let control_plane = asked.map(ControlPlane::of).transpose()?;
         let screen = Screen::new(arguments, &recording);
         screen.starting();
         if let Some(kubeconfig) = &places.cluster {
@@ -149,6 +158,7 @@ impl Demo {
             screen,
             state: EngineState::default(),
             fault_active: false,
+            control_plane,
         };
         demo.settle().await?;
         let kubernetes = match &demo.endpoints.kubernetes {
@@ -254,6 +264,14 @@ impl Demo {
         self.note_memory();
         summary.sent = self.sent;
         summary.crashes = self.crashes;
+        if let Some(control_plane) = &self.control_plane {
+            let applied = remediations
+                .iter()
+                .filter_map(|r| r.pointer("/status/timeline").and_then(Value::as_array))
+                .flatten()
+                .filter(|entry| entry.get("event").and_then(Value::as_str) == Some("Applied"));
+            summary.mutations = Some((applied.count(), control_plane.mutations()?));
+        }
         summary.peak_memory_mib = self.peak_memory_mib;
         Ok(())
     }
@@ -273,7 +291,30 @@ impl Demo {
         self.sent.add(requests.sent);
         self.now = to;
         self.step += 1;
+        if let Some(control_plane) = self.control_plane.take() {
+            let came_through = self.settle_through(&control_plane).await;
+            self.control_plane = Some(control_plane);
+            return came_through;
+        }
         self.settle().await
+    }
+
+    /// Settles while the control plane has its outage, if it is the step for one.
+    async fn settle_through(&mut self, control_plane: &ControlPlane) -> Result<()> {
+        match self.step {
+            FREEZE => {
+                control_plane.freeze()?;
+                self.screen.outage("the API server is frozen for longer than two terms of a Lease");
+                let (thawed, settled) = tokio::join!(control_plane.thaw(), self.settle());
+                thawed.and(settled)
+            }
+            KILL_STORE => {
+                control_plane.restart_store()?;
+                self.screen.outage("kill -9 of etcd; started again on the same folder");
+                self.settle().await
+            }
+            _ => self.settle().await,
+        }
     }
 
     async fn settle(&mut self) -> Result<()> {

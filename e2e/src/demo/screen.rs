@@ -108,6 +108,10 @@ impl Screen {
         self.head("2. The fault begins (Causeway is not told)");
     }
 
+    pub(super) fn outage(&self, what: &str) {
+        self.line(&format!("  {} {what}", "✗".red()));
+    }
+
     pub(super) fn crashed(&self, count: u32, acknowledged: bool) {
         let request =
             if acknowledged { "acknowledged just before" } else { "not acknowledged: it will be sent again" };

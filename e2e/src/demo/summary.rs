@@ -44,6 +44,8 @@ pub struct Summary {
     pub logs_doubled: i64,
     /// Times that the process was killed.
     pub crashes: u32,
+    /// Mutations of workloads that were told, and those that the API server's audit log has; only after outages.
+    pub mutations: Option<(usize, usize)>,
     /// Peak memory of the process.
     pub peak_memory_mib: u64,
     /// Seconds of wall time.
@@ -89,6 +91,11 @@ impl Summary {
                 self.logs_stored,
                 self.logs_doubled
             );
+        }
+        if let Some((told, made)) = self.mutations
+            && (told != made || !self.repaired)
+        {
+            bail!("{told} mutations were told, {made} were made, and repaired is {}", self.repaired);
         }
         if !self.detected {
             // A valid end: most recordings show no symptom at the entry point.

@@ -61,6 +61,9 @@ pub(super) fn summary_table(s: &Summary) -> Table {
         "log records by id".to_owned(),
         format!("{} stored, {} twice, {} kill -9", s.logs_stored, s.logs_doubled, s.crashes),
     ]);
+    if let Some((told, made)) = s.mutations {
+        t.add_row(["mutations".to_owned(), format!("{told} told, {made} in the API server's audit log")]);
+    }
     t.add_row(["peak memory".to_owned(), format!("{} MiB", s.peak_memory_mib)]);
     t.add_row(["wall time".to_owned(), format!("{} s", s.wall_seconds)]);
     t

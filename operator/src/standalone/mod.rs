@@ -5,6 +5,7 @@ mod api;
 pub(crate) mod clock;
 pub(crate) mod control;
 mod engine_host;
+mod forecast_function;
 mod maintain;
 mod manifests;
 mod persist;

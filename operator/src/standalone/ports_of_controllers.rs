@@ -1,22 +1,15 @@
-//! What the controllers reach of this process: engine, gateway and audit log.
+//! What the controllers reach of this process: engine and gateway.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use causeway_controllers::{
-    Audit, AuditEntry, AuditHead, Engine, Gateway, Protocol, SourceObservation, SourceSettings,
-};
+use causeway_controllers::{Engine, Gateway, Protocol, SourceObservation, SourceSettings};
 use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, ServiceConfig,
 };
 use causeway_ingest::{Credentials, Secret, SourceCredential, SourceLimits};
-use causeway_kubekit::{Activity, Busy};
-use causeway_lake::Lake;
-use causeway_model::{Clock, SourceRef, Table};
+use causeway_model::{Clock, SourceRef};
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
 
 use super::clock::ProcessClock;
 use super::engine_host::EngineHost;
@@ -122,110 +115,4 @@ impl Gateway for GatewayPort {
             services: self.gateway.services(source),
         }
     }
-}
-
-/// The audit log: entries are chained by hash and kept in the lake, in order.
-pub(crate) struct AuditLog {
-    entries: mpsc::UnboundedSender<(AuditEntry, Busy)>,
-    activity: Activity,
-    newest: Option<AuditHead>,
-}
-
-impl AuditLog {
-    /// A log, and the end that [`keep`] serves.
-    pub(crate) fn new(
-        activity: Activity,
-        head: &ChainHead,
-    ) -> (Self, mpsc::UnboundedReceiver<(AuditEntry, Busy)>) {
-        let (entries, receiver) = mpsc::unbounded_channel();
-        (Self { entries, activity, newest: head.newest.clone() }, receiver)
-    }
-}
-
-impl Audit for AuditLog {
-    fn record(&self, entry: AuditEntry) {
-        // Nobody receives any more while the process shuts down.
-        drop(self.entries.send((entry, self.activity.busy())));
-    }
-
-    fn head(&self) -> Option<AuditHead> {
-        self.newest.clone()
-    }
-}
-
-/// Where the chain stands: number and hash of its last entry.
-#[derive(Clone, Debug)]
-pub(crate) struct ChainHead {
-    pub(crate) sequence: i64,
-    pub(crate) hash: String,
-    /// The newest entries when the chain was opened.
-    pub(crate) newest: Option<AuditHead>,
-}
-
-impl Default for ChainHead {
-    fn default() -> Self {
-        Self { sequence: 0, hash: "0".repeat(64), newest: None }
-    }
-}
-
-/// Appends entries to the lake until the log is dropped.
-pub(crate) async fn keep(
-    lake: Lake,
-    mut head: ChainHead,
-    mut entries: mpsc::UnboundedReceiver<(AuditEntry, Busy)>,
-) {
-    while let Some((entry, busy)) = entries.recv().await {
-        let detail = entry.detail.to_string();
-        let next =
-            ChainHead { sequence: head.sequence + 1, hash: chain(&head, &entry, &detail), newest: None };
-        match audit_row(&entry, &detail, &head, &next) {
-            Ok(row) => match lake.append(Table::Audit, row, None).await {
-                Ok(_) => head = next,
-                Err(error) => tracing::error!(%error, "audit entry was not stored"),
-            },
-            Err(error) => tracing::error!(%error, "audit entry has no row"),
-        }
-        drop(busy);
-    }
-}
-
-fn chain(head: &ChainHead, entry: &AuditEntry, detail: &str) -> String {
-    let mut hash = Sha256::new();
-    for part in [
-        head.hash.as_str(),
-        &(head.sequence + 1).to_string(),
-        &entry.time_us.to_string(),
-        &entry.namespace,
-        &entry.actor,
-        &entry.action,
-        &entry.subject,
-        detail,
-    ] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part.as_bytes());
-    }
-    hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn audit_row(
-    entry: &AuditEntry,
-    detail: &str,
-    head: &ChainHead,
-    next: &ChainHead,
-) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let text = |value: &str| -> ArrayRef { Arc::new(StringArray::from_iter_values([value])) };
-    RecordBatch::try_new(
-        Table::Audit.schema(),
-        vec![
-            Arc::new(TimestampMicrosecondArray::from_iter_values([entry.time_us]).with_timezone("UTC")),
-            text(&entry.namespace),
-            Arc::new(Int64Array::from_iter_values([next.sequence])),
-            text(&entry.actor),
-            text(&entry.action),
-            text(&entry.subject),
-            text(detail),
-            text(&head.hash),
-            text(&next.hash),
-        ],
-    )
 }

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use causeway_controllers::{
-    AuditHead, Context as ControllerContext, IncidentFeed, Notifications, OperatorParts,
-    Ports as ControllerPorts,
+    Context as ControllerContext, IncidentFeed, Notifications, OperatorParts, Ports as ControllerPorts,
 };
 use causeway_ingest::{Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer};
 use causeway_kubekit::{Activity, ControllerMetrics, TrackWritesLayer};
 use causeway_lake::{Lake, LakeMetrics, LakeOptions};
-use causeway_model::{Caller, Clock as _, Partial, Query as _};
+use causeway_model::{Clock as _, Partial};
 use causeway_notify::{NotifyMetrics, RetryPolicy};
 use causeway_pipeline::{Gateway, GatewayConfig, PartialSink, PipelineMetrics};
 use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, ShutdownReason, admin_router, serve};
@@ -23,10 +22,12 @@ use super::api::{ApiState, router};
 use super::clock::{ClockMode, ProcessClock};
 use super::control::Control;
 use super::engine_host::{EngineHost, engine_config};
-use super::ports_of_controllers::{AuditLog, ChainHead, GatewayPort, keep};
+use super::forecast_function::ForecastFunction;
+use super::ports_of_controllers::GatewayPort;
 use super::recover::{FolderKeeper, adopt_declared, adopt_incidents, load_engine, replay, save_engine};
 use super::store::StoreArguments;
 use super::{StandaloneArguments, maintain, manifests, persist};
+use crate::audit;
 
 /// How long roles may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -84,10 +85,9 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     tracing::info!(records, since = causeway_model::rfc3339(since), "windows rebuilt from the lake");
 
     let (feed, inbox) = IncidentFeed::new();
-    let head = chain_head(&lake).await?;
-    let (audit, entries) = AuditLog::new(activity.clone(), &head);
+    let (audit, keeper) = audit::open(&lake, &data, activity.clone(), clock.clone()).await?;
     // These two serve queues whose senders live as long as the process.
-    tokio::spawn(keep(lake.clone(), head, entries));
+    tokio::spawn(keeper.run());
     tokio::spawn(persist::serve(lake.clone(), feed, activity.clone(), outputs));
     host.republish();
 
@@ -182,6 +182,7 @@ async fn open_lake(
         options.store = store;
     }
     options.metrics = metrics.register(LakeMetrics::register);
+    options.series_functions = vec![Arc::new(ForecastFunction)];
     let lake =
         Lake::open(options).await.with_context(|| format!("cannot open the lake in {}", data.display()))?;
     let report = lake.recovery();
@@ -199,24 +200,6 @@ fn partial_sink(host: &Arc<EngineHost>, resumed_at: Option<i64>) -> PartialSink 
             host.observe(partial);
         }
     })
-}
-
-async fn chain_head(lake: &Lake) -> Result<ChainHead> {
-    let caller = Caller { user: "audit".into(), namespaces: None, byte_budget: u64::MAX };
-    let sql = "SELECT sequence, hash, CAST(time AS BIGINT), subject, action FROM audit \
-               WHERE time = (SELECT max(time) FROM audit) ORDER BY sequence DESC";
-    let result = lake.sql(&caller, sql).await?;
-    let mut rows = causeway_lake::to_rows(&result.batches)?.into_iter().skip(1).peekable();
-    let Some([sequence, hash, time, ..]) = rows.peek().map(Vec::as_slice) else {
-        return Ok(ChainHead::default());
-    };
-    let (sequence, hash, time_us) = (sequence.parse()?, hash.clone(), time.parse()?);
-    let entries = rows.filter_map(|row| match row.as_slice() {
-        [.., subject, action] => Some((subject.clone(), action.clone())),
-        _ => None,
-    });
-    let newest = AuditHead { time_us, entries: entries.collect() };
-    Ok(ChainHead { sequence, hash, newest: Some(newest) })
 }
 
 /// Closes windows as time passes, and keeps snapshots. A stepped clock closes windows itself.

@@ -2,8 +2,12 @@
 
 use causeway_crds::baseline::BaselineState;
 use causeway_crds::{Baseline, MonitoredService};
-use causeway_engine::{BaselineReport, BaselineState as EngineState, Direction, ModelKind, Selector};
+use causeway_engine::{
+    BaselineReport, BaselineState as EngineState, Direction, Foretold, Graded, ModelKind, OutlookReport,
+    Selector,
+};
 use causeway_kubekit::check_conditions;
+use causeway_model::SeriesId;
 use serde_json::{Value, json};
 
 use crate::slo::condition;
@@ -107,7 +111,7 @@ async fn what_cannot_be_followed_says_what_to_use_instead() {
 #[tokio::test]
 async fn the_status_follows_the_engine_and_is_quiet_when_nothing_changes() {
     let mut world = world().await;
-    let forecast = json!({"forecast": {"horizon": "2h"}});
+    let forecast = json!({"forecast": {"horizon": "2h", "raiseIf": {"above": "500", "probability": "0.7", "leadTime": "15m"}}});
     baseline(&world, "latency", trace("Latency"), forecast).await;
     world.start();
     world.settle().await;
@@ -115,7 +119,10 @@ async fn the_status_follows_the_engine_and_is_quiet_when_nothing_changes() {
     assert_eq!(check_conditions(&object), []);
     assert_eq!(condition(&object, "DataFlowing").1, "Waiting");
     assert_eq!(condition(&object, "ModelReady").1, "Learning");
-    assert_eq!(condition(&object, "ForecastHealthy").1, "NotSupported");
+    let declared = world.engine.baselines.lock().unwrap().clone().unwrap();
+    let wanted = declared[0].outlook.unwrap();
+    assert_eq!((wanted.threshold, wanted.probability, wanted.lead_us), (0.5, 0.7, 900_000_000));
+    assert_eq!(wanted.horizon_us, 7_200_000_000);
 
     let known = BaselineReport {
         learned: 0.376,
@@ -163,4 +170,21 @@ async fn the_status_follows_the_engine_and_is_quiet_when_nothing_changes() {
         world.pass(120).await;
         assert_eq!(world.cluster.resource_version(), version, "{state:?}: unchanged, so nothing is written");
     }
+    let series = SeriesId { entity: "shop/web".into(), signal: "latency".into(), group: "".into() };
+    let deadline_us = world.now().as_microsecond() + 3_600_000_000;
+    let foretold = Foretold { series, made_us: world.now().as_microsecond(), deadline_us, probability: 0.85 };
+    let words = "latency of shop/web rises above 500 ms".to_owned();
+    let graded = Graded { hits: 3, unforeseen: 1, ..Graded::default() };
+    let report = OutlookReport { ready: true, next: Some((foretold, words)), graded };
+    world.engine.normal.lock().unwrap().as_mut().unwrap().outlook = Some(report);
+    world.pass(20).await;
+    let object: Baseline = world.get("latency").await;
+    assert_eq!(check_conditions(&object), []);
+    let (truth, reason, message) = condition(&object, "ForecastHealthy");
+    assert_eq!((truth.as_str(), reason.as_str()), ("False", "CrossingAhead"));
+    assert!(message.contains("rises above 500 ms"), "{message}");
+    let forecast = object.status.unwrap().forecast.unwrap();
+    assert_eq!((forecast.hits, forecast.unforeseen), (3, 1));
+    assert_eq!(forecast.series.as_deref(), Some("shop/web/latency"));
+    assert_eq!(forecast.probability.unwrap().to_string(), "0.85");
 }

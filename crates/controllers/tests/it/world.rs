@@ -9,7 +9,7 @@ use causeway_causal::draft::{CauseDraft, EvidenceItem, IncidentDraft, Sentence, 
 use causeway_causal::impact::Impact;
 use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
 use causeway_controllers::{
-    Admission, Audit, AuditEntry, AuditHead, Context, Engine, FIXER, Gateway, IncidentFeed, Notifications,
+    Admission, Audit, AuditEntry, Context, Engine, FIXER, Gateway, IncidentFeed, Notifications,
     OperatorParts, Ports, SourceObservation, SourceSettings, run,
 };
 use causeway_engine::{
@@ -100,11 +100,12 @@ impl Audit for FakeAudit {
     fn record(&self, entry: AuditEntry) {
         self.0.lock().unwrap().push(entry);
     }
-    fn head(&self) -> Option<AuditHead> {
-        let kept = self.0.lock().unwrap();
-        let time_us = kept.iter().map(|entry| entry.time_us).max()?;
-        let newest = kept.iter().filter(|entry| entry.time_us == time_us);
-        Some(AuditHead { time_us, entries: newest.map(|e| (e.subject.clone(), e.action.clone())).collect() })
+    fn was_kept(&self, entry: &AuditEntry) -> bool {
+        let told = |e: &AuditEntry| {
+            let message = e.detail["message"].as_str().unwrap_or_default().to_owned();
+            (e.time_us, e.namespace.clone(), e.subject.clone(), e.action.clone(), message)
+        };
+        self.0.lock().unwrap().iter().any(|kept| told(kept) == told(entry))
     }
 }
 

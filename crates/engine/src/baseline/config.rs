@@ -3,6 +3,8 @@
 use causeway_predict::{Config, Direction, MissingData, ModelKind, Sensitivity, SignalKind, WindowRule};
 use serde::{Deserialize, Serialize};
 
+use super::outlook::OutlookConfig;
+
 /// A Baseline as the engine follows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaselineConfig {
@@ -35,6 +37,9 @@ pub struct BaselineConfig {
     pub minimum_history_us: i64,
     /// Nothing is followed.
     pub suspended: bool,
+    /// Whether to look ahead, and at what.
+    #[serde(default)]
+    pub outlook: Option<OutlookConfig>,
 }
 
 /// Which series a Baseline follows.

@@ -7,6 +7,7 @@ use causeway_predict::{Alert, Detector, Direction, Observation, Transition};
 use serde::{Deserialize, Serialize};
 
 use super::config::{BaselineConfig, Form};
+use super::outlook::Outlook;
 use super::sample::Sample;
 use super::text;
 use crate::detect::{Point, finding_id};
@@ -43,6 +44,8 @@ pub(super) struct Followed {
     /// Ends of the band as people were told last.
     pub(super) shown: Option<(f64, f64)>,
     pub(super) ready: bool,
+    #[serde(default)]
+    pub(super) outlook: Outlook,
 }
 
 impl Followed {
@@ -60,6 +63,7 @@ impl Followed {
             last_sample_us: 0,
             shown: None,
             ready: false,
+            outlook: Outlook::default(),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod config;
 mod follow;
+mod outlook;
 mod report;
 mod sample;
 mod text;
@@ -14,10 +15,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_model::{Completeness, Finding, Micros, SeriesId, Window};
+use causeway_predict::Ledger;
 use serde::{Deserialize, Serialize};
 
 pub use config::{BaselineConfig, Selector};
 use follow::Followed;
+use outlook::Outlook;
+pub use outlook::{Foretold, Graded, OutlookConfig, OutlookReport};
 pub use report::{BaselineReport, BaselineState};
 pub(crate) use sample::Content;
 use sample::samples;
@@ -36,11 +40,14 @@ pub(crate) struct Baseline {
     left_out: usize,
     /// End of the newest window.
     at_us: Micros,
+    /// What became of predictions.
+    #[serde(default)]
+    ledger: Ledger,
 }
 
 impl Baseline {
     fn new(config: BaselineConfig) -> Self {
-        Self { config, series: Vec::new(), left_out: 0, at_us: 0 }
+        Self { config, series: Vec::new(), left_out: 0, at_us: 0, ledger: Ledger::default() }
     }
 
     fn get(&self, series: &SeriesId) -> Option<&Followed> {
@@ -56,6 +63,11 @@ impl Baseline {
 
     fn retarget(&mut self, config: BaselineConfig, at_us: Micros) -> Vec<Finding> {
         if config.learns_like(&self.config) && !config.suspended {
+            if config.outlook != self.config.outlook {
+                // Predictions of another crossing say nothing of this one.
+                self.ledger = Ledger::default();
+                self.series.iter_mut().for_each(|(_, followed)| followed.outlook = Outlook::default());
+            }
             self.config = config;
             return Vec::new();
         }
@@ -91,6 +103,11 @@ impl Baseline {
         for (id, followed) in &mut self.series {
             let sample = samples.remove(id).map(|(_, sample)| sample);
             found.extend(followed.observe(config, namespace, id, window, sample, completeness));
+            let point = followed.points.back().copied().filter(|point| point.at_us == window.end_us);
+            if let (Some(wanted), Some(point)) = (&config.outlook, point) {
+                let fit = followed.ready && followed.finding().is_none();
+                followed.outlook.observe(wanted, config.resolution_us, &point, fit, &mut self.ledger);
+            }
         }
         self.series.retain(|(_, followed)| {
             followed.finding().is_some() || window.end_us - followed.last_sample_us < FORGET_US
@@ -154,6 +171,14 @@ impl Baselines {
             baseline.observe(&namespace, window, content, completeness)
         };
         self.all.values_mut().flat_map(observe).collect()
+    }
+
+    /// An object of `entity` was changed: what was foretold of it may not happen now.
+    pub(crate) fn acted(&mut self, entity: &str, at_us: Micros) {
+        for baseline in self.all.values_mut() {
+            let of_entity = baseline.series.iter_mut().filter(|(id, _)| id.entity.as_ref() == entity);
+            of_entity.for_each(|(_, followed)| followed.outlook.acted(at_us));
+        }
     }
 
     /// Whether a Baseline judges this golden signal, so that the service's own detector rests. Not before it has

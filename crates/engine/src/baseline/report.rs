@@ -2,7 +2,8 @@
 
 use causeway_model::Micros;
 
-use super::text::value_text;
+use super::outlook::{Graded, OutlookConfig, OutlookReport};
+use super::text::{prediction, value_text};
 use super::{Baseline, Selector};
 
 /// What the series of a Baseline do.
@@ -36,6 +37,8 @@ pub struct BaselineReport {
     pub band: Option<String>,
     /// Unix microseconds of the newest value; `None` before the first.
     pub last_us: Option<Micros>,
+    /// How the future looks; `None` when nobody asked.
+    pub outlook: Option<OutlookReport>,
     /// Microseconds without a value after which data counts as missing.
     pub quiet_us: i64,
 }
@@ -71,7 +74,21 @@ impl Baseline {
             deviating: deviating().take(3).map(words).collect(),
             band: judged().find_map(|(_, followed)| followed.shown).and_then(|band| self.band(band)),
             last_us: self.series.iter().map(|(_, f)| f.last_data_us).max().filter(|at| *at > 0),
+            outlook: self.config.outlook.map(|wanted| self.outlook(&wanted)),
             quiet_us: (2 * self.config.resolution_us).max(60_000_000),
+        }
+    }
+
+    fn outlook(&self, wanted: &OutlookConfig) -> OutlookReport {
+        let foretold = self.series.iter().filter_map(|(id, followed)| followed.outlook.foretold(id));
+        let next = foretold.min_by_key(|foretold| foretold.deadline_us);
+        OutlookReport {
+            ready: self.series.iter().any(|(_, followed)| followed.ready && followed.outlook.is_ready()),
+            next: next.map(|foretold| {
+                let words = prediction(&self.config, wanted, &foretold);
+                (foretold, words)
+            }),
+            graded: Graded::of(&self.ledger),
         }
     }
 

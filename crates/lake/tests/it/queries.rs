@@ -1,6 +1,11 @@
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use causeway_lake::{Lake, SeriesFunction};
 use causeway_model::{Caller, Query, QueryError, Table};
 
-use crate::{DAY, NOW, all, append, ask, caller, open};
+use crate::{DAY, NOW, all, append, ask, caller, open, options};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hot_rows_and_files_answer_alike() {
@@ -124,4 +129,54 @@ async fn the_byte_budget_is_kept() {
         Table::Metrics.schema().fields(),
         "an empty answer has columns"
     );
+}
+
+/// Says how many points there were, and when the first was.
+struct Count;
+
+impl SeriesFunction for Count {
+    fn name(&self) -> &'static str {
+        "points"
+    }
+    fn schema(&self) -> SchemaRef {
+        let fields = ["points", "first"].map(|name| Field::new(name, DataType::Int64, false));
+        Arc::new(Schema::new(fields.to_vec()))
+    }
+    fn call(&self, series: &[(i64, f64)], arguments: &[String]) -> Result<RecordBatch, String> {
+        if let [word] = arguments {
+            return Err(format!("no {word}"));
+        }
+        let figures = [series.len() as i64, series.first().map_or(0, |point| point.0)];
+        let columns = figures.map(|figure| Arc::new(Int64Array::from(vec![figure])) as ArrayRef);
+        RecordBatch::try_new(self.schema(), columns.to_vec()).map_err(|error| error.to_string())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn functions_take_the_series_of_any_statement() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut options = options(folder.path());
+    options.series_functions = vec![Arc::new(Count)];
+    let lake = Lake::open(options).await.unwrap();
+    append(&lake, &[(NOW, "mine", "1"), (NOW - 60_000_000, "theirs", "2"), (NOW, "mine", "3")]).await;
+    let inner = "SELECT date_bin(INTERVAL ''1 minute'', time), count(*) FROM logs GROUP BY 1";
+    let sql = format!("SELECT points FROM points('{inner}') WHERE first > 0");
+    assert_eq!(all(&lake, &sql).await, ["2"]);
+    let mine: Option<&[&str]> = Some(&["mine"]);
+    let answer = lake.sql(&caller(mine), &sql).await.unwrap();
+    assert!(format!("{:?}", answer.batches).contains('1'), "rows of other namespaces are in no series");
+    assert!(answer.scanned_bytes > 0);
+    for (sql, message) in [
+        ("SELECT * FROM points()", "takes texts"),
+        ("SELECT * FROM points(1)", "takes texts"),
+        ("SELECT * FROM points('SELECT body, 1 FROM logs')", "a time and a number"),
+        ("SELECT * FROM points('DELETE FROM logs')", "only reading"),
+        ("SELECT * FROM points('SELECT time, 1 FROM logs', 'horizon')", "no horizon"),
+        ("SELECT * FROM points('SELECT time, 1 FROM nowhere')", "the tables are"),
+    ] {
+        let error = lake.sql(&caller(None), sql).await.unwrap_err().to_string();
+        assert!(error.contains(message), "{sql}: {error}");
+    }
+    let tight = Caller { byte_budget: 1, ..caller(None) };
+    assert!(matches!(lake.sql(&tight, &sql).await, Err(QueryError::Budget { .. })));
 }

@@ -55,7 +55,9 @@ impl Grid {
     }
 }
 
-fn usual_step(points: &[(i64, f64)]) -> i64 {
+/// Seconds between the points of a series in order of time: the median distance, 60 when there is none.
+#[must_use]
+pub fn usual_step(points: &[(i64, f64)]) -> i64 {
     let mut gaps: Vec<i64> = points.windows(2).map(|w| w[1].0 - w[0].0).filter(|&g| g > 0).collect();
     gaps.sort_unstable();
     gaps.get(gaps.len() / 2).copied().unwrap_or(60)

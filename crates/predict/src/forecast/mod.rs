@@ -15,6 +15,7 @@ use crate::calendar::PeakEvent;
 pub use breach::{Breach, crossing, time_to_breach};
 use candidate::{Seasons, candidates};
 use grid::Grid;
+pub use grid::usual_step;
 
 /// Quantile levels of every forecast.
 pub const LEVELS: [f64; 11] = [0.025, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.975];

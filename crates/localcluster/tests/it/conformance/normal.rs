@@ -47,6 +47,7 @@ fn written_by_controllers(kind: &str) -> bool {
 fn field(key: &str, value: &Value, namespace: &str) -> Value {
     match (key, value) {
         ("resourceVersion", Value::String(version)) if !version.is_empty() => "VERSION".into(),
+        ("serverAddress", Value::String(address)) if !address.is_empty() => "ADDRESS".into(),
         ("continue", Value::String(token)) if !token.is_empty() => "TOKEN".into(),
         ("managedFields", Value::Array(entries)) => {
             let mut entries: Vec<Value> = entries
