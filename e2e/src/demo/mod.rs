@@ -41,8 +41,9 @@ pub struct DemoArguments {
     #[arg(long, conflicts_with = "all")]
     pub kubeconfig: Option<PathBuf>,
     /// Run operator and executor apart, with the kubeconfigs of these names in this folder; the cluster has the
-    /// definitions, the admission rules and the fixer already, as the Helm charts install them
-    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["crash", "keep"])]
+    /// definitions, the admission rules and the fixer already, as the Helm charts install them. The executor's cooldowns
+    /// pass by the machine's clock
+    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["crash", "keep", "wrong_fix"])]
     pub roles: Option<PathBuf>,
     /// While the outage is found and repaired, freeze the API server for longer than two terms of a Lease, and kill its
     /// store; needs a cluster of `cargo xtask cluster`

@@ -98,6 +98,7 @@ pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Re
     for namespace in [RELEASE, TENANT] {
         kubectl.run(&["create", "namespace", namespace])?;
     }
+    kubectl.run(&["label", "namespace", RELEASE, "pod-security.kubernetes.io/enforce=restricted"])?;
     let values = json!({ "tenants": [
         { "namespace": TENANT, "secrets": ["otlp-token", "slack"], "repairs": true },
     ] });
@@ -105,6 +106,11 @@ pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Re
     std::fs::write(&file, values.to_string())?;
     install(helm, kubectl, "causeway-crds", None)?;
     install(helm, kubectl, "causeway", Some(&file))?;
+    // The API server takes the pods by the strictest standard. The operator's waits for a volume, which nobody makes.
+    let executor = ["rollout", "status", "deployment/causeway-executor", "--namespace", RELEASE];
+    kubectl.run(&[executor.as_slice(), &["--timeout=60s"]].concat())?;
+    let operator = ["wait", "pod/causeway-operator-0", "--for=create", "--namespace", RELEASE];
+    kubectl.run(&[operator.as_slice(), &["--timeout=60s"]].concat())?;
     let config = ["get", "configmap", "causeway-operator", "--namespace", RELEASE];
     let config = kubectl.run(&[config.as_slice(), &["--output=jsonpath={.data.kubeconfig}"]].concat())?;
     let admin = std::fs::read_to_string(&kubectl.kubeconfig)?;
