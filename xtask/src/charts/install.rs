@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::rights::{Elsewhere, compare, grants, uses};
 use super::work;
-use crate::cluster::TestCluster;
+use crate::cluster::{TestCluster, private};
 use crate::go::tool;
 use crate::run::{root, run, run_in, say, target};
 
@@ -73,11 +73,15 @@ impl Kubectl {
         Ok(Self { program: tool("kubectl")?.path, kubeconfig })
     }
 
-    /// Standard output, or standard error as an error.
-    pub(super) fn run(&self, arguments: &[&str]) -> Result<String> {
+    fn output(&self, arguments: &[&str]) -> Result<Output> {
         let mut command = Command::new(&self.program);
         let output = command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).output();
-        let output = output.context("cannot start kubectl")?;
+        output.context("cannot start kubectl")
+    }
+
+    /// Standard output, or standard error as an error.
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.output(arguments)?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             bail!("kubectl {}: {}", arguments.join(" "), said.trim());
@@ -85,11 +89,14 @@ impl Kubectl {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Whether an account may do something, as `kubectl auth can-i` says.
-    fn may(&self, account: &str, question: &[&str]) -> bool {
-        let mut all = vec!["auth", "can-i", "--as", account];
-        all.extend(question);
-        self.run(&all).is_ok()
+    /// Whether an account may do something, as `kubectl auth can-i` says; it fails when the answer is no.
+    fn may(&self, account: &str, question: &[&str]) -> Result<bool> {
+        let output = self.output(&[&["auth", "can-i", "--as", account], question].concat())?;
+        match String::from_utf8_lossy(&output.stdout).trim() {
+            "yes" => Ok(true),
+            "no" => Ok(false),
+            _ => bail!("kubectl auth can-i: {}", String::from_utf8_lossy(&output.stderr).trim()),
+        }
     }
 }
 
@@ -119,8 +126,8 @@ pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Re
         let token =
             kubectl.run(&["create", "token", &account, "--namespace", RELEASE, "--duration", "4h"])?;
         let file = work(cluster, &format!("{role}.token"))?;
-        std::fs::write(&file, token.trim())?;
-        std::fs::write(work(cluster, role)?, outside(&config, &admin, &file.display().to_string())?)?;
+        private(&file, token.trim())?;
+        private(&work(cluster, role)?, &outside(&config, &admin, &file.display().to_string())?)?;
     }
     let churn = Churn::start(kubectl, cluster)?;
     let played = play(kubectl, cluster);
@@ -256,7 +263,7 @@ fn tried(kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
         (&executor, ["patch", "deployments.apps", "--namespace", TENANT], false),
     ];
     for (account, question, expected) in questions {
-        if kubectl.may(account, &question) != expected {
+        if kubectl.may(account, &question)? != expected {
             bail!(
                 "{account} must {}be allowed to {}",
                 if expected { "" } else { "not " },

@@ -14,6 +14,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::{Subcommand, ValueEnum};
 
+pub(crate) use self::record::private;
+
 use self::files::{ADMIN, Files, users};
 use self::process::{Group, wait_for};
 use self::record::{Part, Record, User};
