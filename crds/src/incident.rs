@@ -381,7 +381,7 @@ pub struct IncidentStatus {
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub remediations: Vec<RemediationLink>,
-    /// Where the recording of the incident is kept.
+    /// Digest of the bundle with everything that the cause was decided from; `causeway bundle` fetches it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub bundle: Option<String>,

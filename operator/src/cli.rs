@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{audit, crd, executor, offline, query, standalone};
+use crate::{audit, bundle, crd, executor, offline, query, standalone};
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
 #[derive(Debug, Parser)]
@@ -23,6 +23,10 @@ enum Command {
     Query(query::QueryArguments),
     /// Verify that nobody changed, removed or reordered entries of the audit log
     VerifyAudit(audit::VerifyAuditArguments),
+    /// Fetch the bundle of an Incident: one file with all that its cause was decided from
+    Bundle(bundle::BundleArguments),
+    /// Make the decision of a bundle again, anywhere, and compare
+    Replay(bundle::ReplayArguments),
     /// Print the custom resource definitions as YAML
     Crd(crd::CrdArguments),
     /// Find the templates of the messages in a log file
@@ -44,6 +48,8 @@ impl Arguments {
             Command::Executor(arguments) => executor::run(arguments),
             Command::Query(arguments) => query::run(arguments),
             Command::VerifyAudit(arguments) => audit::run(arguments),
+            Command::Bundle(arguments) => bundle::fetch(arguments),
+            Command::Replay(arguments) => bundle::replay(&arguments),
             Command::Crd(arguments) => crd::run(&arguments),
             Command::Patterns(arguments) => offline::patterns(&arguments),
             Command::Baseline(arguments) => offline::baseline(&arguments),

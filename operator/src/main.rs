@@ -1,6 +1,7 @@
 //! The `causeway` binary: parses the command line and hands over to the command.
 
 mod audit;
+mod bundle;
 mod cli;
 mod crd;
 mod executor;

@@ -95,6 +95,24 @@ impl Server {
         Ok(Self { address, token })
     }
 
+    /// The body of a resource.
+    pub(crate) async fn get(&self, path: &str) -> Result<Vec<u8>> {
+        let Self { address, token } = self;
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(300)).build()?;
+        let answer = client
+            .get(format!("{address}{path}"))
+            .bearer_auth(token)
+            .send()
+            .await
+            .with_context(|| format!("no Causeway answers at {address}: is it running?"))?;
+        let status = answer.status();
+        let body = answer.bytes().await?;
+        if !status.is_success() {
+            bail!("{}", String::from_utf8_lossy(&body).trim());
+        }
+        Ok(body.to_vec())
+    }
+
     /// Its answer to a statement, in the format that was asked for.
     pub(crate) async fn ask(&self, request: &QueryRequest) -> Result<String> {
         let Self { address, token } = self;

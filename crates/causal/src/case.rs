@@ -1,16 +1,31 @@
 //! The plain input of a ranking: what was observed around a symptom, and what is normal.
 
 use ahash::AHashMap;
+use serde::{Deserialize, Serialize};
 
 /// An interned string of one [`Case`]. Only meaningful together with the [`Names`] that made it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Sym(pub u32);
 
 /// String table: entities, operations and signals are stored once and compared by number.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "Vec<Box<str>>", into = "Vec<Box<str>>")]
 pub struct Names {
     texts: Vec<Box<str>>,
     index: AHashMap<Box<str>, Sym>,
+}
+
+impl From<Vec<Box<str>>> for Names {
+    fn from(texts: Vec<Box<str>>) -> Self {
+        let index = texts.iter().zip(0..).map(|(text, number)| (text.clone(), Sym(number))).collect();
+        Self { texts, index }
+    }
+}
+
+impl From<Names> for Vec<Box<str>> {
+    fn from(names: Names) -> Self {
+        names.texts
+    }
 }
 
 impl Names {
@@ -47,7 +62,7 @@ impl Names {
 }
 
 /// The signal that raised the alarm.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Symptom {
     /// Entity that shows the symptom: usually a service or an entry point.
     pub entity: Sym,
@@ -60,7 +75,7 @@ pub struct Symptom {
 }
 
 /// One metric series: values around the symptom, and values of normal operation.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Series {
     /// The entity that the series describes.
     pub entity: Sym,
@@ -75,7 +90,7 @@ pub struct Series {
 }
 
 /// What an edge says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum EdgeKind {
     /// The source calls the target.
     Calls,
@@ -84,7 +99,7 @@ pub enum EdgeKind {
 }
 
 /// A directed edge of the topology at the time of the symptom.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Edge {
     /// Caller, or the thing that is placed.
     pub from: Sym,
@@ -95,7 +110,7 @@ pub struct Edge {
 }
 
 /// Role of a span in a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpanKind {
     /// Not stated; derived from the entities of parent and child.
     #[default]
@@ -109,7 +124,7 @@ pub enum SpanKind {
 }
 
 /// Whether a span failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SpanStatus {
     /// Not stated.
     #[default]
@@ -121,7 +136,7 @@ pub enum SpanStatus {
 }
 
 /// A span, reduced to what attribution needs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Span {
     /// Trace; see [`parse_trace_id`].
     pub trace: u128,
@@ -144,7 +159,7 @@ pub struct Span {
 }
 
 /// Severity of a log line, coarse.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Severity {
     /// Not stated; derived from the text.
     #[default]
@@ -160,7 +175,7 @@ pub enum Severity {
 }
 
 /// A log line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogLine {
     /// When, microseconds since the Unix epoch.
     pub time_us: i64,
@@ -181,7 +196,7 @@ pub struct LogLine {
 }
 
 /// Kind of a change event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ChangeKind {
     /// New code: an image, a rollout, a function version.
     Release,
@@ -196,7 +211,7 @@ pub enum ChangeKind {
 }
 
 /// One changed field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldDiff {
     /// Path of the field, for example `data.NL`.
     pub path: String,
@@ -207,7 +222,7 @@ pub struct FieldDiff {
 }
 
 /// A change that was observed before or during the symptom. A candidate, never a cause without a symptom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Change {
     /// When it was observed, microseconds since the Unix epoch.
     pub time_us: i64,
@@ -226,7 +241,7 @@ pub struct Change {
 }
 
 /// Everything known around one symptom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Case {
     /// Name of the case, repeated in the output.
     pub id: String,

@@ -29,6 +29,8 @@ pub struct EngineConfig {
     pub reopen_us: i64,
     /// A new symptom joins an open incident that began at most this long ago; 90 min.
     pub merge_us: i64,
+    /// Whether every decision is packed into a file by which it can be made again; see [`crate::Bundle`].
+    pub bundles: bool,
 }
 
 impl Default for EngineConfig {
@@ -47,6 +49,7 @@ impl Default for EngineConfig {
             resolve_us: 300 * SECOND,
             reopen_us: 1_800 * SECOND,
             merge_us: 5_400 * SECOND,
+            bundles: false,
         }
     }
 }

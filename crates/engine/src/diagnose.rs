@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use causeway_causal::draft::{self, IncidentDraft};
 use causeway_causal::group::{Group, GroupState};
 use causeway_causal::impact::{Impact, Share, impact, revenue_at_risk};
 use causeway_causal::rank::rank;
+use causeway_causal::ranking::Ranking;
 use causeway_model::{Finding, Micros, SeriesId, SpanKind};
 
+use crate::bundle::Inquiry;
 use crate::case::{About, build};
 use crate::change::Change;
 use crate::engine::Engine;
@@ -16,8 +17,8 @@ use crate::golden::is_golden;
 use crate::incident::Incident;
 use crate::objective::{is_objective, underlying};
 
-/// Ranks the suspects of an incident at data time `at_us`. `None` when it has no symptom.
-pub(crate) fn draft(engine: &Engine, incident: &Incident, at_us: Micros) -> Option<IncidentDraft> {
+/// What an incident is decided from at data time `at_us`, and the ranking of its suspects. `None` when it has no symptom.
+pub(crate) fn inquire(engine: &Engine, incident: &Incident, at_us: Micros) -> Option<(Inquiry, Ranking)> {
     let symptom = incident.symptoms.values().min_by_key(|f| (f.since_us, f.id.clone()))?;
     // A burn is looked into by the golden signal that burns.
     let series = SeriesId {
@@ -69,7 +70,7 @@ pub(crate) fn draft(engine: &Engine, incident: &Incident, at_us: Micros) -> Opti
         findings: incident.symptoms.keys().cloned().collect(),
         cause: named,
     };
-    Some(draft::build(&group, &case, &ranking, affected, money))
+    Some((Inquiry { case, group, impact: affected, money }, ranking))
 }
 
 /// From how many seconds on a request counts as slow: above the band of the latency symptom, else the limit of the

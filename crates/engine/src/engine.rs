@@ -11,6 +11,7 @@ use causeway_model::{
 
 use crate::assemble::{Assembled, Assembler, Progress};
 use crate::baseline::{Baselines, Content};
+use crate::bundle::{BundleFile, pack};
 use crate::calls::Calls;
 use crate::case::MetricHistory;
 use crate::change::Change;
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(crate) silent: BTreeSet<SourceRef>,
     pub(crate) findings: Vec<Finding>,
     events: Vec<Event>,
+    bundles: Vec<BundleFile>,
     pub(crate) counts: Counts,
 }
 
@@ -73,6 +75,7 @@ impl Engine {
             silent: BTreeSet::new(),
             findings: Vec::new(),
             events: Vec::new(),
+            bundles: Vec::new(),
             counts: Counts::default(),
         }
     }
@@ -174,6 +177,11 @@ impl Engine {
     /// Findings since the last call.
     pub fn take_findings(&mut self) -> Vec<Finding> {
         std::mem::take(&mut self.findings)
+    }
+
+    /// Takes the bundles of what was decided since the last call; see [`EngineConfig::bundles`].
+    pub fn take_bundles(&mut self) -> Vec<BundleFile> {
+        std::mem::take(&mut self.bundles)
     }
 
     /// Events since the last call.
@@ -309,11 +317,17 @@ impl Engine {
         if !incident.wants_ranking(at_us, &self.config) {
             return;
         }
-        let draft = diagnose::draft(self, incident, at_us);
+        let found = diagnose::inquire(self, incident, at_us);
         self.counts.rankings += 1;
-        if let (Some(incident), Some(draft)) = (self.incidents.get_mut(index), draft) {
+        let Some((inquiry, ranking)) = found else { return };
+        let draft = inquiry.decide(&ranking);
+        // What was decided is decided, whether or not it could be packed.
+        let bundle = self.config.bundles.then(|| pack(&inquiry, &draft, at_us).ok()).flatten();
+        if let Some(incident) = self.incidents.get_mut(index) {
+            incident.bundle = bundle.as_ref().map(|bundle| bundle.digest.clone());
             incident.diagnosed(draft, at_us);
         }
+        self.bundles.extend(bundle);
     }
 
     fn advance_incidents(&mut self, now_us: Micros) {

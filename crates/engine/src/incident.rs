@@ -56,6 +56,9 @@ pub struct Incident {
     pub draft: Option<IncidentDraft>,
     /// Data time of the first ranking.
     pub diagnosed_us: Option<Micros>,
+    /// Digest of the bundle of the newest ranking.
+    #[serde(default)]
+    pub bundle: Option<String>,
     /// Times that it was reopened.
     pub reopened: u32,
     /// Grows with every change worth telling.
@@ -83,6 +86,7 @@ impl Incident {
             resolved_us: None,
             draft: None,
             diagnosed_us: None,
+            bundle: None,
             reopened: 0,
             revision: 1,
         }

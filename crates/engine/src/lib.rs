@@ -5,6 +5,7 @@
 
 mod assemble;
 mod baseline;
+mod bundle;
 mod calls;
 mod case;
 mod change;
@@ -24,6 +25,7 @@ mod snapshot;
 pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
 };
+pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest};
 /// Arithmetic of error budgets, in which objectives are declared.
 pub use causeway_predict::burn;
 /// In which Baselines are declared.

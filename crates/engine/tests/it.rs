@@ -1,11 +1,18 @@
 //! The engine over generated windows: a slow callee, silence, restart.
 
+#![allow(clippy::expect_used)]
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use causeway_engine::{Engine, EngineConfig, IncidentPhase, SymptomState};
+use causeway_engine::{
+    Bundle, BundleError, BundleFile, Engine, EngineConfig, IncidentPhase, SymptomState, digest,
+};
 use causeway_model::{
     LogHistogram, Partial, SeriesId, SeriesKind, SeriesPartial, SourceRef, SpanKind, SpanStub, Window,
 };
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 const STEP: i64 = 10_000_000;
 
@@ -142,4 +149,41 @@ fn a_restored_engine_goes_on_identically() {
     assert_eq!(a.fingerprint, b.fingerprint);
     assert_eq!(a.detected_us, b.detected_us);
     assert_eq!(a.draft.as_ref().map(|d| &d.cause), b.draft.as_ref().map(|d| &d.cause));
+}
+
+/// An engine that decided, and the last bundle it made.
+fn decided() -> (Engine, BundleFile) {
+    let mut engine = Engine::new(EngineConfig { bundles: true, ..EngineConfig::default() });
+    feed(&mut engine, 0..90, 1.0);
+    feed(&mut engine, 90..102, 12.0);
+    let file = engine.take_bundles().pop().expect("a bundle of each ranking");
+    (engine, file)
+}
+
+#[test]
+fn a_bundle_makes_the_same_decision_again() {
+    let (engine, file) = decided();
+    let incident = &engine.incidents()[0];
+    assert_eq!(file.fingerprint, incident.fingerprint);
+    assert_eq!(incident.bundle.as_ref(), Some(&file.digest), "the newest ranking is the one that is kept");
+    assert_eq!(file.digest, digest(&file.bytes));
+    assert_eq!(decided().1, file, "the same input gives the same bytes");
+    let bundle = Bundle::read(&file.bytes).unwrap();
+    for _ in 0..20 {
+        let again = bundle.replay().unwrap();
+        assert_eq!(again.decision, bundle.decision);
+        assert_eq!(Some(&again.draft), incident.draft.as_ref());
+    }
+}
+
+#[test]
+fn a_damaged_bundle_is_refused() {
+    let (_, file) = decided();
+    assert!(matches!(Bundle::read(b"PK"), Err(BundleError::Damaged(_))));
+    assert!(matches!(Bundle::read(&file.bytes[..file.bytes.len() / 2]), Err(BundleError::Damaged(_))));
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    let newer = BTreeMap::from([("version", 99)]);
+    rmp_serde::encode::write_named(&mut packer, &newer).unwrap();
+    let bytes = packer.finish().unwrap();
+    assert!(matches!(Bundle::read(&bytes), Err(BundleError::Version { found: 99 })));
 }

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use causeway_model::Table;
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
-use object_store::ObjectStore;
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt as _};
 use url::Url;
 
 use crate::LakeError;
+use crate::lake::Lake;
 use crate::options::{S3Options, StoreOptions};
 
 /// The store, seen from the folder of all tables.
@@ -114,6 +115,31 @@ impl Store {
             Ok(())
         };
         tokio::task::spawn_blocking(work).await.map_err(|e| LakeError::Thread(e.to_string()))?
+    }
+}
+
+impl Lake {
+    /// Keeps a file beside the tables, under a name such as `bundles/1a2b`, in place of the one that was there.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is no path.
+    pub async fn put_file(&self, name: &str, bytes: Vec<u8>) -> Result<(), LakeError> {
+        let path = Path::parse(name).map_err(object_store::Error::from)?;
+        self.inner.store.tables.put(&path, bytes.into()).await?;
+        self.inner.store.sync(vec![name.to_owned()]).await
+    }
+
+    /// A file that was kept; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is no path.
+    pub async fn file(&self, name: &str) -> Result<Option<Vec<u8>>, LakeError> {
+        let path = Path::parse(name).map_err(object_store::Error::from)?;
+        match self.inner.store.tables.get(&path).await {
+            Ok(found) => Ok(Some(found.bytes().await?.to_vec())),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

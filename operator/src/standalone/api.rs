@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Query as UrlQuery, State};
+use axum::extract::{Path as UrlPath, Query as UrlQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::clock::ProcessClock;
 use super::engine_host::EngineHost;
+use super::persist::bundle_path;
 use crate::query::{OutputFormat, QueryRequest, TableAnswer};
 
 /// Bytes that one query may scan.
@@ -45,6 +46,7 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/state", get(state_of))
         .route("/api/v1/series", get(series))
         .route("/api/v1/topology", get(topology))
+        .route("/api/v1/incidents/{fingerprint}/bundle", get(bundle))
         .route("/api/v1/clock", post(step))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), authenticate))
         .with_state(state)
@@ -92,6 +94,18 @@ async fn query(State(state): Shared, Json(request): Json<QueryRequest>) -> Respo
             .map(|rows| Json(TableAnswer { rows, scanned_bytes: result.scanned_bytes }).into_response()),
     };
     formatted.unwrap_or_else(|error| refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
+}
+
+/// The bundle of an incident.
+async fn bundle(State(state): Shared, UrlPath(fingerprint): UrlPath<String>) -> Response {
+    if fingerprint.is_empty() || !fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return refuse(StatusCode::BAD_REQUEST, "a fingerprint has hexadecimal digits only");
+    }
+    match state.lake.file(&bundle_path(&fingerprint)).await {
+        Ok(Some(bytes)) => bytes.into_response(),
+        Ok(None) => refuse(StatusCode::NOT_FOUND, format!("no bundle of an incident {fingerprint} is kept")),
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
 }
 
 /// Answer of `/api/v1/state` and of a step.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_engine::{
-    BaselineConfig, Change, Declared, Engine, EngineConfig, Incident, ObjectiveConfig, ServiceConfig,
+    BaselineConfig, BundleFile, Change, Declared, Engine, EngineConfig, Incident, ObjectiveConfig,
+    ServiceConfig,
 };
 use causeway_kubekit::{Activity, Busy};
 use causeway_model::{Clock, Event, Finding, Partial};
@@ -18,6 +19,7 @@ pub(crate) struct Output {
     pub(crate) events: Vec<Event>,
     /// Incidents that changed.
     pub(crate) incidents: Vec<Incident>,
+    pub(crate) bundles: Vec<BundleFile>,
 }
 
 struct Guarded {
@@ -136,7 +138,12 @@ impl EngineHost {
         for incident in &incidents {
             published.insert(incident.fingerprint.clone(), incident.revision);
         }
-        let output = Output { findings: engine.take_findings(), events: engine.take_events(), incidents };
+        let output = Output {
+            findings: engine.take_findings(),
+            events: engine.take_events(),
+            incidents,
+            bundles: engine.take_bundles(),
+        };
         if output.findings.is_empty() && output.events.is_empty() && output.incidents.is_empty() {
             return;
         }
@@ -147,5 +154,5 @@ impl EngineHost {
 
 /// Configuration of the engine of this process.
 pub(crate) fn engine_config() -> EngineConfig {
-    EngineConfig::default()
+    EngineConfig { bundles: true, ..EngineConfig::default() }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use causeway_controllers::IncidentFeed;
+use causeway_engine::BundleFile;
 use causeway_kubekit::{Activity, Busy};
 use causeway_lake::Lake;
 use causeway_model::{Table, events_batch, findings_batch};
@@ -18,7 +19,13 @@ pub(crate) async fn serve(
     mut outputs: mpsc::UnboundedReceiver<(Output, Busy)>,
 ) {
     while let Some((output, busy)) = outputs.recv().await {
-        let Output { findings, events, incidents } = output;
+        let Output { findings, events, incidents, bundles } = output;
+        // Before the incident that names it is told.
+        for BundleFile { fingerprint, bytes, .. } in bundles {
+            if let Err(error) = lake.put_file(&bundle_path(&fingerprint), bytes).await {
+                tracing::error!(%error, fingerprint, "an incident bundle was not kept");
+            }
+        }
         for incident in incidents {
             feed.publish(incident, activity.busy());
         }
@@ -30,6 +37,11 @@ pub(crate) async fn serve(
         }
         drop(busy);
     }
+}
+
+/// Where the bundle of an incident is kept in the lake.
+pub(crate) fn bundle_path(fingerprint: &str) -> String {
+    format!("bundles/{fingerprint}")
 }
 
 async fn store(

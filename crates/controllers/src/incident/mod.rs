@@ -173,6 +173,7 @@ impl Incidents {
                 .then(|| target_of(&self.mirrors, &draft.cause.entity, &namespace))
                 .flatten();
             diagnosis::fill(&mut status, draft, target.as_ref());
+            status.bundle.clone_from(&engine.bundle);
         }
         status.state = state(engine, &known.runs);
         status

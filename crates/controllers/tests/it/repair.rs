@@ -66,6 +66,7 @@ async fn an_incident_is_repaired_verified_and_resolved_over_a_restart() {
     assert_eq!(check_conditions(&object), []);
     let status = object.status.unwrap();
     assert_eq!(status.state, IncidentState::Resolved);
+    assert_eq!(status.bundle.as_deref(), Some("sha256:1b7e"));
     assert_eq!(condition(&status, "Mitigated")["reason"], "RemediationSucceeded");
     assert_eq!(world.list::<Remediation>().await.len(), 1);
     let entries = world.audit.0.lock().unwrap().clone();

@@ -423,6 +423,7 @@ pub(crate) fn incident(at: Timestamp) -> Incident {
         resolved_us: None,
         draft: Some(draft(at_us)),
         diagnosed_us: Some(at_us),
+        bundle: Some("sha256:1b7e".into()),
         reopened: 0,
         revision: 1,
     }

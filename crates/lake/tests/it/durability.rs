@@ -174,3 +174,17 @@ async fn opaque_frames_stay_until_released() {
     assert!(lake.opaque_since(0).await.unwrap().is_empty());
     assert!(segments(folder.path()).is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_kept_beside_the_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    assert_eq!(lake.file("bundles/1a2b").await.unwrap(), None);
+    for text in ["first", "second"] {
+        lake.put_file("bundles/1a2b", text.as_bytes().to_vec()).await.unwrap();
+    }
+    drop(lake);
+    let lake = open(folder.path()).await;
+    assert_eq!(lake.file("bundles/1a2b").await.unwrap().as_deref(), Some(&b"second"[..]));
+    assert!(lake.file("bundles//..").await.is_err(), "no path");
+}
