@@ -132,6 +132,8 @@ pub struct Places {
     pub logs: PathBuf,
     /// Kubeconfig of a cluster to work with; without it Causeway has a Kubernetes API of its own.
     pub cluster: Option<PathBuf>,
+    /// Folder with the kubeconfigs `operator` and `executor`, by which these roles run apart; without it one process is both.
+    pub roles: Option<PathBuf>,
     /// Further arguments of `causeway standalone`, such as a store.
     pub arguments: Vec<String>,
 }
@@ -157,10 +159,15 @@ impl Places {
             std::fs::remove_file(&file)?;
         }
         let mut command = Command::new(&self.causeway);
-        command.arg("standalone").arg("--data").arg(&self.data).arg("--manifests").arg(&self.manifests);
+        command.arg("standalone").arg("--data").arg(&self.data);
         command.args(&self.arguments);
-        if let Some(kubeconfig) = &self.cluster {
-            command.arg("--kubeconfig").arg(kubeconfig);
+        if let Some(roles) = &self.roles {
+            command.arg("--without-executor").arg("--kubeconfig").arg(roles.join("operator"));
+        } else {
+            command.arg("--manifests").arg(&self.manifests);
+            if let Some(kubeconfig) = &self.cluster {
+                command.arg("--kubeconfig").arg(kubeconfig);
+            }
         }
         command.args(["--clock", "stepped", "--now", &now.to_string()]);
         for (name, address) in [
@@ -179,6 +186,21 @@ impl Places {
         let text = running.wait_for(&file, &log).await?;
         let endpoints = serde_json::from_str(&text).context("endpoints.json can't be read")?;
         Ok((running, endpoints))
+    }
+
+    /// Starts the executor, where it runs apart.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start_executor(&self) -> Result<Option<Running>> {
+        let Some(roles) = &self.roles else { return Ok(None) };
+        let mut command = Command::new(&self.causeway);
+        command
+            .arg("executor")
+            .arg("--kubeconfig")
+            .arg(roles.join("executor"))
+            .args(["--admin", "127.0.0.1:0"]);
+        Running::spawn(command, "the executor", &self.logs.join("executor.log")).map(Some)
     }
 
     /// Starts the workload simulator; gives its address.

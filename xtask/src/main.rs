@@ -1,6 +1,7 @@
-//! Repository tasks: `cargo xtask demo`, `test`, `cluster`, `tools`, `codegen`, `tidy`, `bench`.
+//! Repository tasks: `cargo xtask demo`, `test`, `cluster`, `charts`, `tools`, `codegen`, `tidy`, `bench`.
 
 mod bench;
+mod charts;
 mod cluster;
 mod codegen;
 mod demo;
@@ -34,6 +35,12 @@ enum Task {
     /// A real Kubernetes control plane on this machine
     #[command(subcommand)]
     Cluster(cluster::ClusterTask),
+    /// Check the Helm charts: lint, unit tests, schemas, installation, rights granted and used
+    Charts {
+        /// Take the binaries as they are
+        #[arg(long)]
+        no_build: bool,
+    },
     /// Build real tools that tests use, and print where they are
     Tools {
         /// Which; all when none is named
@@ -60,6 +67,7 @@ fn main() -> ExitCode {
         Task::Demo { arguments } => demo::demo(&arguments),
         Task::Test(arguments) => test::test(&arguments),
         Task::Cluster(task) => cluster::cluster(task),
+        Task::Charts { no_build } => charts::charts(no_build),
         Task::Tools { names } => go::print(&names),
         Task::Codegen { check } => codegen::codegen(check, &[]),
         Task::Tidy => tidy::tidy(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
+use crate::charts;
 use crate::cluster::TestCluster;
 use crate::codegen::codegen;
 use crate::go::tool;
@@ -30,6 +31,7 @@ pub(crate) struct TestArguments {
 pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     format()?;
     tidy()?;
+    charts::check()?;
     let deny = deny()?;
     run(
         "licences, sources, bans",
@@ -52,6 +54,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     let running = TestCluster::start(arguments.kubeconfig.as_deref())?;
     run_in(&root(), "lints and tests", "cargo", &["test", "--workspace", "--locked"], &environment)?;
     drop(running);
+    charts::installed()?;
     scenarios(arguments)?;
     say("all green");
     Ok(())

@@ -177,7 +177,7 @@ fn documents(offences: &mut Vec<String>) {
             offences.push(format!("{name} is missing"));
         }
     }
-    for folder in ["operator", "crds", "runbooks", "e2e", "examples", "docs"] {
+    for folder in ["operator", "crds", "charts", "runbooks", "e2e", "examples", "docs"] {
         if !root().join(folder).is_dir() {
             offences.push(format!("the folder {folder} is missing"));
         }

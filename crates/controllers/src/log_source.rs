@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use causeway_crds::log_source::{LogSourceStatus, LogSourceType, SourceLoss, SourceState};
 use causeway_crds::{ConditionType, LogSource, Reason};
-use causeway_kubekit::{ObjectKey, Progress, Report, Requeue, Statement, Truth};
+use causeway_kubekit::{Lookup, ObjectKey, Progress, Report, Requeue, Statement, Truth};
 use causeway_model::SourceRef;
 use causeway_steps::Pipeline;
 use ipnet::IpNet;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use parking_lot::Mutex;
 
@@ -107,10 +106,17 @@ pub(crate) fn secret_value(
 ) -> Result<String, String> {
     let create =
         format!("kubectl create secret generic {name} --namespace {namespace} --from-literal={key}=VALUE");
-    let secret: Arc<Secret> = mirrors
-        .secrets
-        .get(&ObjectKey::namespaced(namespace, name))
-        .ok_or_else(|| format!("Secret {namespace}/{name} does not exist: {create}"))?;
+    let secret = match mirrors.secrets.get(&ObjectKey::namespaced(namespace, name)) {
+        Lookup::Present(secret) => secret,
+        Lookup::Absent => return Err(format!("Secret {namespace}/{name} does not exist: {create}")),
+        Lookup::Unknown => return Err(format!("Secret {namespace}/{name} was not read yet")),
+        Lookup::Refused(message) => {
+            return Err(format!(
+                "Secret {namespace}/{name} can't be read: a Role in {namespace} must grant list and watch on secrets \
+                 with the resource name {name}: {message}"
+            ));
+        }
+    };
     let value = secret.data.as_ref().and_then(|data| data.get(key));
     let value = value
         .ok_or_else(|| format!("Secret {namespace}/{name} has no key {key}: add it, such as by {create}"))?;
@@ -126,6 +132,11 @@ pub(crate) fn secret_value(
 impl Observer for LogSources {
     type Kind = LogSource;
     const NAME: &'static str = "log-source";
+
+    async fn prepare(&self, object: &LogSource) {
+        let names = object.spec.credential().map(|wanted| wanted.name.clone()).into_iter().collect();
+        self.mirrors.secrets.hold(object, &names).await;
+    }
 
     fn report(&self, object: &LogSource, now: Timestamp) -> Report<LogSourceStatus> {
         let source = SourceRef { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
@@ -151,6 +162,7 @@ impl Observer for LogSources {
     fn forget(&self, object: &LogSource) {
         let source = SourceRef { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
         self.take(object, &source);
+        self.mirrors.secrets.release(object);
     }
 }
 

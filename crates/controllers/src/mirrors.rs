@@ -6,7 +6,7 @@ use causeway_crds::{
     Approval, Baseline, ClusterGuardrail, Incident, LogSource, MonitoredService, NotificationTarget, Pause,
     Remediation, RemediationPolicy, Runbook, SLO,
 };
-use causeway_kubekit::{Activity, Mirror};
+use causeway_kubekit::{Activity, Mirror, Named};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Client, Resource};
@@ -18,11 +18,18 @@ macro_rules! mirrors {
     ($($field:ident: $kind:ty),+ $(,)?) => {
         /// One mirror a kind.
         #[derive(Clone)]
-        pub(crate) struct Mirrors { $(pub(crate) $field: Mirror<$kind>,)+ }
+        pub(crate) struct Mirrors {
+            $(pub(crate) $field: Mirror<$kind>,)+
+            /// Those that other objects name: no role may see all Secrets.
+            pub(crate) secrets: Named<Secret>,
+        }
 
         impl Mirrors {
             pub(crate) fn new(client: &Client, activity: &Activity) -> Self {
-                Self { $($field: Mirror::all(client.clone(), activity),)+ }
+                Self {
+                    $($field: Mirror::all(client.clone(), activity),)+
+                    secrets: Named::new(client.clone(), activity),
+                }
             }
 
             /// Keeps all mirrors until `stop`.
@@ -45,7 +52,6 @@ mirrors! {
     policies: RemediationPolicy,
     remediations: Remediation,
     runbooks: Runbook,
-    secrets: Secret,
     services: MonitoredService,
     slos: SLO,
     targets: NotificationTarget,

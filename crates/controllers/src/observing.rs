@@ -1,5 +1,7 @@
 //! Controllers that only look: everything they do is a status computed from mirrors.
 
+use std::future::{Future, ready};
+
 use causeway_kubekit::{Kind, Reconciler, Report, StatusOf};
 use jiff::Timestamp;
 
@@ -9,6 +11,11 @@ use crate::error::ControllerError;
 pub(crate) trait Observer: Send + Sync + 'static {
     type Kind: Kind;
     const NAME: &'static str;
+
+    /// Waits for what a mirror of all objects of a kind can't give.
+    fn prepare(&self, _object: &Self::Kind) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
 
     fn report(&self, object: &Self::Kind, now: Timestamp) -> Report<StatusOf<Self::Kind>>;
 
@@ -28,7 +35,8 @@ impl<O: Observer> Reconciler for Observing<O> {
 
     const NAME: &'static str = O::NAME;
 
-    async fn dereference(&self, _object: &O::Kind) -> Result<(), ControllerError> {
+    async fn dereference(&self, object: &O::Kind) -> Result<(), ControllerError> {
+        self.0.prepare(object).await;
         Ok(())
     }
 

@@ -151,8 +151,8 @@ impl House<'_> {
             .watch(&m.pauses, everywhere(&m.policies));
         self.spawn(policies, tasks);
         let sources = LogSources::new(m.clone(), ports.gateway.clone());
-        let sources =
-            self.observer(sources, &m.log_sources).watch(&m.secrets, in_namespace_of(&m.log_sources));
+        let sources = self.observer(sources, &m.log_sources);
+        m.secrets.wake(sources.triggers());
         self.spawn(sources, tasks);
         let services = MonitoredServices::new(m.clone(), ports.engine.clone());
         let services = self
@@ -191,13 +191,13 @@ impl House<'_> {
         let announcer = couriers.clone();
         let targets = self
             .observer(reconciler, &m.targets)
-            .watch(&m.secrets, in_namespace_of(&m.targets))
             .watch(&m.incidents, move |incident: &Incident| {
                 announcer.announce(incident);
                 Vec::new()
             })
             .needs(&m.remediations);
         couriers.report_to(targets.triggers());
+        m.secrets.wake(targets.triggers());
         self.spawn(targets, tasks);
         couriers
     }

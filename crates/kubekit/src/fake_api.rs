@@ -86,6 +86,7 @@ impl Place {
         self.prefix == item.prefix
             && self.plural == item.plural
             && (self.namespace.is_none() || self.namespace == item.namespace)
+            && (self.name.is_none() || self.name == item.name)
     }
 }
 
@@ -201,8 +202,10 @@ impl FakeApi {
         }
         let query = head.uri.query().unwrap_or_default();
         match (head.method.clone(), place.name.is_some()) {
-            (Method::GET, false) if query.contains("watch=true") => self.watch(&place, query),
-            (Method::GET, false) => self.list(&place),
+            (Method::GET, false) if query.contains("watch=true") => {
+                self.watch(&selected(place, query), query)
+            }
+            (Method::GET, false) => self.list(&selected(place, query)),
             (Method::GET, true) => match self.state.lock().objects.get(&place) {
                 Some(object) => success(object),
                 None => failure(404, "NotFound"),
@@ -277,6 +280,12 @@ impl State {
         self.log.push(Logged { version: self.version, place: place.clone(), line: line.clone() });
         self.watchers.retain(|(watched, sender)| !watched.covers(place) || sender.send(line.clone()).is_ok());
     }
+}
+
+/// What a list or a watch is about: one object, when a field selector names it.
+fn selected(place: Place, query: &str) -> Place {
+    let name = query.split('&').find_map(|pair| pair.strip_prefix("fieldSelector=metadata.name%3D"));
+    Place { name: name.map(str::to_owned), ..place }
 }
 
 fn success(value: &Value) -> Answer {

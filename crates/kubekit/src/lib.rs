@@ -27,6 +27,7 @@ mod fake_api;
 mod key;
 mod metrics;
 mod mirror;
+mod named;
 mod pass;
 mod queue;
 mod reconciler;
@@ -45,6 +46,7 @@ pub use events::{EventKind, Occurrence};
 pub use key::ObjectKey;
 pub use metrics::ControllerMetrics;
 pub use mirror::{Change, Mirror};
+pub use named::{Lookup, Named};
 pub use reconciler::{Kind, Reconciler, Report, Requeue, StatusOf};
 pub use track_writes::{TrackWrites, TrackWritesLayer};
 

@@ -11,20 +11,32 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::Scope;
 use kube::{Api, Client, Config, Discovery, ResourceExt};
 
+use crate::process::Places;
+
 /// How long an API server may take to serve new kinds.
 const ESTABLISHED: Duration = Duration::from_secs(30);
 
-/// Applies the custom resource definitions and the admission rules, as the README's commands do.
-pub(super) async fn prepare(causeway: &Path, kubeconfig: &Path) -> Result<()> {
+/// Applies the custom resource definitions and the admission rules, as the README's commands do. Where roles are
+/// installed, both are there, and the manifests are applied instead: the roles may not.
+pub(super) async fn prepare(places: &Places, kubeconfig: &Path) -> Result<()> {
     let config =
         Kubeconfig::read_from(kubeconfig).with_context(|| format!("cannot read {}", kubeconfig.display()))?;
     let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
     let client = Client::try_from(config)?;
+    if places.roles.is_some() {
+        served(&client).await?;
+        return apply(&client, &manifests(&places.manifests)?).await;
+    }
     let whoami: Api<SelfSubjectReview> = Api::all(client.clone());
     let answer = whoami.create(&PostParams::default(), &SelfSubjectReview::default()).await?;
     let user = answer.status.and_then(|s| s.user_info).and_then(|u| u.username).unwrap_or_default();
-    apply(&client, &printed(causeway, &["crd"])?).await?;
-    apply(&client, &printed(causeway, &["crd", "--admission", &user])?).await?;
+    apply(&client, &printed(&places.causeway, &["crd"])?).await?;
+    apply(&client, &printed(&places.causeway, &["crd", "--admission", &user])?).await?;
+    served(&client).await
+}
+
+/// Waits until the API server serves our kinds.
+async fn served(client: &Client) -> Result<()> {
     let begun = Instant::now();
     loop {
         let known = client.list_api_group_resources("causeway.dev/v1alpha1").await;
@@ -38,6 +50,15 @@ pub(super) async fn prepare(causeway: &Path, kubeconfig: &Path) -> Result<()> {
     }
 }
 
+/// All files of the folder in the order of their names, as one stream.
+fn manifests(folder: &Path) -> Result<String> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+    files.sort();
+    let texts: Vec<String> = files.iter().map(std::fs::read_to_string).collect::<Result<_, _>>()?;
+    Ok(texts.join("\n---\n"))
+}
+
 fn printed(causeway: &Path, arguments: &[&str]) -> Result<String> {
     let output = Command::new(causeway).args(arguments).output()?;
     if !output.status.success() {
@@ -48,16 +69,20 @@ fn printed(causeway: &Path, arguments: &[&str]) -> Result<String> {
 
 async fn apply(client: &Client, documents: &str) -> Result<()> {
     let discovery = Discovery::new(client.clone()).run().await?;
-    for document in documents.split("---\n").filter(|d| !d.trim().is_empty()) {
+    let says_something = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    for document in documents.split("---\n").filter(|document| document.lines().any(says_something)) {
         let object: DynamicObject = serde_saphyr::from_str(document)?;
         let types = object.types.clone().context("an object without kind")?;
         let gvk = kube::api::GroupVersionKind::try_from(&types)?;
         let (resource, capabilities) =
             discovery.resolve_gvk(&gvk).with_context(|| format!("the cluster has no {}", types.kind))?;
-        if capabilities.scope != Scope::Cluster {
-            bail!("{} {} is not cluster-scoped", types.kind, object.name_any());
-        }
-        let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
+        let api: Api<DynamicObject> = match (capabilities.scope, object.namespace()) {
+            (Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
+            (Scope::Namespaced, Some(namespace)) => {
+                Api::namespaced_with(client.clone(), &namespace, &resource)
+            }
+            (Scope::Namespaced, None) => bail!("{} {} has no namespace", types.kind, object.name_any()),
+        };
         let name = object.name_any();
         api.patch(&name, &PatchParams::apply("causeway-install").force(), &Patch::Apply(&object))
             .await

@@ -14,7 +14,8 @@ pub(super) fn write(arguments: &DemoArguments, target: &Path, slack_api: &str) -
     std::fs::create_dir_all(target)?;
     let example = arguments.root.join("examples/train-ticket");
     copy(&example.join("manifests"), target)?;
-    if arguments.kubeconfig.is_some() {
+    // Where roles are installed, the chart has made the fixer.
+    if arguments.kubeconfig.is_some() && arguments.roles.is_none() {
         copy(&example.join("cluster"), target)?;
     }
     // A variant's file replaces the one of the same name.

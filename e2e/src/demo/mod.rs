@@ -40,9 +40,14 @@ pub struct DemoArguments {
     /// Play with the cluster of this kubeconfig, its real controllers and rollouts
     #[arg(long, conflicts_with = "all")]
     pub kubeconfig: Option<PathBuf>,
+    /// Run operator and executor apart, with the kubeconfigs of these names in this folder; the cluster has the
+    /// definitions, the admission rules and the fixer already, as the Helm charts install them. The executor's cooldowns
+    /// pass by the machine's clock
+    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["crash", "keep", "wrong_fix"])]
+    pub roles: Option<PathBuf>,
     /// While the outage is found and repaired, freeze the API server for longer than two terms of a Lease, and kill its
     /// store; needs a cluster of `cargo xtask cluster`
-    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["all", "wrong_fix", "no_repair"])]
+    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["all", "wrong_fix", "no_repair", "roles"])]
     pub outage: bool,
     /// Leave Causeway running at the end
     #[arg(long)]

@@ -41,6 +41,8 @@ struct Demo {
     arguments: DemoArguments,
     places: Places,
     causeway: Running,
+    /// Where it is a process of its own.
+    executor: Option<Running>,
     simulator: Running,
     remote: Remote,
     exporter: Exporter,
@@ -81,6 +83,7 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
         manifests: work.join("manifests"),
         logs: work.clone(),
         cluster: arguments.kubeconfig.clone(),
+        roles: arguments.roles.clone(),
         arguments: Vec::new(),
     };
     std::fs::create_dir_all(&places.data)?;
@@ -129,9 +132,10 @@ impl Demo {
         let screen = Screen::new(arguments, &recording);
         screen.starting();
         if let Some(kubeconfig) = &places.cluster {
-            cluster::prepare(&places.causeway, kubeconfig).await?;
+            cluster::prepare(&places, kubeconfig).await?;
         }
         let (causeway, endpoints) = places.start_causeway(now, None).await?;
+        let executor = places.start_executor()?;
         let (simulator, address) = places.start_simulator(&folder.join("label.json")).await?;
         let remote = Remote::connect(&places, &endpoints, &address).await?;
         let exporter = Exporter::new(&endpoints.otlp_http, TOKEN, NAMESPACE)?;
@@ -140,6 +144,7 @@ impl Demo {
             arguments: arguments.clone(),
             places,
             causeway,
+            executor,
             simulator,
             remote,
             exporter,
@@ -385,6 +390,9 @@ impl Demo {
             return Ok(());
         }
         self.simulator.kill()?;
+        if let Some(executor) = &mut self.executor {
+            executor.stop()?;
+        }
         self.causeway.stop()?;
         if self.arguments.data.is_none() {
             std::fs::remove_dir_all(work).with_context(|| format!("cannot remove {}", work.display()))?;

@@ -45,6 +45,7 @@ impl Fixture {
             manifests: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests"),
             logs: folder.path().to_owned(),
             cluster: None,
+            roles: None,
             arguments,
         };
         std::fs::create_dir_all(&places.data).unwrap();

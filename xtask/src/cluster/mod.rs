@@ -14,6 +14,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use clap::{Subcommand, ValueEnum};
 
+pub(crate) use self::record::private;
+
 use self::files::{ADMIN, Files, users};
 use self::process::{Group, wait_for};
 use self::record::{Part, Record, User};
@@ -23,6 +25,9 @@ use crate::run::{cache, say, target};
 /// Programs of a cluster, and the one that asks it.
 const PARTS: [&str; 6] =
     ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "kubectl"];
+
+/// File with all requests to the API server.
+const AUDIT_LOG: &str = "audit.log";
 
 /// Held while a cluster starts.
 const LOCK: &str = "lock";
@@ -134,6 +139,11 @@ impl TestCluster {
         Self::start_in("demo-cluster", None, if keep { Group::Own } else { Group::Ours })
     }
 
+    /// The cluster on which the charts are installed.
+    pub(crate) fn for_charts() -> Result<Self> {
+        Self::start_in("charts-cluster", None, Group::Ours)
+    }
+
     fn start_in(folder: &str, kubeconfig: Option<&Path>, group: Group) -> Result<Self> {
         let data = absolute(&target().join(folder))?;
         down(&data)?;
@@ -153,6 +163,16 @@ impl TestCluster {
     /// Kubeconfig of its administrator.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.data.join("kubeconfig")
+    }
+
+    /// Folder of its data.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.data
+    }
+
+    /// What was requested of its API server.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.data.join(AUDIT_LOG)
     }
 
     /// Leaves it running; gives its folder.
@@ -241,7 +261,7 @@ impl<'a> Start<'a> {
         let tools = tools(&PARTS)?;
         let record = Record {
             kubeconfig: data.join("kubeconfig"),
-            audit_log: Some(data.join("audit.log")),
+            audit_log: Some(data.join(AUDIT_LOG)),
             nodes,
             users: users()?,
             ..Record::default()

@@ -84,7 +84,7 @@ pub(crate) fn api_server(files: &Files, port: u16, etcd: &str) -> Vec<String> {
         "--service-cluster-ip-range=10.96.0.0/16",
         "--endpoint-reconciler-type=none",
         &format!("--audit-policy-file={}", files.path("audit-policy.yaml")),
-        &format!("--audit-log-path={}", files.path("audit.log")),
+        &format!("--audit-log-path={}", files.path(super::AUDIT_LOG)),
     ])
 }
 

@@ -40,6 +40,12 @@ impl Observer for NotificationTargets {
     type Kind = NotificationTarget;
     const NAME: &'static str = "notification-target";
 
+    async fn prepare(&self, object: &NotificationTarget) {
+        let names =
+            references(object).into_iter().flatten().map(|reference| reference.name.clone()).collect();
+        self.mirrors.secrets.hold(object, &names).await;
+    }
+
     fn report(&self, object: &NotificationTarget, _now: Timestamp) -> Report<NotificationTargetStatus> {
         let key = ObjectKey::of(object);
         if object.spec.suspend {
@@ -105,6 +111,7 @@ impl Observer for NotificationTargets {
 
     fn forget(&self, object: &NotificationTarget) {
         self.couriers.dismiss(&ObjectKey::of(object));
+        self.mirrors.secrets.release(object);
     }
 }
 
@@ -131,13 +138,19 @@ impl NotificationTargets {
                 .map(|reference| secret_value(&self.mirrors, &namespace, &reference.name, &reference.key))
                 .transpose()
         };
-        let (slack, webhook) = (object.spec.slack.as_ref(), object.spec.webhook.as_ref());
-        Ok(Secrets {
-            token: read(slack.and_then(|slack| slack.token_secret_ref.as_ref()))?,
-            webhook: read(slack.and_then(|slack| slack.webhook_secret_ref.as_ref()))?,
-            signing: read(webhook.and_then(|webhook| webhook.signing_secret_ref.as_ref()))?,
-        })
+        let [token, webhook, signing] = references(object);
+        Ok(Secrets { token: read(token)?, webhook: read(webhook)?, signing: read(signing)? })
     }
+}
+
+/// What a target names: the bot's token, the incoming webhook's URL, the signing key.
+fn references(object: &NotificationTarget) -> [Option<&SecretKeyRef>; 3] {
+    let (slack, webhook) = (object.spec.slack.as_ref(), object.spec.webhook.as_ref());
+    [
+        slack.and_then(|slack| slack.token_secret_ref.as_ref()),
+        slack.and_then(|slack| slack.webhook_secret_ref.as_ref()),
+        webhook.and_then(|webhook| webhook.signing_secret_ref.as_ref()),
+    ]
 }
 
 fn fingerprint(object: &NotificationTarget, secrets: &Secrets) -> String {

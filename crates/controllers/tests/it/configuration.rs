@@ -40,7 +40,14 @@ async fn a_source_listens_once_its_secret_is_there() {
     assert!(message.contains("shop/token") && message.contains("kubectl create secret"), "{message}");
     assert!(world.gateway.sources.lock().unwrap().is_empty());
 
-    world.create::<Secret>(secret("t0ps3cret")).await;
+    world.create::<Secret>(secret("0ther")).await;
+    let accepts = |token: &str| {
+        let sources = world.gateway.sources.lock().unwrap();
+        sources.values().any(|settings| settings.token.as_deref() == Some(token))
+    };
+    world.until(|| accepts("0ther")).await;
+    world.patch::<Secret>("token", secret("t0ps3cret")).await;
+    world.until(|| accepts("t0ps3cret")).await;
     world.settle().await;
     let source: LogSource = world.get("otlp").await;
     assert_eq!(check_conditions(&source), []);

@@ -273,6 +273,16 @@ impl World {
         assert!(settled.is_ok(), "not settled: {:?}", self.activity.pending());
     }
 
+    /// Waits for what the account of work in progress does not know: a change that the process did not make.
+    pub(crate) async fn until(&self, good: impl Fn() -> bool) {
+        let turns = async {
+            while !good() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), turns).await.expect("it becomes so");
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         *self.now.lock().unwrap()
     }

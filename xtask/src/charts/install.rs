@@ -1,0 +1,344 @@
+//! Installs the charts, runs both roles with their ServiceAccounts through an outage and its repair, and compares the
+//! rights that were granted with those that were used.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use super::rights::{Elsewhere, compare, grants, uses};
+use super::work;
+use crate::cluster::{TestCluster, private};
+use crate::go::tool;
+use crate::run::{root, run, run_in, say, target};
+
+/// Namespace of the release.
+const RELEASE: &str = "causeway-system";
+/// Namespace of the workloads.
+const TENANT: &str = "train-ticket";
+/// ServiceAccounts of the roles.
+const ROLES: [&str; 2] = ["operator", "executor"];
+
+const OTHER_KINDS: &str = "the workloads of the example are Deployments";
+const SCALE: &str = "Scale: the fault of the example ends by a restart";
+const BOUNDS: &str = "SetHPABounds: the example has no HorizontalPodAutoscaler";
+const REVERT: &str = "RevertConfigMap: no recording has a fault that a configuration made";
+const TWICE: &str = "the same Event on the same object within minutes";
+
+/// Rights that the example has no use for: a slow instance of a Deployment, which is restarted, and a
+/// ConfigMap that changes.
+const ELSEWHERE: [Elsewhere; 11] = [
+    Elsewhere::unused("causeway-operator", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
+    Elsewhere::unused("causeway-executor", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
+    Elsewhere::unused("causeway-fixer", "apps", &["statefulsets", "daemonsets"], &["patch"], OTHER_KINDS),
+    Elsewhere::unused(
+        "causeway-fixer",
+        "apps",
+        &["deployments/scale", "statefulsets/scale"],
+        &["get", "update"],
+        SCALE,
+    ),
+    Elsewhere::unused("causeway-executor", "autoscaling", &["horizontalpodautoscalers"], &["get"], BOUNDS),
+    Elsewhere::unused("causeway-fixer", "autoscaling", &["horizontalpodautoscalers"], &["patch"], BOUNDS),
+    Elsewhere::unused("causeway-executor", "", &["configmaps"], &["get"], REVERT),
+    Elsewhere::unused(
+        "causeway-executor",
+        "apps",
+        &["deployments", "controllerrevisions"],
+        &["list"],
+        REVERT,
+    ),
+    Elsewhere::unused("causeway-fixer", "", &["configmaps"], &["patch"], REVERT),
+    Elsewhere::sometimes("causeway-operator", "events.k8s.io", &["events"], &["patch"], TWICE),
+    Elsewhere::sometimes("causeway-executor", "events.k8s.io", &["events"], &["patch"], TWICE),
+];
+
+/// Time between changes of a ConfigMap: more than ten within the shortest run.
+const CHANGE: Duration = Duration::from_millis(500);
+
+/// kubectl as the administrator of a cluster.
+#[derive(Clone)]
+pub(super) struct Kubectl {
+    program: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Kubectl {
+    pub(super) fn of(kubeconfig: PathBuf) -> Result<Self> {
+        Ok(Self { program: tool("kubectl")?.path, kubeconfig })
+    }
+
+    fn output(&self, arguments: &[&str]) -> Result<Output> {
+        let mut command = Command::new(&self.program);
+        let output = command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments).output();
+        output.context("cannot start kubectl")
+    }
+
+    /// Standard output, or standard error as an error.
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.output(arguments)?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("kubectl {}: {}", arguments.join(" "), said.trim());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Whether an account may do something, as `kubectl auth can-i` says; it fails when the answer is no.
+    fn may(&self, account: &str, question: &[&str]) -> Result<bool> {
+        let output = self.output(&[&["auth", "can-i", "--as", account], question].concat())?;
+        match String::from_utf8_lossy(&output.stdout).trim() {
+            "yes" => Ok(true),
+            "no" => Ok(false),
+            _ => bail!("kubectl auth can-i: {}", String::from_utf8_lossy(&output.stderr).trim()),
+        }
+    }
+}
+
+/// The whole comparison.
+pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
+    for namespace in [RELEASE, TENANT] {
+        kubectl.run(&["create", "namespace", namespace])?;
+    }
+    kubectl.run(&["label", "namespace", RELEASE, "pod-security.kubernetes.io/enforce=restricted"])?;
+    let values = json!({ "tenants": [
+        { "namespace": TENANT, "secrets": ["otlp-token", "slack"], "repairs": true },
+    ] });
+    let file = work(cluster, "values.json")?;
+    std::fs::write(&file, values.to_string())?;
+    install(helm, kubectl, "causeway-crds", None)?;
+    install(helm, kubectl, "causeway", Some(&file))?;
+    // The API server takes the pods by the strictest standard. The operator's waits for a volume, which nobody makes.
+    let executor = ["rollout", "status", "deployment/causeway-executor", "--namespace", RELEASE];
+    kubectl.run(&[executor.as_slice(), &["--timeout=60s"]].concat())?;
+    let operator = ["wait", "pod/causeway-operator-0", "--for=create", "--namespace", RELEASE];
+    kubectl.run(&[operator.as_slice(), &["--timeout=60s"]].concat())?;
+    let config = ["get", "configmap", "causeway-operator", "--namespace", RELEASE];
+    let config = kubectl.run(&[config.as_slice(), &["--output=jsonpath={.data.kubeconfig}"]].concat())?;
+    let admin = std::fs::read_to_string(&kubectl.kubeconfig)?;
+    for role in ROLES {
+        let account = format!("causeway-{role}");
+        let token =
+            kubectl.run(&["create", "token", &account, "--namespace", RELEASE, "--duration", "4h"])?;
+        let file = work(cluster, &format!("{role}.token"))?;
+        private(&file, token.trim())?;
+        private(&work(cluster, role)?, &outside(&config, &admin, &file.display().to_string())?)?;
+    }
+    let churn = Churn::start(kubectl, cluster)?;
+    let played = play(kubectl, cluster);
+    churn.stop()?;
+    let objects = kubectl.run(&[
+        "get",
+        "clusterroles,clusterrolebindings,roles,rolebindings",
+        "--all-namespaces",
+        "--selector=app.kubernetes.io/name=causeway",
+        "--output=json",
+    ])?;
+    let grants = grants(&serde_json::from_str(&objects)?);
+    let accounts: BTreeSet<String> =
+        ROLES.iter().map(|role| account(RELEASE, &format!("causeway-{role}"))).collect();
+    let log = std::fs::read_to_string(cluster.audit_log()).context("cannot read the audit log")?;
+    let used = uses(&log, &accounts);
+    let wrong: Vec<String> = compare(&grants, &used, &ELSEWHERE).into_iter().collect();
+    // A right that is missing is why an outage was not repaired, so that both are told.
+    if let Err(error) = played {
+        bail!("{error:#}; rights:\n  {}", wrong.join("\n  "));
+    }
+    if grants.is_empty() || used.is_empty() || !wrong.is_empty() {
+        bail!(
+            "{} rights granted, {} kinds of requests; wrong:\n  {}",
+            grants.len(),
+            used.len(),
+            wrong.join("\n  ")
+        );
+    }
+    say(&format!("{} rights are granted, and used by {} kinds of requests", grants.len(), used.len()));
+    tried(kubectl, cluster)
+}
+
+fn install(helm: &str, kubectl: &Kubectl, chart: &str, values: Option<&Path>) -> Result<()> {
+    let values = values.map(|file| file.display().to_string());
+    let (folder, kubeconfig) = (format!("charts/{chart}"), kubectl.kubeconfig.display().to_string());
+    let mut arguments = vec!["install", chart, &folder, "--namespace", RELEASE, "--kubeconfig", &kubeconfig];
+    arguments.extend(values.iter().flat_map(|file| ["--values", file.as_str()]));
+    run(&format!("installation of {chart}"), helm, &arguments)
+}
+
+fn account(namespace: &str, name: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{name}")
+}
+
+/// The kubeconfig of a pod for a process outside of the cluster: with the places of the administrator's kubeconfig.
+fn outside(config: &str, admin: &str, token: &str) -> Result<String> {
+    const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let admin: Value = serde_json::from_str(admin).context("the administrator's kubeconfig is not JSON")?;
+    let cluster = &admin["clusters"][0]["cluster"];
+    let mut config = config.to_owned();
+    for (inside, outside) in [
+        ("https://kubernetes.default.svc".to_owned(), cluster["server"].as_str()),
+        (format!("{MOUNT}/ca.crt"), cluster["certificate-authority"].as_str()),
+        (format!("{MOUNT}/token"), Some(token)),
+    ] {
+        let outside = outside.context("the administrator's kubeconfig has no server or no CA file")?;
+        if !config.contains(&inside) {
+            bail!("the kubeconfig of the chart does not name {inside}");
+        }
+        config = config.replace(&inside, outside);
+    }
+    Ok(config)
+}
+
+/// A workload whose configuration changes all the time, outside of the example: its values are kept, ten at most.
+struct Churn {
+    stop: Sender<()>,
+    thread: JoinHandle<Result<()>>,
+}
+
+impl Churn {
+    fn start(kubectl: &Kubectl, cluster: &TestCluster) -> Result<Self> {
+        let labels = json!({ "app": "rates" });
+        let container = json!({ "name": "main", "image": "rates:1", "envFrom": [{ "configMapRef": { "name": "rates" } }] });
+        let items = json!([
+            { "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "rates" }, "data": { "EUR": "0" } },
+            { "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "rates" }, "spec": {
+                "selector": { "matchLabels": labels },
+                "template": { "metadata": { "labels": labels }, "spec": { "containers": [container] } },
+            } },
+        ]);
+        create(kubectl, cluster, "admin", &json!({ "apiVersion": "v1", "kind": "List", "items": items }))?;
+        let (stop, stopped) = channel();
+        let kubectl = kubectl.clone();
+        let thread = std::thread::spawn(move || {
+            for value in 1.. {
+                let patch = json!({ "data": { "EUR": value.to_string() } }).to_string();
+                kubectl.run(&["patch", "configmap", "rates", "--type=merge", "--patch", &patch])?;
+                if stopped.recv_timeout(CHANGE) != Err(RecvTimeoutError::Timeout) {
+                    break;
+                }
+            }
+            Ok(())
+        });
+        Ok(Self { stop, thread })
+    }
+
+    fn stop(self) -> Result<()> {
+        drop(self.stop);
+        self.thread.join().unwrap_or_else(|_| bail!("the changes of a ConfigMap ended by a defect"))
+    }
+}
+
+/// The outage of the demo, with the roles as processes of their own.
+fn play(kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
+    let binary = target().join("debug/causeway-e2e");
+    let text = |path: &Path| path.display().to_string();
+    let (root, report) = (text(&root()), text(&work(cluster, "report.html")?));
+    let (kubeconfig, roles) = (text(&kubectl.kubeconfig), text(&cluster.folder().join("charts")));
+    let mut arguments = vec!["demo", "--json", "--root", &root, "--report", &report];
+    arguments.extend(["--kubeconfig", &kubeconfig, "--roles", &roles]);
+    let given = std::env::var("CAUSEWAY_BINARY").ok();
+    arguments.extend(given.iter().flat_map(|binary| ["--causeway", binary.as_str()]));
+    run_in(Path::new(&root), "an outage, with the rights of the chart alone", &text(&binary), &arguments, &[])
+}
+
+/// What leaves no verb of its own in the log, by asking the API server, which decides by the same rules.
+fn tried(kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
+    let (operator, executor) = (account(RELEASE, "causeway-operator"), account(RELEASE, "causeway-executor"));
+    fn impersonate<'a>(name: &'a str, namespace: &'a str) -> [&'a str; 4] {
+        ["impersonate", name, "--namespace", namespace]
+    }
+    let questions = [
+        (&executor, impersonate("serviceaccounts/causeway-fixer", TENANT), true),
+        (&executor, impersonate("serviceaccounts/default", TENANT), false),
+        (&executor, impersonate("serviceaccounts/causeway-fixer", RELEASE), false),
+        (&operator, impersonate("serviceaccounts/causeway-fixer", TENANT), false),
+        (&operator, ["approve", "remediations.causeway.dev", "--namespace", TENANT], false),
+        (&executor, ["approve", "remediations.causeway.dev", "--namespace", TENANT], false),
+        (&operator, ["get", "secrets", "--namespace", TENANT], false),
+        (&operator, ["list", "secrets", "--namespace", TENANT], false),
+        (&executor, ["patch", "deployments.apps", "--namespace", TENANT], false),
+    ];
+    for (account, question, expected) in questions {
+        if kubectl.may(account, &question)? != expected {
+            bail!(
+                "{account} must {}be allowed to {}",
+                if expected { "" } else { "not " },
+                question.join(" ")
+            );
+        }
+    }
+    approve(kubectl, cluster)?;
+    say("approve and impersonate are granted to whom they should be");
+    Ok(())
+}
+
+/// Approvals by a user with the verb, by one without it, and in another's name.
+fn approve(kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
+    const GROUP: &str = "rbac.authorization.k8s.io";
+    let rule = |resource: &str, verb: &str| json!({ "apiGroups": ["causeway.dev"], "resources": [resource], "verbs": [verb] });
+    let role = |name: &str, rules: Value| {
+        json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role",
+            "metadata": { "name": name, "namespace": TENANT }, "rules": rules })
+    };
+    let binding = |name: &str| {
+        json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "RoleBinding",
+            "metadata": { "name": name, "namespace": TENANT },
+            "roleRef": { "apiGroup": GROUP, "kind": "Role", "name": name },
+            "subjects": [{ "apiGroup": GROUP, "kind": "User", "name": name }] })
+    };
+    let items = json!([
+        role("alice", json!([rule("approvals", "create"), rule("remediations", "approve")])),
+        binding("alice"),
+        role("bob", json!([rule("approvals", "create")])),
+        binding("bob"),
+    ]);
+    create(kubectl, cluster, "admin", &json!({ "apiVersion": "v1", "kind": "List", "items": items }))?;
+    for (user, approver, refusal) in [
+        ("alice", "alice", None),
+        ("alice", "bob", Some("must be the user who creates the Approval")),
+        ("bob", "bob", Some("may not approve this Remediation")),
+    ] {
+        let approval = json!({ "apiVersion": "causeway.dev/v1alpha1", "kind": "Approval",
+            "metadata": { "name": format!("{user}-{approver}"), "namespace": TENANT },
+            "spec": { "remediationRef": { "name": "some", "planDigest": "sha256:0" },
+                "decision": "Reject", "approver": approver } });
+        let said = create(kubectl, cluster, user, &approval).map_err(|error| error.to_string());
+        let expected = match (&said, refusal) {
+            (Ok(()), None) => true,
+            (Err(said), Some(refusal)) => said.contains(refusal),
+            _ => false,
+        };
+        if !expected {
+            bail!("an Approval of {user} in the name of {approver}: expected {refusal:?}, got {said:?}");
+        }
+    }
+    Ok(())
+}
+
+/// Creates objects as a user of the cluster's kubeconfig.
+fn create(kubectl: &Kubectl, cluster: &TestCluster, user: &str, objects: &Value) -> Result<()> {
+    let file = work(cluster, "objects.json")?;
+    std::fs::write(&file, objects.to_string())?;
+    kubectl.run(&["create", "--context", user, "--filename", &file.display().to_string()]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kubeconfig_of_a_pod_is_used_outside() {
+        let cluster = json!({ "server": "https://127.0.0.1:1", "certificate-authority": "/pki/cert.pem" });
+        let admin = json!({ "clusters": [{ "name": "c", "cluster": cluster }] }).to_string();
+        let mount = "/var/run/secrets/kubernetes.io/serviceaccount";
+        let config =
+            format!("server: https://kubernetes.default.svc\nca: {mount}/ca.crt\ntokenFile: {mount}/token\n");
+        let expected = "server: https://127.0.0.1:1\nca: /pki/cert.pem\ntokenFile: /work/token\n";
+        assert_eq!(outside(&config, &admin, "/work/token").unwrap(), expected);
+        assert!(outside("server: elsewhere", &admin, "/work/token").is_err());
+    }
+}
