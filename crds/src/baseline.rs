@@ -361,6 +361,7 @@ pub struct ModelSummary {
 pub struct ForecastSummary {
     /// The series, as `entity/signal`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
     pub series: Option<String>,
     /// By when it crosses.
     #[serde(default, skip_serializing_if = "Option::is_none")]

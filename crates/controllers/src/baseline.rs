@@ -15,6 +15,7 @@ use crate::mirrors::Mirrors;
 use crate::observing::Observer;
 use crate::ports::Engine;
 use crate::series::series;
+use crate::text::bounded;
 
 /// How often the engine is asked.
 const LOOK_AGAIN: Duration = Duration::from_secs(20);
@@ -124,7 +125,8 @@ fn forecast_summary(outlook: &OutlookReport) -> ForecastSummary {
     let count = |n: u64| i32::try_from(n).unwrap_or(i32::MAX);
     let next = outlook.next.as_ref().map(|(foretold, _)| foretold);
     ForecastSummary {
-        series: next.map(|foretold| format!("{}/{}", foretold.series.entity, foretold.series.signal)),
+        series: next
+            .map(|foretold| bounded(&format!("{}/{}", foretold.series.entity, foretold.series.signal), 512)),
         crosses_by: next
             .and_then(|foretold| Timestamp::from_microsecond(foretold.deadline_us).ok())
             .map(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time),
