@@ -29,6 +29,7 @@ use crate::reference::LocalRef;
     printcolumn(name = "Series", type_ = "integer", json_path = ".status.seriesTracked"),
     printcolumn(name = "Learned%", type_ = "integer", json_path = ".status.learnedPercent"),
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Crosses", type_ = "string", json_path = ".status.forecast.crossesBy"),
     printcolumn(
         name = "Ready",
         type_ = "string",

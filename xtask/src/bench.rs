@@ -15,6 +15,10 @@ pub(crate) enum Bench {
     Ingest,
     /// Milliseconds of CPU for a ranking
     Rca,
+    /// CPU and memory of detectors and forecasts
+    Predict,
+    /// Lines a CPU second through the template miner
+    Patterns,
 }
 
 /// Builds with optimisation and measures.
@@ -37,6 +41,30 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
                 "--case",
                 &case,
                 "--terms",
+            ],
+        )?;
+    }
+    if matches!(what, Bench::All | Bench::Predict) {
+        run(
+            "detectors and forecasts",
+            "cargo",
+            &["run", "--quiet", "--locked", "-p", "causeway-predict", "--example", "bench"],
+        )?;
+    }
+    if matches!(what, Bench::All | Bench::Patterns) {
+        run(
+            "template mining: lines of the recordings' kind",
+            "cargo",
+            &[
+                "run",
+                "--quiet",
+                "--locked",
+                "-p",
+                "causeway-patterns",
+                "--example",
+                "patterns",
+                "--",
+                "--bench",
             ],
         )?;
     }

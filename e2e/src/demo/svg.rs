@@ -84,12 +84,14 @@ pub(super) fn band(series: &Value, marks: &[(String, &str)]) -> String {
     for (row, (at, label)) in marks.iter().enumerate() {
         if let Some(t) = seconds(at).filter(|t| (t0..=t1).contains(t)) {
             let height = 14.0 + 13.0 * (row % 4) as f64;
+            // Near the right edge the word stands on the other side.
+            let (anchor, beside) = if t1 - t < (t1 - t0) / 8.0 { ("end", -4.0) } else { ("start", 4.0) };
             let _mark = write!(
                 svg,
-                "<line class=\"mark\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"8\" y2=\"{1:.1}\"/><text class=\"marktext\" x=\"{2:.1}\" y=\"{height}\">{label}</text>",
+                "<line class=\"mark\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"8\" y2=\"{1:.1}\"/><text class=\"marktext\" text-anchor=\"{anchor}\" x=\"{2:.1}\" y=\"{height}\">{label}</text>",
                 x(t),
                 HEIGHT - 28.0,
-                x(t) + 4.0
+                x(t) + beside
             );
         }
     }
