@@ -40,6 +40,8 @@ causes! {
     MemoryLeak,
     /// Containers start and die again.
     CrashLoop,
+    /// A certificate runs out.
+    CertificateExpiry,
     /// No class fits.
     Unknown,
 }

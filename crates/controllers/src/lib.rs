@@ -19,6 +19,7 @@ mod admission;
 mod audit;
 mod baseline;
 mod change;
+mod cluster;
 mod cluster_guardrail;
 mod declarations;
 mod incident;
