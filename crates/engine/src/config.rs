@@ -69,3 +69,13 @@ pub struct ServiceConfig {
     /// Revenue per hour that passes through it, as a decimal, with its ISO currency.
     pub revenue_per_hour: Option<(String, String)>,
 }
+
+impl ServiceConfig {
+    /// Whether an entity of telemetry is this service: by its name there, or by that name below its namespace.
+    pub(crate) fn is(&self, entity: &str) -> bool {
+        self.telemetry_name == entity
+            || entity
+                .split_once('/')
+                .is_some_and(|(namespace, name)| namespace == self.namespace && name == self.telemetry_name)
+    }
+}

@@ -94,7 +94,7 @@ fn figures_from(
     affected.request_share = (requests.all > 0).then_some(share.value);
     affected.requests = (requests.all > 0).then_some(requests);
     affected.error_budget_per_hour = engine.objectives.budget_per_hour(&incident.service);
-    let declared = engine.services.iter().find(|s| s.telemetry_name == incident.service);
+    let declared = engine.services.iter().find(|s| s.is(&incident.service));
     let money = declared.and_then(|s| s.revenue_per_hour.as_ref()).and_then(|(currency, amount)| {
         let assumptions = [
             "revenue is lost in proportion to the affected requests of the entry point",

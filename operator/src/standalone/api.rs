@@ -46,6 +46,7 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/state", get(state_of))
         .route("/api/v1/series", get(series))
         .route("/api/v1/topology", get(topology))
+        .route("/api/v1/changes", post(changes))
         .route("/api/v1/incidents/{fingerprint}/bundle", get(bundle))
         .route("/api/v1/clock", post(step))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), authenticate))
@@ -203,14 +204,35 @@ async fn series(State(state): Shared, UrlQuery(asked): UrlQuery<SeriesQuery>) ->
     Json(json!({"entity": asked.entity, "signal": asked.signal, "points": points})).into_response()
 }
 
-async fn topology(State(state): Shared) -> Response {
+/// Takes changes that no Kubernetes object shows.
+async fn changes(State(state): Shared, body: axum::body::Bytes) -> Response {
+    match super::changes::read(&body, state.clock.now_us()) {
+        Ok(changes) => {
+            let accepted = changes.len();
+            for (change, namespace) in changes {
+                state.host.change(change, &namespace);
+            }
+            (StatusCode::ACCEPTED, Json(json!({"accepted": accepted}))).into_response()
+        }
+        Err(error) => refuse(StatusCode::BAD_REQUEST, error),
+    }
+}
+
+#[derive(Deserialize)]
+struct TopologyQuery {
+    /// A moment of the past; without it now.
+    at: Option<jiff::Timestamp>,
+}
+
+async fn topology(State(state): Shared, UrlQuery(asked): UrlQuery<TopologyQuery>) -> Response {
     let edges: Vec<_> = state.host.read(|engine| {
-        let now = engine.watermark_us().unwrap_or_default();
-        let edges = engine.topology().edges_at(now).into_iter();
+        let newest = engine.watermark_us().unwrap_or_default();
+        let at_us = asked.at.map_or(newest, jiff::Timestamp::as_microsecond);
+        let edges = engine.topology().edges_at(at_us).into_iter();
         edges
             .map(|e| {
                 json!({"from": e.from.key(), "to": e.to.key(), "calls": e.count, "inferred": e.inferred,
-                    "confidence": e.confidence})
+                    "confidence": e.confidence, "kind": format!("{:?}", e.kind), "since": rfc3339(e.since_us)})
             })
             .collect()
     });

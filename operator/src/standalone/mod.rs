@@ -2,6 +2,7 @@
 
 mod admission;
 mod api;
+mod changes;
 pub(crate) mod clock;
 pub(crate) mod control;
 mod engine_host;

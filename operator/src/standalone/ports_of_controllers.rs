@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use causeway_controllers::{Engine, Gateway, Protocol, SourceObservation, SourceSettings};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, ServiceConfig,
+    BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
+    Placement, ServiceConfig, State,
 };
 use causeway_ingest::{Credentials, Secret, SourceCredential, SourceLimits};
 use causeway_model::{Clock, SourceRef};
@@ -41,6 +42,22 @@ impl Engine for EngineHost {
 
     fn change(&self, change: Change, namespace: &str) {
         Self::change(self, change, namespace);
+    }
+
+    fn set_states(&self, states: Vec<State>) {
+        Self::set_states(self, states);
+    }
+
+    fn set_placements(&self, placements: Vec<Placement>) {
+        Self::set_placements(self, placements);
+    }
+
+    fn merge(&self, fingerprint: &str, into: &str) {
+        Self::merge(self, fingerprint, into);
+    }
+
+    fn neighbours(&self, entities: &[String]) -> Option<Neighbours> {
+        self.read(|engine| engine.neighbours(entities))
     }
 
     fn watermark(&self) -> Option<i64> {

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod baseline;
+mod cluster;
 mod configuration;
+mod lifecycle;
 mod notification;
 mod repair;
 mod slo;
+mod tax_rate;
 mod world;
