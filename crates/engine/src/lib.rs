@@ -45,7 +45,7 @@ pub use config::{EngineConfig, ServiceConfig};
 pub use declared::Declared;
 pub use detect::Point;
 pub use engine::Engine;
-pub use incident::{Incident, IncidentPhase, Prediction, SymptomState};
+pub use incident::{Incident, IncidentPhase, Peaks, Prediction, SymptomState};
 pub use learned::{Counts, Learned, Neighbours};
 pub use objective::{
     EventSource, Indicator, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices, underlying,
