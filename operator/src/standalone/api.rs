@@ -82,6 +82,7 @@ async fn query(State(state): Shared, Json(request): Json<QueryRequest>) -> Respo
             let code = match error {
                 QueryError::Invalid(_) => StatusCode::BAD_REQUEST,
                 QueryError::Budget { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                QueryError::Forbidden(_) => StatusCode::FORBIDDEN,
                 QueryError::Storage(_) => StatusCode::INTERNAL_SERVER_ERROR,
             };
             return refuse(code, error.to_string());
