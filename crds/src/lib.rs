@@ -28,7 +28,7 @@ pub mod slo;
 pub mod step;
 pub mod view;
 
-pub use approval::{Approval, ApprovalSpec};
+pub use approval::{Approval, ApprovalSpec, ApprovalStatus};
 pub use baseline::{Baseline, BaselineSpec, BaselineStatus};
 pub use cause::CauseKind;
 pub use cluster_guardrail::{ClusterGuardrail, ClusterGuardrailSpec, ClusterGuardrailStatus};
@@ -38,7 +38,7 @@ pub use incident::{Incident, IncidentSpec, IncidentStatus};
 pub use log_source::{LogSource, LogSourceSpec, LogSourceStatus};
 pub use monitored_service::{MonitoredService, MonitoredServiceSpec, MonitoredServiceStatus};
 pub use notification_target::{NotificationTarget, NotificationTargetSpec, NotificationTargetStatus};
-pub use pause::{Pause, PauseSpec};
+pub use pause::{Pause, PauseSpec, PauseStatus};
 pub use reason::Reason;
 pub use remediation::{Remediation, RemediationSpec, RemediationStatus};
 pub use remediation_policy::{RemediationPolicy, RemediationPolicySpec, RemediationPolicyStatus};
