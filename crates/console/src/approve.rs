@@ -64,6 +64,7 @@ pub(crate) async fn decide(
             expires_at: None,
             comment: Some(comment.to_owned()).filter(|comment| !comment.is_empty()),
         },
+        status: None,
     };
     let api: Api<Approval> = Api::namespaced(session.client.clone(), namespace);
     Ok(api.create(&PostParams::default(), &approval).await?)
@@ -92,6 +93,7 @@ pub(crate) async fn pause(session: &Session, request: PauseRequest) -> Result<Pa
             by: Some(session.user.to_string()),
             reason: Some(reason.to_owned()).filter(|reason| !reason.is_empty()),
         },
+        status: None,
     };
     let api: Api<Pause> = Api::all(session.client.clone());
     Ok(api.create(&PostParams::default(), &pause).await?)

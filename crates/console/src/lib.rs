@@ -25,7 +25,7 @@ mod protect;
 mod remote;
 mod render;
 mod session;
-mod story;
+pub mod story;
 mod telemetry;
 
 pub use console::{Console, ConsoleConfig};

@@ -12,16 +12,20 @@ const MAX_MARKS: usize = 12;
 
 /// A moment of the story.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Moment {
-    pub(crate) at: String,
-    pub(crate) what: String,
-    pub(crate) detail: String,
+pub struct Moment {
+    /// When, RFC 3339.
+    pub at: String,
+    /// What.
+    pub what: String,
+    /// Of what, with which result.
+    pub detail: String,
     /// Name of a person, where one did it.
-    pub(crate) by: String,
+    pub by: String,
 }
 
-/// All moments of an Incident and its Remediations, oldest first.
-pub(crate) fn timeline(incident: &Value, remediations: &[Value]) -> Vec<Moment> {
+/// All moments of an Incident and its Remediations, which are objects as JSON, oldest first.
+#[must_use]
+pub fn timeline(incident: &Value, remediations: &[Value]) -> Vec<Moment> {
     let moment = |at: &str, what: &str, detail: &str| Moment {
         at: at.to_owned(),
         what: what.to_owned(),
@@ -51,7 +55,8 @@ pub(crate) fn timeline(incident: &Value, remediations: &[Value]) -> Vec<Moment> 
 }
 
 /// The moments that are worth a mark in a picture.
-pub(crate) fn marks(timeline: &[Moment]) -> Vec<Mark> {
+#[must_use]
+pub fn marks(timeline: &[Moment]) -> Vec<Mark> {
     let mark = |m: &Moment| {
         let label = match m.what.as_str() {
             "Symptom began" => "symptom",
@@ -71,14 +76,16 @@ pub(crate) fn marks(timeline: &[Moment]) -> Vec<Mark> {
 }
 
 /// Entities from the cause to the symptom.
-pub(crate) fn path(incident: &Value) -> Vec<String> {
+#[must_use]
+pub fn path(incident: &Value) -> Vec<String> {
     let steps = incident.pointer("/status/path").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let last = steps.last().map(|step| text(step, "/to"));
     steps.iter().map(|step| text(step, "/from")).chain(last).map(str::to_owned).collect()
 }
 
 /// The first log lines of the cause since the symptom began, worst first; `None` without a cause.
-pub(crate) fn first_lines_sql(incident: &Value) -> Option<String> {
+#[must_use]
+pub fn first_lines_sql(incident: &Value) -> Option<String> {
     let (cause, begun) = (text(incident, "/status/cause/entity"), text(incident, "/status/startedAt"));
     // The time goes into the text only in a form of its own.
     let begun: jiff::Timestamp = begun.parse().ok()?;
