@@ -90,6 +90,16 @@ words! {
         RateLimited,
         /// Another remediation may run.
         Available,
+        /// The event is to come.
+        Planned,
+        /// Detectors know of the event, or its effect builds up.
+        Armed,
+        /// The event is on.
+        Active,
+        /// The effect of the event wears off.
+        CoolingDown,
+        /// The event is over.
+        Completed,
         /// The last message arrived.
         Delivered,
         /// The last message did not arrive.
