@@ -57,6 +57,8 @@ pub(crate) fn inquire(engine: &Engine, incident: &Incident, at_us: Micros) -> Op
     });
     let group = Group {
         id: 0,
+        scope: incident.namespace.clone(),
+        latest_us: incident.symptoms.values().map(|f| f.since_us).max().unwrap_or(incident.since_us),
         fingerprint: incident.fingerprint.clone(),
         opened_for: incident.service.clone(),
         signal: series.signal.to_string(),
