@@ -31,7 +31,7 @@ struct Guarded {
 /// Keeps where a restart finds it what can't wait for the next snapshot.
 pub(crate) trait Keeper: Send + Sync {
     /// All incidents, before a changed one is told.
-    fn incidents(&self, incidents: &[Incident]);
+    fn incidents(&self, incidents: &[&Incident]);
     /// All that is declared, whenever it changed.
     fn declared(&self, declared: &Declared);
 }
@@ -114,7 +114,7 @@ impl EngineHost {
 
     /// The incident with that fingerprint.
     pub(crate) fn incident(&self, fingerprint: &str) -> Option<Incident> {
-        self.read(|e| e.incidents().iter().find(|i| i.fingerprint == fingerprint).cloned())
+        self.read(|e| e.incidents().into_iter().find(|i| i.fingerprint == fingerprint).cloned())
     }
 
     /// Hands all incidents on again, after a restart.
@@ -128,12 +128,12 @@ impl EngineHost {
         let Guarded { engine, published } = guarded;
         let incidents: Vec<Incident> = engine
             .incidents()
-            .iter()
+            .into_iter()
             .filter(|i| published.get(&i.fingerprint) != Some(&i.revision))
             .cloned()
             .collect();
         if !incidents.is_empty() {
-            self.keeper.incidents(engine.incidents());
+            self.keeper.incidents(&engine.incidents());
         }
         for incident in &incidents {
             published.insert(incident.fingerprint.clone(), incident.revision);

@@ -80,7 +80,7 @@ pub(crate) fn adopt_declared(data: &Path, engine: &mut Engine) {
 pub(crate) struct FolderKeeper(pub(crate) PathBuf);
 
 impl Keeper for FolderKeeper {
-    fn incidents(&self, incidents: &[Incident]) {
+    fn incidents(&self, incidents: &[&Incident]) {
         if let Err(error) = write(&incidents_path(&self.0), &incidents) {
             tracing::error!(error = format!("{error:#}"), "incidents were not kept");
         }
