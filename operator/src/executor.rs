@@ -72,7 +72,10 @@ async fn execute(arguments: ExecutorArguments) -> Result<()> {
     let client = client(kubeconfig).await?;
     // A name of its own for every start: a process that was frozen must not take its successor's Lease for its own.
     let identity = format!("{}-{:08x}", identity.as_deref().unwrap_or("executor"), rand::random::<u32>());
-    let elector = Elector::new(client.clone(), ElectorConfig::new(&namespace, LEASE, &identity).lasting(lease_duration));
+    let elector = Elector::new(
+        client.clone(),
+        ElectorConfig::new(&namespace, LEASE, &identity).lasting(lease_duration),
+    );
     let leadership = elector.leadership();
     // The Lease is given back only after everything that acts has ended.
     let released = CancellationToken::new();

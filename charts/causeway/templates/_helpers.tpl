@@ -1,4 +1,4 @@
-{{/* Labels of every object; "part" is operator or executor. */}}
+{{/* Labels of every object; "part" is operator, executor or console. */}}
 {{- define "causeway.labels" -}}
 {{ include "causeway.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}

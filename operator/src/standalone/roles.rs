@@ -39,7 +39,16 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 /// Runs until a signal.
 pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     let StandaloneArguments {
-        data, manifests, kubeconfig, without_executor, console_url, clock, now, store, ports, ..
+        data,
+        manifests,
+        kubeconfig,
+        without_executor,
+        console_url,
+        clock,
+        now,
+        store,
+        ports,
+        ..
     } = arguments;
     let build = BuildInfo::new("standalone", env!("CARGO_PKG_VERSION"), "");
     build.log();
