@@ -45,6 +45,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("engine", &["model", "predict", "causal", "patterns", "telemetry"]),
     ("relay", &["model", "pipeline", "lake", "engine"]),
     ("notify", &["model", "telemetry"]),
+    ("console", &["model", "crds"]),
     ("crds", &["model", "actions", "remediate", "steps", "causal"]),
 ];
 /// Data plane: never Kubernetes.

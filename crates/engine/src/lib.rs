@@ -21,6 +21,7 @@ mod learned;
 mod objective;
 mod recent;
 mod snapshot;
+mod view;
 
 pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
@@ -41,3 +42,4 @@ pub use objective::{
     EventSource, Indicator, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices, underlying,
 };
 pub use snapshot::SnapshotError;
+pub use view::GoldenView;
