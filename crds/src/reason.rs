@@ -90,6 +90,24 @@ words! {
         RateLimited,
         /// Another remediation may run.
         Available,
+        /// The decision counts.
+        Valid,
+        /// The decision was used.
+        Used,
+        /// The decision is about something else than the plan shows now.
+        Stale,
+        /// The decision came too late, or nobody used it in time.
+        Expired,
+        /// The event is to come.
+        Planned,
+        /// Detectors know of the event, or its effect builds up.
+        Armed,
+        /// The event is on.
+        Active,
+        /// The effect of the event wears off.
+        CoolingDown,
+        /// The event is over.
+        Completed,
         /// The last message arrived.
         Delivered,
         /// The last message did not arrive.

@@ -16,12 +16,14 @@ pub mod feed;
 pub mod ports;
 
 mod admission;
+mod approval;
 mod audit;
 mod baseline;
 mod change;
 mod cluster;
 mod cluster_guardrail;
 mod declarations;
+mod gateway;
 mod incident;
 mod log_source;
 mod mirrors;
@@ -30,6 +32,7 @@ mod notification_target;
 mod objective;
 mod objects;
 mod observing;
+mod pause;
 mod plan;
 mod remediation;
 mod remediation_policy;
@@ -45,6 +48,7 @@ pub use admission::Admission;
 pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};
+pub use gateway::{GatewayContext, run_gateway};
 pub use ports::{
     Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
 };

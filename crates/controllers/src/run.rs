@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
+use crate::approval::Approvals;
 use crate::audit::Witness;
 use crate::baseline::Baselines;
 use crate::change::Watcher;
@@ -29,6 +30,7 @@ use crate::mirrors::Mirrors;
 use crate::monitored_service::MonitoredServices;
 use crate::notification_target::{Couriers, NotificationTargets};
 use crate::observing::{Observer, Observing};
+use crate::pause::Pauses;
 use crate::ports::Ports;
 use crate::remediation::{FirstSeen, Fixers, Remediations};
 use crate::remediation_policy::Policies;
@@ -140,6 +142,7 @@ impl House<'_> {
     fn observers(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         self.spawn(self.observer(ClusterGuardrails, &m.guardrails), tasks);
+        self.decisions(tasks);
         self.declared(ports, tasks);
         let runbooks = self.observer(Runbooks(m.clone()), &m.runbooks);
         let named = |run: &Remediation| key_beside(run, &run.spec.runbook_ref.name);
@@ -162,6 +165,18 @@ impl House<'_> {
             .watch(&m.slos, |slo: &SLO| key_beside(slo, &slo.spec.service_ref.name))
             .watch(&m.deployments, in_namespace_of(&m.services));
         self.spawn(services, tasks);
+    }
+
+    /// What people say about repairs.
+    fn decisions(&self, tasks: &mut JoinSet<()>) {
+        let m = self.mirrors;
+        let pauses = self.observer(Pauses(m.clone()), &m.pauses);
+        self.spawn(pauses.watch(&m.remediations, everywhere(&m.pauses)), tasks);
+        let approvals = self
+            .observer(Approvals(m.clone()), &m.approvals)
+            .watch(&m.remediations, in_namespace_of(&m.approvals))
+            .watch(&m.policies, in_namespace_of(&m.approvals));
+        self.spawn(approvals, tasks);
     }
 
     /// What people declare about series of services.

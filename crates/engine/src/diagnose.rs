@@ -94,14 +94,18 @@ fn figures_from(
     affected.request_share = (requests.all > 0).then_some(share.value);
     affected.requests = (requests.all > 0).then_some(requests);
     affected.error_budget_per_hour = engine.objectives.budget_per_hour(&incident.service);
-    let declared = engine.services.iter().find(|s| s.is(&incident.service));
-    let money = declared.and_then(|s| s.revenue_per_hour.as_ref()).and_then(|(currency, amount)| {
-        let assumptions = [
+    let until_us = incident.hurt_until(at_us);
+    let money = engine.revenue(&incident.service, incident.since_us, until_us).map(|revenue| {
+        let of_event = revenue.event.map(|event| format!("revenue is as PeakEvent {event} declares it"));
+        let assumptions: Vec<&str> = [
             "revenue is lost in proportion to the affected requests of the entry point",
             "a request slower than the learned band, or failed, counts as affected",
-        ];
-        let seconds = (incident.hurt_until(at_us) - incident.since_us) as f64 / 1e6;
-        Some(revenue_at_risk(currency, amount.parse().ok()?, share, seconds, &assumptions))
+        ]
+        .into_iter()
+        .chain(of_event.as_deref())
+        .collect();
+        let seconds = (until_us - incident.since_us) as f64 / 1e6;
+        revenue_at_risk(revenue.currency, revenue.per_hour, share, seconds, &assumptions)
     });
     (affected, money)
 }

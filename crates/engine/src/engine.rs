@@ -26,6 +26,7 @@ use crate::learned::Counts;
 use crate::measured;
 use crate::noise::Noise;
 use crate::objective::{Objectives, is_objective, is_own_signal};
+use crate::peak::{Calendar, golden_subject};
 use crate::placement::{Placement, Placements};
 use crate::recent::{Recent, RecentWindow};
 use crate::state::{State, States, is_state};
@@ -41,7 +42,10 @@ const MAX_RESOLVED: usize = 100;
 pub struct Engine {
     pub(crate) config: EngineConfig,
     pub(crate) services: Vec<ServiceConfig>,
+    pub(crate) calendar: Calendar,
     pub(crate) assembler: Assembler,
+    /// Sequence of the newest partial of each gateway.
+    pub(crate) cursors: BTreeMap<Arc<str>, u64>,
     pub(crate) golden: Golden,
     pub(crate) watched: BTreeMap<SeriesId, Watched>,
     pub(crate) objectives: Objectives,
@@ -75,7 +79,9 @@ impl Engine {
         Self {
             config,
             services: Vec::new(),
+            calendar: Calendar::default(),
             assembler: Assembler::default(),
+            cursors: BTreeMap::new(),
             golden: Golden::default(),
             watched: BTreeMap::new(),
             objectives: Objectives::default(),
@@ -101,15 +107,47 @@ impl Engine {
         }
     }
 
-    /// Takes a closed window of one source, and evaluates the windows that are complete by it.
+    /// Takes a closed window of one source of this process's own gateway, and evaluates the windows that are complete by
+    /// it.
     pub fn observe(&mut self, partial: Partial, now_us: Micros) {
+        self.take(&Arc::from(""), 0, partial, now_us);
+    }
+
+    /// The same, of another process's gateway, whose partials come with rising sequences, and again after an interruption.
+    /// `false`: this state has it already.
+    pub fn observe_from(&mut self, gateway: &str, sequence: u64, partial: Partial, now_us: Micros) -> bool {
+        if sequence <= self.cursor(gateway) {
+            return false;
+        }
+        let gateway: Arc<str> = match self.cursors.get_key_value(gateway) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::from(gateway),
+        };
+        self.take(&gateway, sequence, partial, now_us);
+        self.cursors.insert(gateway, sequence);
+        true
+    }
+
+    /// Sequence of the newest partial of a gateway; 0 before the first. After a restore it stands in front of the windows
+    /// that were not complete in the snapshot.
+    #[must_use]
+    pub fn cursor(&self, gateway: &str) -> u64 {
+        self.cursors.get(gateway).copied().unwrap_or(0)
+    }
+
+    /// Waits for all known sources anew. Called once by a new owner of a snapshot, before gateways resend.
+    pub fn await_sources(&mut self, now_us: Micros) {
+        self.assembler.await_all(now_us);
+    }
+
+    fn take(&mut self, gateway: &Arc<str>, sequence: u64, partial: Partial, now_us: Micros) {
         for (id, text) in &partial.template_texts {
             self.template_texts.insert(*id, Arc::clone(text));
         }
         if self.silent.remove(&partial.source) {
             self.events.push(source_event(&partial.source, now_us, "SourceFlowing", "sends again"));
         }
-        if !self.assembler.add(partial, now_us) {
+        if !self.assembler.add(gateway, sequence, partial, now_us) {
             self.counts.late_partials += 1;
         }
         self.tick(now_us);
@@ -171,9 +209,9 @@ impl Engine {
         for (window, content) in self.assembler.release(now_us, self.config.idle_us) {
             self.evaluate(window, content);
         }
-        for (source, progress) in &self.assembler.sources {
-            if now_us - progress.heard_us >= self.config.silence_us && self.silent.insert(source.clone()) {
-                self.events.push(source_event(source, now_us, "SourceSilent", "sends nothing any more"));
+        for source in self.assembler.quiet(now_us, self.config.silence_us) {
+            if self.silent.insert(source.clone()) {
+                self.events.push(source_event(&source, now_us, "SourceSilent", "sends nothing any more"));
             }
         }
         let due = self.told.due(now_us);
@@ -208,11 +246,6 @@ impl Engine {
     pub fn watermark_us(&self) -> Option<Micros> {
         let t = self.assembler.released_until_us();
         (t > 0).then_some(t)
-    }
-
-    /// Until when each source's windows have arrived here.
-    pub fn sources(&self) -> impl Iterator<Item = (&SourceRef, Micros)> {
-        self.assembler.sources.iter().map(|(s, p)| (s, p.until_us))
     }
 
     /// Incidents, oldest first; resolved ones stay for a while, known noise is left out.
@@ -336,12 +369,16 @@ impl Engine {
                 continue;
             }
             let tenant = self.tenants.get(&signal.id.entity).cloned().unwrap_or_default();
-            let watched = self.watched.entry(signal.id.clone()).or_insert_with(|| Watched::new(signal.kind));
+            let watched = self.watched.entry(signal.id.clone()).or_insert_with(|| {
+                let mut watched = Watched::new(signal.kind);
+                watched.declare(&self.calendar.of(&signal.id.entity, golden_subject(&signal.id)));
+                watched
+            });
             fresh.extend(watched.observe(&tenant, &signal, window, completeness, history_us));
         }
         let named =
             Content { series: &content.series, templates: &content.templates, texts: &self.template_texts };
-        fresh.extend(self.baselines.observe(window, &named, &self.tenants, completeness));
+        fresh.extend(self.baselines.observe(window, &named, &self.tenants, &self.calendar, completeness));
         fresh.extend(self.objectives.observe(window, &content.series, &self.tenants, completeness));
         self.recent.push(
             RecentWindow { window, spans: content.spans, templates: content.templates },

@@ -23,10 +23,12 @@ mod learned;
 mod measured;
 mod noise;
 mod objective;
+mod peak;
 mod placement;
 mod recent;
 mod snapshot;
 mod state;
+mod view;
 
 pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
@@ -39,7 +41,7 @@ pub use causeway_predict::Grade;
 /// Arithmetic of error budgets, in which objectives are declared.
 pub use causeway_predict::burn;
 /// In which Baselines are declared.
-pub use causeway_predict::{Direction, MissingData, ModelKind, Sensitivity, WindowRule};
+pub use causeway_predict::{Direction, MissingData, ModelKind, Offsets, Sensitivity, WindowRule};
 pub use change::{Change, ChangeClass};
 pub use config::{EngineConfig, ServiceConfig};
 pub use declared::Declared;
@@ -50,6 +52,8 @@ pub use learned::{Counts, Learned, Neighbours};
 pub use objective::{
     EventSource, Indicator, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices, underlying,
 };
+pub use peak::{PeakConfig, PeakReport, PeakRevenue, PeakSignal};
 pub use placement::Placement;
 pub use snapshot::SnapshotError;
 pub use state::State;
+pub use view::GoldenView;

@@ -1,4 +1,5 @@
-//! The engine's state as bytes, and back. What a snapshot lacks (windows since) comes from the lake.
+//! The engine's state as bytes, and back. What a snapshot lacks (windows since) comes from the lake, or
+//! from gateways, which resend behind the cursors in it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use causeway_causal::group::Grouper;
 use causeway_model::{Finding, Micros, SeriesId, SourceRef};
 use serde::{Deserialize, Serialize};
 
-use crate::assemble::{Assembler, Progress};
+use crate::assemble::{Assembler, Origin, Progress};
 use causeway_causal::topology::{Topology, TopologySnapshot};
 
 use crate::baseline::{Baseline, Baselines};
@@ -47,7 +48,8 @@ pub enum SnapshotError {
 struct Snapshot {
     version: u32,
     released_until_us: Micros,
-    sources: Vec<(SourceRef, Progress)>,
+    sources: Vec<(Origin, Progress)>,
+    cursors: BTreeMap<Arc<str>, u64>,
     watched: Vec<(SeriesId, Watched)>,
     objectives: Vec<Objective>,
     baselines: Vec<Baseline>,
@@ -77,6 +79,11 @@ impl Engine {
             version: VERSION,
             released_until_us: self.assembler.released_until_us(),
             sources: self.assembler.sources.iter().map(|(s, p)| (s.clone(), *p)).collect(),
+            cursors: self
+                .cursors
+                .iter()
+                .map(|(g, newest)| (Arc::clone(g), self.assembler.released_sequence(g, *newest)))
+                .collect(),
             watched: self.watched.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             objectives: self.objectives.snapshot(),
             baselines: self.baselines.snapshot(),
@@ -110,6 +117,7 @@ impl Engine {
         let mut engine = Self::new(config);
         engine.assembler =
             Assembler::resume(snapshot.sources.into_iter().collect(), snapshot.released_until_us);
+        engine.cursors = snapshot.cursors;
         engine.watched = snapshot.watched.into_iter().collect();
         engine.objectives = Objectives::restore(snapshot.objectives);
         engine.baselines = Baselines::restore(snapshot.baselines);

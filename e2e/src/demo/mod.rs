@@ -1,6 +1,8 @@
 //! The demo: a recorded outage, fed through the real endpoint, found, explained, repaired and verified.
 
-mod cluster;
+mod ask;
+pub(crate) mod cluster;
+mod crash_points;
 mod manifests;
 mod outage;
 mod remote;
@@ -9,8 +11,7 @@ mod run;
 mod screen;
 mod slack;
 mod summary;
-mod svg;
-mod tables;
+pub(crate) mod tables;
 
 use std::path::PathBuf;
 
@@ -34,6 +35,9 @@ pub struct DemoArguments {
     /// Only suggest: nothing is repaired
     #[arg(long)]
     pub no_repair: bool,
+    /// Stop before every repair until you approve or reject it, in the console or with kubectl
+    #[arg(long, conflicts_with_all = ["all", "wrong_fix", "no_repair"])]
+    pub ask: bool,
     /// Kill Causeway with SIGKILL in the middle of the feed, this many times
     #[arg(long, num_args = 0..=1, default_missing_value = "3", default_value_t = 0)]
     pub crash: u32,
@@ -45,6 +49,10 @@ pub struct DemoArguments {
     /// pass by the machine's clock
     #[arg(long, requires = "kubeconfig", conflicts_with_all = ["crash", "keep", "wrong_fix"])]
     pub roles: Option<PathBuf>,
+    /// Kill the executor before and after each of its writes; the audit log of the API server is the witness that nothing
+    /// is done twice. Needs a cluster of `cargo xtask cluster`
+    #[arg(long, requires = "roles")]
+    pub crash_points: bool,
     /// While the outage is found and repaired, freeze the API server for longer than two terms of a Lease, and kill its
     /// store; needs a cluster of `cargo xtask cluster`
     #[arg(long, requires = "kubeconfig", conflicts_with_all = ["all", "wrong_fix", "no_repair", "roles"])]
