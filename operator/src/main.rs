@@ -6,8 +6,11 @@ mod cli;
 mod console;
 mod crd;
 mod executor;
+mod gateway;
 mod log;
 mod offline;
+mod operator;
+mod parts;
 mod query;
 mod standalone;
 

@@ -77,9 +77,8 @@ impl Engine {
 
     /// Findings that end because nobody wants them any more.
     fn end(&mut self, ended: Vec<Finding>) {
-        for finding in &ended {
-            self.hand_to_incident(finding);
+        if !ended.is_empty() {
+            self.place(ended, self.assembler.released_until_us());
         }
-        self.findings.extend(ended);
     }
 }

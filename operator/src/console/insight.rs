@@ -10,8 +10,8 @@ use causeway_model::{
     SignalView, TextFormat,
 };
 
-use crate::standalone::engine_host::EngineHost;
-use crate::standalone::persist::bundle_path;
+use crate::parts::engine_host::EngineHost;
+use crate::parts::persist::bundle_path;
 
 /// Windows of a golden signal in a list of services.
 const WINDOWS: usize = 60;

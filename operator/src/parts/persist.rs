@@ -10,21 +10,29 @@ use causeway_model::{Table, events_batch, findings_batch};
 use tokio::sync::mpsc;
 
 use super::engine_host::Output;
+use super::engine_state::EngineState;
 
 /// Serves the engine's outputs until the engine is dropped.
 pub(crate) async fn serve(
     lake: Lake,
+    state: Arc<EngineState>,
     feed: IncidentFeed,
     activity: Activity,
     mut outputs: mpsc::UnboundedReceiver<(Output, Busy)>,
 ) {
     while let Some((output, busy)) = outputs.recv().await {
-        let Output { findings, events, incidents, bundles } = output;
+        let Output { findings, events, incidents, all, declared, bundles } = output;
+        if let Some(declared) = declared {
+            kept(state.declared(&declared).await, "declarations");
+        }
         // Before the incident that names it is told.
         for BundleFile { fingerprint, bytes, .. } in bundles {
             if let Err(error) = lake.put_file(&bundle_path(&fingerprint), bytes).await {
                 tracing::error!(%error, fingerprint, "an incident bundle was not kept");
             }
+        }
+        if !incidents.is_empty() {
+            kept(state.incidents(&all).await, "incidents");
         }
         for incident in incidents {
             feed.publish(incident, activity.busy());
@@ -36,6 +44,12 @@ pub(crate) async fn serve(
             store(&lake, Table::Events, events_batch(&events).map(Arc::new)).await;
         }
         drop(busy);
+    }
+}
+
+fn kept(result: anyhow::Result<()>, what: &str) {
+    if let Err(error) = result {
+        tracing::error!(error = format!("{error:#}"), what, "not kept for a restart");
     }
 }
 

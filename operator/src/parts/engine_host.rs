@@ -9,6 +9,7 @@ use causeway_engine::{
 };
 use causeway_kubekit::{Activity, Busy};
 use causeway_model::{Clock, Event, Finding, Partial};
+use causeway_relay::Intake;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -19,6 +20,10 @@ pub(crate) struct Output {
     pub(crate) events: Vec<Event>,
     /// Incidents that changed.
     pub(crate) incidents: Vec<Incident>,
+    /// All incidents, when one changed.
+    pub(crate) all: Vec<Incident>,
+    /// All that is declared, when that changed.
+    pub(crate) declared: Option<Declared>,
     pub(crate) bundles: Vec<BundleFile>,
 }
 
@@ -28,21 +33,12 @@ struct Guarded {
     published: BTreeMap<String, u64>,
 }
 
-/// Keeps where a restart finds it what can't wait for the next snapshot.
-pub(crate) trait Keeper: Send + Sync {
-    /// All incidents, before a changed one is told.
-    fn incidents(&self, incidents: &[Incident]);
-    /// All that is declared, whenever it changed.
-    fn declared(&self, declared: &Declared);
-}
-
 /// Shared by all who feed or read the engine.
 pub(crate) struct EngineHost {
     guarded: Mutex<Guarded>,
     clock: Arc<dyn Clock>,
     activity: Activity,
     outputs: mpsc::UnboundedSender<(Output, Busy)>,
-    keeper: Box<dyn Keeper>,
 }
 
 impl EngineHost {
@@ -51,11 +47,10 @@ impl EngineHost {
         engine: Engine,
         clock: Arc<dyn Clock>,
         activity: Activity,
-        keeper: Box<dyn Keeper>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<(Output, Busy)>) {
         let (outputs, receiver) = mpsc::unbounded_channel();
         let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });
-        (Arc::new(Self { guarded, clock, activity, outputs, keeper }), receiver)
+        (Arc::new(Self { guarded, clock, activity, outputs }), receiver)
     }
 
     /// Takes a closed window.
@@ -88,23 +83,26 @@ impl EngineHost {
     pub(crate) fn set_services(&self, services: Vec<ServiceConfig>) {
         let mut guarded = self.guarded.lock();
         guarded.engine.set_services(services);
-        self.keeper.declared(&guarded.engine.declared());
+        self.publish_declared(&mut guarded);
     }
 
     /// Replaces all objectives.
     pub(crate) fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
         let mut guarded = self.guarded.lock();
         guarded.engine.set_objectives(objectives);
-        self.keeper.declared(&guarded.engine.declared());
-        self.publish(&mut guarded);
+        self.publish_declared(&mut guarded);
     }
 
     /// Replaces all Baselines.
     pub(crate) fn set_baselines(&self, baselines: Vec<BaselineConfig>) {
         let mut guarded = self.guarded.lock();
         guarded.engine.set_baselines(baselines);
-        self.keeper.declared(&guarded.engine.declared());
-        self.publish(&mut guarded);
+        self.publish_declared(&mut guarded);
+    }
+
+    /// See [`Engine::await_sources`].
+    pub(crate) fn await_sources(&self) {
+        self.guarded.lock().engine.await_sources(self.clock.now_us());
     }
 
     /// Reads the engine.
@@ -114,7 +112,7 @@ impl EngineHost {
 
     /// The incident with that fingerprint.
     pub(crate) fn incident(&self, fingerprint: &str) -> Option<Incident> {
-        self.read(|e| e.incidents().iter().find(|i| i.fingerprint == fingerprint).cloned())
+        self.read(|e| e.incidents().into_iter().find(|i| i.fingerprint == fingerprint).cloned())
     }
 
     /// Hands all incidents on again, after a restart.
@@ -125,30 +123,56 @@ impl EngineHost {
     }
 
     fn publish(&self, guarded: &mut Guarded) {
+        self.hand_on(guarded, None);
+    }
+
+    fn publish_declared(&self, guarded: &mut Guarded) {
+        let declared = guarded.engine.declared();
+        self.hand_on(guarded, Some(declared));
+    }
+
+    fn hand_on(&self, guarded: &mut Guarded, declared: Option<Declared>) {
         let Guarded { engine, published } = guarded;
         let incidents: Vec<Incident> = engine
             .incidents()
-            .iter()
+            .into_iter()
             .filter(|i| published.get(&i.fingerprint) != Some(&i.revision))
             .cloned()
             .collect();
-        if !incidents.is_empty() {
-            self.keeper.incidents(engine.incidents());
-        }
         for incident in &incidents {
             published.insert(incident.fingerprint.clone(), incident.revision);
         }
         let output = Output {
             findings: engine.take_findings(),
             events: engine.take_events(),
+            all: if incidents.is_empty() { Vec::new() } else { engine.incidents().into_iter().cloned().collect() },
             incidents,
+            declared,
             bundles: engine.take_bundles(),
         };
-        if output.findings.is_empty() && output.events.is_empty() && output.incidents.is_empty() {
+        if output.findings.is_empty()
+            && output.events.is_empty()
+            && output.incidents.is_empty()
+            && output.declared.is_none()
+        {
             return;
         }
         // Nobody receives any more while the process shuts down.
         drop(self.outputs.send((output, self.activity.busy())));
+    }
+}
+
+/// Gateways of other processes feed the same engine.
+impl Intake for EngineHost {
+    fn cursor(&self, gateway: &str) -> u64 {
+        self.read(|engine| engine.cursor(gateway))
+    }
+
+    fn observe(&self, gateway: &str, sequence: u64, partial: Partial) {
+        let mut guarded = self.guarded.lock();
+        if guarded.engine.observe_from(gateway, sequence, partial, self.clock.now_us()) {
+            self.publish(&mut guarded);
+        }
     }
 }
 
