@@ -3,10 +3,14 @@
 mod audit;
 mod bundle;
 mod cli;
+mod console;
 mod crd;
 mod executor;
+mod gateway;
 mod log;
 mod offline;
+mod operator;
+mod parts;
 mod query;
 mod standalone;
 
