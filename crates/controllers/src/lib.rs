@@ -34,6 +34,7 @@ mod objects;
 mod observing;
 mod pause;
 mod plan;
+mod rehearsal;
 mod remediation;
 mod remediation_policy;
 mod run;
@@ -52,6 +53,7 @@ pub use feed::{IncidentFeed, IncidentInbox};
 pub use ports::{
     Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
 };
+pub use rehearsal::{TestOutcome, TestVerdict, check_runbook, test_runbook};
 pub use run::{run, run_executor};
 
 /// Field manager of mutations, and actor in the audit log.

@@ -169,6 +169,10 @@ impl Engine for EngineHost {
         Self::change(self, change, namespace);
     }
 
+    fn keep_objects(&self, fingerprint: &str, objects: String) {
+        Self::keep_objects(self, fingerprint, objects);
+    }
+
     fn watermark(&self) -> Option<i64> {
         self.read(causeway_engine::Engine::watermark_us)
     }
