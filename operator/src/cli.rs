@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bundle, console, crd, executor, gateway, offline, operator, query, standalone, test_runbooks};
+use crate::{
+    audit, bundle, console, crd, executor, gateway, offline, operator, query, standalone, test_runbooks,
+};
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
 #[derive(Debug, Parser)]

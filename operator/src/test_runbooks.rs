@@ -70,7 +70,11 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
                     }
                     TestVerdict::Missing => {
                         wrong += 1;
-                        tell(&outcome.name, "MISSING", "no bundle with this digest is in the folder of --bundles")?;
+                        tell(
+                            &outcome.name,
+                            "MISSING",
+                            "no bundle with this digest is in the folder of --bundles",
+                        )?;
                     }
                 }
             }

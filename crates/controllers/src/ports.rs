@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, Placement, ServiceConfig,
-    State,
+    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, Placement,
+    ServiceConfig, State,
 };
 use causeway_model::SourceRef;
 use causeway_steps::Pipeline;

@@ -88,8 +88,8 @@ fn make(runbook: &Runbook, bytes: &[u8]) -> Result<Made, String> {
     let objects = bundle.objects.as_deref().ok_or(
         "the bundle has no objects: fetch it with `causeway bundle` after a repair of the incident was planned",
     )?;
-    let snapshot: Snapshot =
-        serde_json::from_str(objects).map_err(|error| format!("the objects of the bundle can't be read: {error}"))?;
+    let snapshot: Snapshot = serde_json::from_str(objects)
+        .map_err(|error| format!("the objects of the bundle can't be read: {error}"))?;
     let replay = bundle.replay().map_err(|error| error.to_string())?;
     made_of(runbook, &replay, &snapshot)
 }
@@ -110,9 +110,14 @@ fn made_of(runbook: &Runbook, replay: &Replay, snapshot: &Snapshot) -> Result<Ma
         target_namespace: target.namespace.clone(),
         target_name: target.name.clone(),
     };
-    if let Err(rejections) = choose_runbook(&cause, &[runbook_view(runbook)], &[policy(&runbook.name_any())], &[]) {
+    if let Err(rejections) =
+        choose_runbook(&cause, &[runbook_view(runbook)], &[policy(&runbook.name_any())], &[])
+    {
         let word = rejections.first().map_or("NoPolicy", |rejection| rejection.reason);
-        return Ok(Made::Refused(word.to_owned(), format!("the cause is {} of {}", cause.kind, draft.cause.entity)));
+        return Ok(Made::Refused(
+            word.to_owned(),
+            format!("the cause is {} of {}", cause.kind, draft.cause.entity),
+        ));
     }
     let around = Around {
         kind: cause.kind,
@@ -155,14 +160,17 @@ fn policy(runbook: &str) -> PolicyView {
 
 fn compare(expected: &Expectation, made: &Made) -> Result<(), String> {
     match (expected.selected, made) {
-        (true, Made::Planned(diff)) => match expected.diff_contains.iter().find(|text| !diff.contains(*text)) {
+        (true, Made::Planned(diff)) => match expected.diff_contains.iter().find(|text| !diff.contains(*text))
+        {
             None => Ok(()),
             Some(text) => Err(format!("the difference does not have {text:?}:\n{diff}")),
         },
         (true, Made::Refused(word, why)) => Err(format!("it is not selected: {word}, {why}")),
         (false, Made::Planned(diff)) => Err(format!("it is selected, and would do:\n{diff}")),
         (false, Made::Refused(word, why)) => match &expected.reason {
-            Some(reason) if reason != word => Err(format!("it is not selected for another reason: {word}, {why}")),
+            Some(reason) if reason != word => {
+                Err(format!("it is not selected for another reason: {word}, {why}"))
+            }
             _ => Ok(()),
         },
     }

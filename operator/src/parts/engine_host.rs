@@ -154,7 +154,11 @@ impl EngineHost {
         let output = Output {
             findings: engine.take_findings(),
             events: engine.take_events(),
-            all: if incidents.is_empty() { Vec::new() } else { engine.incidents().into_iter().cloned().collect() },
+            all: if incidents.is_empty() {
+                Vec::new()
+            } else {
+                engine.incidents().into_iter().cloned().collect()
+            },
             incidents,
             declared,
             bundles: engine.take_bundles(),

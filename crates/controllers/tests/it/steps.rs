@@ -91,7 +91,12 @@ async fn a_job_is_run_once_after_an_approval() {
     world.publish(incident(world.now())).await;
     let object: Remediation = world.get(RUN).await;
     let status = object.status.unwrap();
-    assert_eq!(status.phase, Phase::AwaitingApproval, "what can't be taken back is approved: {:?}", status.message);
+    assert_eq!(
+        status.phase,
+        Phase::AwaitingApproval,
+        "what can't be taken back is approved: {:?}",
+        status.message
+    );
     assert_eq!(world.list::<Job>().await.len(), 1);
     let spec = json!({"remediationRef": {"name": RUN, "planDigest": object.spec.plan_digest}, "decision": "Approve",
         "approver": "anna", "dryRunDigest": status.dry_run.unwrap().digest});
@@ -102,8 +107,12 @@ async fn a_job_is_run_once_after_an_approval() {
     world.crash().await;
     world.start();
     world.settle().await;
-    let made: Vec<Job> =
-        world.list::<Job>().await.into_iter().filter(|job| job.metadata.name.as_deref() != Some("vacuum")).collect();
+    let made: Vec<Job> = world
+        .list::<Job>()
+        .await
+        .into_iter()
+        .filter(|job| job.metadata.name.as_deref() != Some("vacuum"))
+        .collect();
     assert_eq!(made.len(), 1);
     let annotations = made[0].metadata.annotations.clone().unwrap();
     assert_eq!(annotations["causeway.dev/run"], RUN);
@@ -144,12 +153,14 @@ async fn a_node_is_emptied_and_made_schedulable_again_when_that_did_not_help() {
         let (kind, name) = (object["kind"].as_str().unwrap().to_owned(), object["metadata"]["name"].clone());
         let version = object["apiVersion"].as_str().unwrap().to_owned();
         let (group, version) = version.split_once('/').unwrap_or(("", &version));
-        let resource = kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk(group, version, &kind));
+        let resource =
+            kube::api::ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk(group, version, &kind));
         let api: Api<kube::api::DynamicObject> = Api::namespaced_with(world.client.clone(), nodes, &resource);
         let object = serde_json::from_value(object).unwrap();
         api.create(&PostParams::default(), &object).await.unwrap_or_else(|e| panic!("{name}: {e}"));
     };
-    create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "causeway-fixer"}})).await;
+    create(json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "causeway-fixer"}}))
+        .await;
     create(json!({"apiVersion": "causeway.dev/v1alpha1", "kind": "Runbook", "metadata": {"name": "drain"},
         "spec": {"summary": "drain", "appliesTo": {"causes": ["FaultyInstance"], "targets": [{"kind": "Node"}]},
             "steps": [{"name": "drain", "type": "Drain", "drain": {"maxPods": 10}}],
@@ -205,7 +216,8 @@ async fn what_git_keeps_is_left_and_what_it_does_not_keep_may_change() {
 #[tokio::test]
 async fn a_precondition_and_a_window_of_the_week_hold_a_repair_back() {
     let mut world = World::shop("Auto").await;
-    let conditions = json!([{"name": "few", "expr": "target.spec.replicas < 4", "message": "there are enough"}]);
+    let conditions =
+        json!([{"name": "few", "expr": "target.spec.replicas < 4", "message": "there are enough"}]);
     world.patch::<Runbook>("restart", json!({"spec": {"preconditions": conditions}})).await;
     world.start();
     world.settle().await;
@@ -214,7 +226,8 @@ async fn a_precondition_and_a_window_of_the_week_hold_a_repair_back() {
     let status = serde_json::to_value(world.get::<Incident>(INCIDENT).await.status.unwrap()).unwrap();
     assert!(status.to_string().contains("precondition few: there are enough"), "{status}");
     // 27 November 2026 is a Friday; it is 20:00 in UTC.
-    let window = json!([{"name": "friday", "schedule": "Fri 19:00-21:00", "timeZone": "UTC", "autonomy": "Suggest"}]);
+    let window =
+        json!([{"name": "friday", "schedule": "Fri 19:00-21:00", "timeZone": "UTC", "autonomy": "Suggest"}]);
     world.patch::<RemediationPolicy>("policy", json!({"spec": {"windows": window}})).await;
     world.patch::<Runbook>("restart", json!({"spec": {"preconditions": null}})).await;
     world.settle().await;
@@ -222,7 +235,10 @@ async fn a_precondition_and_a_window_of_the_week_hold_a_repair_back() {
     let status = run(&world).await;
     assert_eq!((status.phase, status.reason.as_deref()), (Phase::Planned, Some("SuggestOnly")));
     let policy = world.get::<RemediationPolicy>("policy").await.status.unwrap();
-    assert_eq!((policy.windows, policy.effective_autonomy), (vec!["friday".to_owned()], Some(causeway_crds::Autonomy::Suggest)));
+    assert_eq!(
+        (policy.windows, policy.effective_autonomy),
+        (vec!["friday".to_owned()], Some(causeway_crds::Autonomy::Suggest))
+    );
     // What the repair was planned on is kept for the tests of Runbooks.
     let kept = world.engine.objects.lock().unwrap().values().next().cloned().unwrap();
     let kept: Value = serde_json::from_str(&kept).unwrap();
@@ -240,5 +256,8 @@ async fn an_expression_that_is_no_cel_is_named() {
     let status = serde_json::to_value(world.get::<Runbook>("restart").await.status.unwrap()).unwrap();
     let compiled = status["conditions"].as_array().unwrap().iter().find(|c| c["type"] == "Compiled").unwrap();
     assert_eq!(compiled["status"], "False");
-    assert!(compiled["message"].as_str().unwrap().starts_with("precondition odd (target.spec.):"), "{compiled}");
+    assert!(
+        compiled["message"].as_str().unwrap().starts_with("precondition odd (target.spec.):"),
+        "{compiled}"
+    );
 }
