@@ -100,6 +100,14 @@ words! {
         CoolingDown,
         /// The event is over.
         Completed,
+        /// The decision counts.
+        Valid,
+        /// The decision was used.
+        Used,
+        /// The decision is about something else than the plan shows now.
+        Stale,
+        /// The decision came too late, or nobody used it in time.
+        Expired,
         /// The last message arrived.
         Delivered,
         /// The last message did not arrive.

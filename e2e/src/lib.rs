@@ -7,4 +7,5 @@ pub mod feeder;
 pub mod otlp;
 pub mod process;
 pub mod recording;
+pub mod scale;
 pub mod simulator;

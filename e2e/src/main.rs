@@ -1,4 +1,4 @@
-//! `causeway-e2e`: the demo and the workload simulator.
+//! `causeway-e2e`: the demo, the workload simulator, and a measurement of scale.
 
 use std::process::ExitCode;
 
@@ -17,6 +17,8 @@ enum Command {
     Demo(causeway_e2e::demo::DemoArguments),
     /// Play deployment controller and kubelet, and hold the fault of a recording
     Simulate(causeway_e2e::simulator::SimulatorArguments),
+    /// Measure reconciliation of many objects on a real control plane
+    Scale(causeway_e2e::scale::ScaleArguments),
 }
 
 fn main() -> ExitCode {
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Demo(demo) => causeway_e2e::demo::run(demo).await,
             Command::Simulate(simulator) => causeway_e2e::simulator::run(simulator).await,
+            Command::Scale(scale) => causeway_e2e::scale::run(scale).await,
         }
     });
     result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)

@@ -194,13 +194,17 @@ impl Places {
     /// When it can't be started.
     pub fn start_executor(&self) -> Result<Option<Running>> {
         let Some(roles) = &self.roles else { return Ok(None) };
+        self.spawn_executor(&roles.join("executor"), false).map(Some)
+    }
+
+    /// Starts an executor with this kubeconfig; `hasty`: others need not wait long for the Lease of one that died.
+    pub(crate) fn spawn_executor(&self, kubeconfig: &Path, hasty: bool) -> Result<Running> {
         let mut command = Command::new(&self.causeway);
-        command
-            .arg("executor")
-            .arg("--kubeconfig")
-            .arg(roles.join("executor"))
-            .args(["--admin", "127.0.0.1:0"]);
-        Running::spawn(command, "the executor", &self.logs.join("executor.log")).map(Some)
+        command.arg("executor").arg("--kubeconfig").arg(kubeconfig).args(["--admin", "127.0.0.1:0"]);
+        if hasty {
+            command.args(["--lease-duration", "3s"]);
+        }
+        Running::spawn(command, "the executor", &self.logs.join("executor.log"))
     }
 
     /// Starts the workload simulator; gives its address.

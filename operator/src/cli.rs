@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bundle, crd, executor, offline, query, standalone};
+use crate::{audit, bundle, convert, crd, executor, offline, query, simulate, standalone};
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
 #[derive(Debug, Parser)]
@@ -21,6 +21,12 @@ enum Command {
     Executor(executor::ExecutorArguments),
     /// Run a SQL query against a running Causeway
     Query(query::QueryArguments),
+    /// Show what a Baseline or an SLO would have said of the past
+    Simulate(simulate::SimulateArguments),
+    /// Make SLOs from the documents of another tool
+    Import(convert::ImportArguments),
+    /// Write SLOs as documents of another tool
+    Export(convert::ExportArguments),
     /// Verify that nobody changed, removed or reordered entries of the audit log
     VerifyAudit(audit::VerifyAuditArguments),
     /// Fetch the bundle of an Incident: one file with all that its cause was decided from
@@ -47,6 +53,9 @@ impl Arguments {
             Command::Standalone(arguments) => standalone::run(arguments),
             Command::Executor(arguments) => executor::run(arguments),
             Command::Query(arguments) => query::run(arguments),
+            Command::Simulate(arguments) => simulate::run(arguments),
+            Command::Import(arguments) => convert::import(&arguments),
+            Command::Export(arguments) => convert::export(&arguments),
             Command::VerifyAudit(arguments) => audit::run(arguments),
             Command::Bundle(arguments) => bundle::fetch(arguments),
             Command::Replay(arguments) => bundle::replay(&arguments),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use causeway_controllers::{Admission, Context};
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, Elector, ElectorConfig, while_leading};
+use causeway_remediate::DurationText;
 use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, ShutdownReason, admin_router, serve};
 use clap::Args;
 use kube::Client;
@@ -38,6 +39,9 @@ pub(crate) struct ExecutorArguments {
     /// Name of this process among the candidates for the Lease
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
+    /// How long others wait for the Lease of one that does not renew it: whole seconds, at least 3
+    #[arg(long, default_value = "15s", value_parser = lease_duration)]
+    lease_duration: Duration,
     /// Address for metrics and health
     #[arg(long, default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
@@ -52,7 +56,8 @@ pub(crate) fn run(arguments: ExecutorArguments) -> Result<()> {
 }
 
 async fn execute(arguments: ExecutorArguments) -> Result<()> {
-    let ExecutorArguments { kubeconfig, namespace, operator_user, identity, admin, .. } = arguments;
+    let ExecutorArguments { kubeconfig, namespace, operator_user, identity, lease_duration, admin, .. } =
+        arguments;
     let build = BuildInfo::new("executor", env!("CARGO_PKG_VERSION"), "");
     build.log();
     let shutdown = Shutdown::new(DRAIN);
@@ -67,7 +72,7 @@ async fn execute(arguments: ExecutorArguments) -> Result<()> {
     let client = client(kubeconfig).await?;
     // A name of its own for every start: a process that was frozen must not take its successor's Lease for its own.
     let identity = format!("{}-{:08x}", identity.as_deref().unwrap_or("executor"), rand::random::<u32>());
-    let elector = Elector::new(client.clone(), ElectorConfig::new(&namespace, LEASE, &identity));
+    let elector = Elector::new(client.clone(), ElectorConfig::new(&namespace, LEASE, &identity).lasting(lease_duration));
     let leadership = elector.leadership();
     // The Lease is given back only after everything that acts has ended.
     let released = CancellationToken::new();
@@ -101,6 +106,14 @@ async fn execute(arguments: ExecutorArguments) -> Result<()> {
         Err(lost) => bail!("{lost}: start it again, as its Deployment does"),
         Ok(_) => Ok(()),
     }
+}
+
+fn lease_duration(text: &str) -> Result<Duration> {
+    let duration = DurationText::parse(text)?.get();
+    if duration < Duration::from_secs(3) || duration.subsec_nanos() != 0 {
+        bail!("a Lease lasts at least 3s, in whole seconds");
+    }
+    Ok(duration)
 }
 
 async fn client(kubeconfig: Option<PathBuf>) -> Result<Client> {

@@ -3,11 +3,13 @@
 mod audit;
 mod bundle;
 mod cli;
+mod convert;
 mod crd;
 mod executor;
 mod log;
 mod offline;
 mod query;
+mod simulate;
 mod standalone;
 
 use std::process::ExitCode;

@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::ValueEnum;
 
-use crate::run::{root, run};
+use crate::cluster::TestCluster;
+use crate::demo::build;
+use crate::run::{root, run, target};
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -19,6 +21,8 @@ pub(crate) enum Bench {
     Predict,
     /// Lines a CPU second through the template miner
     Patterns,
+    /// First pass and steady state of 250 services with 1,000 Baselines on a real control plane
+    Reconcile,
 }
 
 /// Builds with optimisation and measures.
@@ -68,6 +72,9 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
             ],
         )?;
     }
+    if matches!(what, Bench::All | Bench::Reconcile) {
+        reconcile()?;
+    }
     if matches!(what, Bench::All | Bench::Ingest) {
         run(
             "ingest: decode, mask, mine, aggregate",
@@ -76,4 +83,15 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+fn reconcile() -> Result<()> {
+    build(&[])?;
+    // A node holds 110 pods.
+    let cluster = TestCluster::for_bench(12)?;
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let (binary, causeway) = (text(target().join("debug/causeway-e2e")), text(target().join("debug/causeway")));
+    let (kubeconfig, data) = (text(cluster.kubeconfig()), text(cluster.folder().join("scale")));
+    let arguments = ["scale", "--kubeconfig", &kubeconfig, "--causeway", &causeway, "--data", &data];
+    run("reconciliation: 250 services, 1,000 Baselines, 1,000 pods", &binary, &arguments)
 }

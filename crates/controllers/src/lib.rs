@@ -16,6 +16,7 @@ pub mod feed;
 pub mod ports;
 
 mod admission;
+mod approval;
 mod audit;
 mod baseline;
 mod change;
@@ -29,6 +30,9 @@ mod notification_target;
 mod objective;
 mod objects;
 mod observing;
+mod pause;
+mod peak;
+mod peak_event;
 mod plan;
 mod remediation;
 mod remediation_policy;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use causeway_crds::{
     Approval, Baseline, ClusterGuardrail, Incident, LogSource, MonitoredService, NotificationTarget, Pause,
-    Remediation, RemediationPolicy, Runbook, SLO,
+    PeakEvent, Remediation, RemediationPolicy, Runbook, SLO,
 };
 use causeway_kubekit::{Activity, Mirror, Named};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -49,6 +49,7 @@ mirrors! {
     incidents: Incident,
     log_sources: LogSource,
     pauses: Pause,
+    peaks: PeakEvent,
     policies: RemediationPolicy,
     remediations: Remediation,
     runbooks: Runbook,
@@ -64,6 +65,7 @@ impl Mirrors {
         spawn(&self.guardrails, tasks, stop);
         spawn(&self.incidents, tasks, stop);
         spawn(&self.pauses, tasks, stop);
+        spawn(&self.peaks, tasks, stop);
         spawn(&self.policies, tasks, stop);
         spawn(&self.remediations, tasks, stop);
     }

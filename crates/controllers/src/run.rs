@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_crds::incident::IncidentState;
-use causeway_crds::{Incident, Remediation, SLO};
+use causeway_crds::{Incident, PeakEvent, Remediation, SLO};
 use causeway_kubekit::{
     Busy, Controller, ControllerConfig, Mirror, ObjectKey, Reconciler, Runtime, TrackWritesLayer,
 };
@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
+use crate::approval::Approvals;
 use crate::audit::Witness;
 use crate::baseline::Baselines;
 use crate::change::Watcher;
@@ -28,6 +29,8 @@ use crate::mirrors::Mirrors;
 use crate::monitored_service::MonitoredServices;
 use crate::notification_target::{Couriers, NotificationTargets};
 use crate::observing::{Observer, Observing};
+use crate::pause::Pauses;
+use crate::peak_event::PeakEvents;
 use crate::ports::Ports;
 use crate::remediation::{FirstSeen, Fixers, Remediations};
 use crate::remediation_policy::Policies;
@@ -139,6 +142,7 @@ impl House<'_> {
     fn observers(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         self.spawn(self.observer(ClusterGuardrails, &m.guardrails), tasks);
+        self.decisions(tasks);
         self.declared(ports, tasks);
         let runbooks = self.observer(Runbooks(m.clone()), &m.runbooks);
         let named = |run: &Remediation| key_beside(run, &run.spec.runbook_ref.name);
@@ -154,7 +158,7 @@ impl House<'_> {
         let sources = self.observer(sources, &m.log_sources);
         m.secrets.wake(sources.triggers());
         self.spawn(sources, tasks);
-        let services = MonitoredServices::new(m.clone(), ports.engine.clone());
+        let services = MonitoredServices::new(m.clone(), ports.engine.clone(), self.runtime.clock.clone());
         let services = self
             .observer(services, &m.services)
             .watch(&m.incidents, in_namespace_of(&m.services))
@@ -163,19 +167,34 @@ impl House<'_> {
         self.spawn(services, tasks);
     }
 
+    /// What people say about repairs.
+    fn decisions(&self, tasks: &mut JoinSet<()>) {
+        let m = self.mirrors;
+        let pauses = self.observer(Pauses(m.clone()), &m.pauses);
+        self.spawn(pauses.watch(&m.remediations, everywhere(&m.pauses)), tasks);
+        let approvals = self
+            .observer(Approvals(m.clone()), &m.approvals)
+            .watch(&m.remediations, in_namespace_of(&m.approvals))
+            .watch(&m.policies, in_namespace_of(&m.approvals));
+        self.spawn(approvals, tasks);
+    }
+
     /// What people declare about series of services.
     fn declared(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         let (engine, services) = (&ports.engine, m.services.clone());
-        let declarations = Arc::new(Declarations::new(m.clone(), engine.clone()));
+        let declarations = Arc::new(Declarations::new(m.clone(), engine.clone(), self.runtime.clock.clone()));
         tasks.spawn(Arc::clone(&declarations).at_start(self.runtime.activity.busy(), self.stop.clone()));
         let baselines =
             Baselines { mirrors: m.clone(), engine: engine.clone(), declarations: declarations.clone() };
         let baselines = self.observer(baselines, &m.baselines).needs(&m.slos);
         self.spawn(baselines.watch(&services, in_namespace_of(&m.baselines)), tasks);
-        let slos = Slos { mirrors: m.clone(), engine: engine.clone(), declarations };
+        let slos = Slos { mirrors: m.clone(), engine: engine.clone(), declarations: declarations.clone() };
         let slos = self.observer(slos, &m.slos).needs(&m.baselines);
         self.spawn(slos.watch(&services, in_namespace_of(&m.slos)), tasks);
+        let peaks = PeakEvents { mirrors: m.clone(), engine: engine.clone(), declarations };
+        let peaks = self.observer(peaks, &m.peaks).watch(&services, everywhere(&m.peaks));
+        self.spawn(peaks, tasks);
     }
 
     fn notifications(
@@ -260,6 +279,7 @@ impl House<'_> {
             })
             .watch(&m.incidents, unfinished_of(&m.remediations))
             .watch(&m.pauses, unfinished(&m.remediations))
+            .watch(&m.peaks, unfinished::<PeakEvent>(&m.remediations))
             .watch(&m.guardrails, unfinished(&m.remediations))
             .watch(&m.policies, unfinished(&m.remediations))
             .watch(&m.remediations, others_waiting(&m.remediations));

@@ -21,6 +21,7 @@ mod learned;
 mod objective;
 mod peak;
 mod recent;
+mod simulate;
 mod snapshot;
 
 pub use baseline::{
@@ -39,7 +40,9 @@ pub use engine::Engine;
 pub use incident::{Incident, IncidentPhase, SymptomState};
 pub use learned::{Counts, Learned};
 pub use objective::{
-    EventSource, Indicator, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices, underlying,
+    EventSource, Indicator, Labels, NotLabels, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices,
+    underlying,
 };
 pub use peak::{PeakConfig, PeakReport, PeakRevenue, PeakSignal};
+pub use simulate::{DeclaredTime, Past, Raised, Simulation, simulate_baseline, simulate_objective};
 pub use snapshot::SnapshotError;

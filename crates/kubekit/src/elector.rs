@@ -50,6 +50,17 @@ impl ElectorConfig {
             retry_period: Duration::from_secs(2),
         }
     }
+
+    /// The three times in the usual proportion, for a lease of this duration.
+    #[must_use]
+    pub fn lasting(self, lease_duration: Duration) -> Self {
+        Self {
+            lease_duration,
+            renew_deadline: lease_duration * 2 / 3,
+            retry_period: lease_duration * 2 / 15,
+            ..self
+        }
+    }
 }
 
 /// Takes part in one election.

@@ -18,7 +18,7 @@ const ESTABLISHED: Duration = Duration::from_secs(30);
 
 /// Applies the custom resource definitions and the admission rules, as the README's commands do. Where roles are
 /// installed, both are there, and the manifests are applied instead: the roles may not.
-pub(super) async fn prepare(places: &Places, kubeconfig: &Path) -> Result<()> {
+pub(crate) async fn prepare(places: &Places, kubeconfig: &Path) -> Result<()> {
     let config =
         Kubeconfig::read_from(kubeconfig).with_context(|| format!("cannot read {}", kubeconfig.display()))?;
     let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;

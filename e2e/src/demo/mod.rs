@@ -1,6 +1,7 @@
 //! The demo: a recorded outage, fed through the real endpoint, found, explained, repaired and verified.
 
-mod cluster;
+pub(crate) mod cluster;
+mod crash_points;
 mod manifests;
 mod outage;
 mod remote;
@@ -10,7 +11,7 @@ mod screen;
 mod slack;
 mod summary;
 mod svg;
-mod tables;
+pub(crate) mod tables;
 
 use std::path::PathBuf;
 
@@ -45,6 +46,10 @@ pub struct DemoArguments {
     /// pass by the machine's clock
     #[arg(long, requires = "kubeconfig", conflicts_with_all = ["crash", "keep", "wrong_fix"])]
     pub roles: Option<PathBuf>,
+    /// Kill the executor before and after each of its writes; the audit log of the API server is the witness that nothing
+    /// is done twice. Needs a cluster of `cargo xtask cluster`
+    #[arg(long, requires = "roles")]
+    pub crash_points: bool,
     /// While the outage is found and repaired, freeze the API server for longer than two terms of a Lease, and kill its
     /// store; needs a cluster of `cargo xtask cluster`
     #[arg(long, requires = "kubeconfig", conflicts_with_all = ["all", "wrong_fix", "no_repair", "roles"])]

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::cluster;
+use super::crash_points::CrashPoints;
 use super::outage::ControlPlane;
 use super::remote::{EngineState, Remote};
 use super::screen::Screen;
@@ -56,8 +57,12 @@ struct Demo {
     screen: Screen,
     state: EngineState,
     fault_active: bool,
-    /// Where outages of it are asked for.
+    /// Where outages of it, or its audit log, are asked for.
     control_plane: Option<ControlPlane>,
+    /// Mutations that the audit log had before.
+    mutations_before: usize,
+    /// Where the executor is killed at each of its writes.
+    crash_points: Option<CrashPoints>,
 }
 
 /// Plays one recording from its start to its end.
@@ -127,15 +132,20 @@ impl Demo {
         let total = i64::from(WARM_UP + MAX_RECOVERY) * STEP.as_secs();
         let seconds = (Timestamp::now().as_second() - total).div_euclid(60) * 60;
         let now = Timestamp::from_second(seconds)?;
-        let asked = places.cluster.as_deref().filter(|_| arguments.outage);
+        let asked = places.cluster.as_deref().filter(|_| arguments.outage || arguments.crash_points);
         let control_plane = asked.map(ControlPlane::of).transpose()?;
+        let mutations_before = control_plane.as_ref().map_or(Ok(0), ControlPlane::mutations)?;
         let screen = Screen::new(arguments, &recording);
         screen.starting();
         if let Some(kubeconfig) = &places.cluster {
             cluster::prepare(&places, kubeconfig).await?;
         }
         let (causeway, endpoints) = places.start_causeway(now, None).await?;
-        let executor = places.start_executor()?;
+        let (executor, crash_points) = if arguments.crash_points {
+            (None, Some(CrashPoints::start(&places).await?))
+        } else {
+            (places.start_executor()?, None)
+        };
         let (simulator, address) = places.start_simulator(&folder.join("label.json")).await?;
         let remote = Remote::connect(&places, &endpoints, &address).await?;
         let exporter = Exporter::new(&endpoints.otlp_http, TOKEN, NAMESPACE)?;
@@ -159,6 +169,8 @@ impl Demo {
             state: EngineState::default(),
             fault_active: false,
             control_plane,
+            mutations_before,
+            crash_points,
         };
         demo.settle().await?;
         let kubernetes = match &demo.endpoints.kubernetes {
@@ -270,7 +282,10 @@ impl Demo {
                 .filter_map(|r| r.pointer("/status/timeline").and_then(Value::as_array))
                 .flatten()
                 .filter(|entry| entry.get("event").and_then(Value::as_str) == Some("Applied"));
-            summary.mutations = Some((applied.count(), control_plane.mutations()?));
+            summary.mutations = Some((applied.count(), control_plane.mutations()? - self.mutations_before));
+        }
+        if let Some(crash_points) = &self.crash_points {
+            summary.crash_points = crash_points.report()?;
         }
         summary.peak_memory_mib = self.peak_memory_mib;
         Ok(())
@@ -291,7 +306,9 @@ impl Demo {
         self.sent.add(requests.sent);
         self.now = to;
         self.step += 1;
-        if let Some(control_plane) = self.control_plane.take() {
+        if self.arguments.outage
+            && let Some(control_plane) = self.control_plane.take()
+        {
             let came_through = self.settle_through(&control_plane).await;
             self.control_plane = Some(control_plane);
             return came_through;
@@ -319,6 +336,9 @@ impl Demo {
 
     async fn settle(&mut self) -> Result<()> {
         self.state = self.remote.step(self.now).await?;
+        if let Some(crash_points) = &self.crash_points {
+            crash_points.at_rest().await?;
+        }
         let answer = self.remote.simulate().await?;
         if self.fault_active && !answer.fault_active {
             self.fault_active = false;

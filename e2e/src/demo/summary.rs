@@ -46,6 +46,8 @@ pub struct Summary {
     pub crashes: u32,
     /// Mutations of workloads that were told, and those that the API server's audit log has; only after outages.
     pub mutations: Option<(usize, usize)>,
+    /// Writes of the executor at which it was killed, before and after.
+    pub crash_points: Vec<String>,
     /// Peak memory of the process.
     pub peak_memory_mib: u64,
     /// Seconds of wall time.
@@ -96,6 +98,9 @@ impl Summary {
             && (told != made || !self.repaired)
         {
             bail!("{told} mutations were told, {made} were made, and repaired is {}", self.repaired);
+        }
+        if arguments.crash_points && !self.crash_points.iter().any(|write| write.starts_with("PATCH deployments")) {
+            bail!("the executor was killed at {:?} only, at no mutation", self.crash_points);
         }
         if !self.detected {
             // A valid end: most recordings show no symptom at the entry point.

@@ -8,7 +8,7 @@ use comfy_table::{ContentArrangement, Table, presets};
 use super::summary::Summary;
 
 /// An empty table.
-pub(super) fn table(header: &[&str]) -> Table {
+pub(crate) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);

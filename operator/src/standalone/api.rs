@@ -46,6 +46,7 @@ pub(crate) fn router(state: Arc<ApiState>) -> Router {
         .route("/api/v1/state", get(state_of))
         .route("/api/v1/series", get(series))
         .route("/api/v1/topology", get(topology))
+        .route("/api/v1/declared", get(declared))
         .route("/api/v1/incidents/{fingerprint}/bundle", get(bundle))
         .route("/api/v1/clock", post(step))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), authenticate))
@@ -215,6 +216,11 @@ async fn topology(State(state): Shared) -> Response {
             .collect()
     });
     Json(json!({"edges": edges})).into_response()
+}
+
+/// Everything that is declared, in the words of the engine.
+async fn declared(State(state): Shared) -> Response {
+    Json(state.host.read(causeway_engine::Engine::declared)).into_response()
 }
 
 #[derive(Deserialize)]

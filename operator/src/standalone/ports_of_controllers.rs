@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use causeway_controllers::{Engine, Gateway, Protocol, SourceObservation, SourceSettings};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, ServiceConfig,
+    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, PeakConfig,
+    PeakReport, ServiceConfig,
 };
 use causeway_ingest::{Credentials, Secret, SourceCredential, SourceLimits};
 use causeway_model::{Clock, SourceRef};
@@ -37,6 +38,14 @@ impl Engine for EngineHost {
 
     fn baseline(&self, namespace: &str, name: &str) -> Option<BaselineReport> {
         self.read(|engine| engine.baseline(namespace, name))
+    }
+
+    fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        Self::set_peaks(self, peaks);
+    }
+
+    fn peak(&self, name: &str) -> Option<PeakReport> {
+        self.read(|engine| engine.peak(name))
     }
 
     fn change(&self, change: Change, namespace: &str) {

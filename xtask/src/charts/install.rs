@@ -239,10 +239,11 @@ fn play(kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
     let (root, report) = (text(&root()), text(&work(cluster, "report.html")?));
     let (kubeconfig, roles) = (text(&kubectl.kubeconfig), text(&cluster.folder().join("charts")));
     let mut arguments = vec!["demo", "--json", "--root", &root, "--report", &report];
-    arguments.extend(["--kubeconfig", &kubeconfig, "--roles", &roles]);
+    arguments.extend(["--kubeconfig", &kubeconfig, "--roles", &roles, "--crash-points"]);
     let given = std::env::var("CAUSEWAY_BINARY").ok();
     arguments.extend(given.iter().flat_map(|binary| ["--causeway", binary.as_str()]));
-    run_in(Path::new(&root), "an outage, with the rights of the chart alone", &text(&binary), &arguments, &[])
+    let title = "an outage, with the rights of the chart alone; the executor is killed at each of its writes";
+    run_in(Path::new(&root), title, &text(&binary), &arguments, &[])
 }
 
 /// What leaves no verb of its own in the log, by asking the API server, which decides by the same rules.

@@ -29,6 +29,9 @@ const PARTS: [&str; 6] =
 /// File with all requests to the API server.
 const AUDIT_LOG: &str = "audit.log";
 
+/// Nodes of a cluster, unless more are asked for.
+const NODES: u32 = 2;
+
 /// Held while a cluster starts.
 const LOCK: &str = "lock";
 
@@ -38,7 +41,7 @@ pub(crate) enum ClusterTask {
     /// Start it, and print the line that makes kubectl use it
     Up {
         /// Number of nodes
-        #[arg(long, default_value_t = 2)]
+        #[arg(long, default_value_t = NODES)]
         nodes: u32,
         #[command(flatten)]
         place: Place,
@@ -131,24 +134,29 @@ impl TestCluster {
 
     /// Starts a new cluster beside the build's output, so that clones do not share it; or takes the given one.
     pub(crate) fn start(kubeconfig: Option<&Path>) -> Result<Self> {
-        Self::start_in("cluster", kubeconfig, Group::Ours)
+        Self::start_in("cluster", kubeconfig, NODES, Group::Ours)
     }
 
     /// The cluster of a demo; `keep`: it can outlive this process.
     pub(crate) fn for_demo(keep: bool) -> Result<Self> {
-        Self::start_in("demo-cluster", None, if keep { Group::Own } else { Group::Ours })
+        Self::start_in("demo-cluster", None, NODES, if keep { Group::Own } else { Group::Ours })
     }
 
     /// The cluster on which the charts are installed.
     pub(crate) fn for_charts() -> Result<Self> {
-        Self::start_in("charts-cluster", None, Group::Ours)
+        Self::start_in("charts-cluster", None, NODES, Group::Ours)
     }
 
-    fn start_in(folder: &str, kubeconfig: Option<&Path>, group: Group) -> Result<Self> {
+    /// The cluster of a benchmark.
+    pub(crate) fn for_bench(nodes: u32) -> Result<Self> {
+        Self::start_in("bench-cluster", None, nodes, Group::Ours)
+    }
+
+    fn start_in(folder: &str, kubeconfig: Option<&Path>, nodes: u32, group: Group) -> Result<Self> {
         let data = absolute(&target().join(folder))?;
         down(&data)?;
         match kubeconfig {
-            None => drop(up(&data, 2, group)?),
+            None => drop(up(&data, nodes, group)?),
             Some(given) => {
                 let kubeconfig =
                     given.canonicalize().with_context(|| format!("--kubeconfig {}", given.display()))?;
