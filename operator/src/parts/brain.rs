@@ -7,7 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use causeway_controllers::{Engine, IncidentFeed, IncidentInbox};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, ServiceConfig,
+    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, PeakConfig,
+    PeakReport, ServiceConfig,
 };
 use causeway_kubekit::Activity;
 use causeway_lake::Lake;
@@ -162,6 +163,14 @@ impl Engine for EngineHost {
 
     fn baseline(&self, namespace: &str, name: &str) -> Option<BaselineReport> {
         self.read(|engine| engine.baseline(namespace, name))
+    }
+
+    fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        Self::set_peaks(self, peaks);
+    }
+
+    fn peak(&self, name: &str) -> Option<PeakReport> {
+        self.read(|engine| engine.peak(name))
     }
 
     fn change(&self, change: Change, namespace: &str) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use causeway_engine::{
     BaselineConfig, BundleFile, Change, Declared, Engine, EngineConfig, Incident, ObjectiveConfig,
-    ServiceConfig,
+    PeakConfig, ServiceConfig,
 };
 use causeway_kubekit::{Activity, Busy};
 use causeway_model::{Clock, Event, Finding, Partial};
@@ -105,6 +105,13 @@ impl EngineHost {
     /// See [`Engine::await_sources`].
     pub(crate) fn await_sources(&self) {
         self.guarded.lock().engine.await_sources(self.clock.now_us());
+    }
+
+    /// Replaces all events.
+    pub(crate) fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_peaks(peaks);
+        self.keeper.declared(&guarded.engine.declared());
     }
 
     /// Reads the engine.

@@ -5,6 +5,7 @@
 mod baseline;
 mod configuration;
 mod notification;
+mod peak_event;
 mod repair;
 mod slo;
 mod steps;

@@ -14,7 +14,7 @@ use causeway_controllers::{
 };
 use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Incident, IncidentPhase, ObjectiveConfig, ObjectiveReport,
-    ServiceConfig, SymptomState,
+    PeakConfig, PeakReport, ServiceConfig, SymptomState,
 };
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer, check_conditions};
 use causeway_localcluster::{LocalCluster, Options, User};
@@ -42,6 +42,10 @@ pub(crate) struct FakeEngine {
     pub(crate) objectives: Mutex<Option<Vec<ObjectiveConfig>>>,
     /// What was declared last; `None` before anything was.
     pub(crate) baselines: Mutex<Option<Vec<BaselineConfig>>>,
+    /// What was declared last; `None` before anything was.
+    pub(crate) peaks: Mutex<Option<Vec<PeakConfig>>>,
+    /// How every event goes.
+    pub(crate) going: Mutex<Option<PeakReport>>,
     /// How every Baseline stands.
     pub(crate) normal: Mutex<Option<BaselineReport>>,
     /// How every objective stands.
@@ -70,6 +74,12 @@ impl Engine for FakeEngine {
     }
     fn baseline(&self, _namespace: &str, _name: &str) -> Option<BaselineReport> {
         self.normal.lock().unwrap().clone()
+    }
+    fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        *self.peaks.lock().unwrap() = Some(peaks);
+    }
+    fn peak(&self, _name: &str) -> Option<PeakReport> {
+        self.going.lock().unwrap().clone()
     }
     fn change(&self, change: Change, namespace: &str) {
         self.changes.lock().unwrap().push((change, namespace.to_owned()));
