@@ -34,7 +34,7 @@ use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::{Endpoints, listen, url};
 use crate::parts::shared_folder::SharedFolder;
 use crate::parts::store::StoreArguments;
-use crate::parts::{cluster, lake, maintain, runtime, token};
+use crate::parts::{changes, cluster, lake, maintain, runtime, token};
 
 /// How long work under way may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -200,7 +200,8 @@ impl Office {
         };
         let console = self.console(&host, stop.clone())?;
         tasks.spawn(served("gateways", serve(gateways, hub.router(self.token.clone()), stop.clone())));
-        tasks.spawn(served("api", serve(api, console.router(), stop.clone())));
+        let further = changes::router(host.clone(), self.clock.clone());
+        tasks.spawn(served("api", serve(api, console.router_with(further), stop.clone())));
         endpoints.write(data)?;
         tracing::info!(?endpoints, "ready");
         stop.cancelled().await;

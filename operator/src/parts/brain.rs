@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use causeway_controllers::{Engine, IncidentFeed, IncidentInbox};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, PeakConfig,
-    PeakReport, ServiceConfig,
+    BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
+    PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::Activity;
 use causeway_lake::Lake;
@@ -179,6 +179,22 @@ impl Engine for EngineHost {
 
     fn keep_objects(&self, fingerprint: &str, objects: String) {
         Self::keep_objects(self, fingerprint, objects);
+    }
+
+    fn set_states(&self, states: Vec<State>) {
+        Self::set_states(self, states);
+    }
+
+    fn set_placements(&self, placements: Vec<Placement>) {
+        Self::set_placements(self, placements);
+    }
+
+    fn merge(&self, fingerprint: &str, into: &str) {
+        Self::merge(self, fingerprint, into);
+    }
+
+    fn neighbours(&self, entities: &[String]) -> Option<Neighbours> {
+        self.read(|engine| engine.neighbours(entities))
     }
 
     fn watermark(&self) -> Option<i64> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use causeway_engine::{
     BaselineConfig, BundleFile, Change, Declared, Engine, EngineConfig, Incident, ObjectiveConfig,
-    PeakConfig, ServiceConfig,
+    PeakConfig, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::{Activity, Busy};
 use causeway_model::{Clock, Event, Finding, Partial};
@@ -71,6 +71,25 @@ impl EngineHost {
     pub(crate) fn change(&self, change: Change, namespace: &str) {
         let mut guarded = self.guarded.lock();
         guarded.engine.change(change, namespace);
+        self.publish(&mut guarded);
+    }
+
+    /// Replaces what is wrong in itself now.
+    pub(crate) fn set_states(&self, states: Vec<State>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_states(states, self.clock.now_us());
+        self.publish(&mut guarded);
+    }
+
+    /// Replaces what runs where.
+    pub(crate) fn set_placements(&self, placements: Vec<Placement>) {
+        self.guarded.lock().engine.set_placements(placements, self.clock.now_us());
+    }
+
+    /// Makes an incident a part of another.
+    pub(crate) fn merge(&self, fingerprint: &str, into: &str) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.merge(fingerprint, into, self.clock.now_us());
         self.publish(&mut guarded);
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod brain;
 pub(crate) mod candidate;
+pub(crate) mod changes;
 pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod engine_host;

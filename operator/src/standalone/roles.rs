@@ -28,7 +28,7 @@ use crate::parts::clock::{ClockMode, ProcessClock};
 use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::Endpoints;
 use crate::parts::receiving::{self, GatewayPort};
-use crate::parts::{lake, maintain};
+use crate::parts::{changes, lake, maintain};
 
 /// How long roles may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -133,7 +133,8 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         controllers: controller_clock.clone(),
         activity: activity.clone(),
     };
-    shutdown.spawn("api", serve(ports.api, console.router_with(router(Arc::new(state))), stop.clone()));
+    let further = router(Arc::new(state)).merge(changes::router(host.clone(), clock.clone()));
+    shutdown.spawn("api", serve(ports.api, console.router_with(further), stop.clone()));
     shutdown.spawn("admin", serve(ports.admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
     if let Some(folder) = &manifests {
         // As the administrator, whose rights a person with the kubeconfig has.
