@@ -85,7 +85,9 @@ pub(crate) struct OperatorArguments {
 pub(crate) fn run(arguments: OperatorArguments) -> Result<()> {
     arguments.log.start()?;
     if !arguments.store.is_shared() {
-        bail!("--store is missing: tables and the engine's state must be where every operator and gateway finds them, s3://BUCKET or file:///FOLDER");
+        bail!(
+            "--store is missing: tables and the engine's state must be where every operator and gateway finds them, s3://BUCKET or file:///FOLDER"
+        );
     }
     runtime::with_lake(&arguments.data.clone(), stand(arguments))
 }
@@ -104,14 +106,23 @@ async fn stand(arguments: OperatorArguments) -> Result<()> {
     let token = token::read(&arguments.gateway_token_file)?;
     let clock = ProcessClock::new(ClockMode::Wall, None);
     let cluster = cluster::connect(arguments.kubeconfig.as_deref()).await?;
-    let lake = lake::open(&arguments.data, arguments.store.clone(), false, &clock, &metrics).await?;
+    let role = lake::Role::Operator;
+    let lake = lake::open(&arguments.data, arguments.store.clone(), role, &clock, &metrics).await?;
     // Rows of an earlier process under this name, in its own log: nobody else commits those.
     lake.flush().await?;
     let candidate = Candidate::stand(cluster.client.clone(), LEASE, "operator", arguments.lease.clone());
     // A standby is ready to follow.
     standing.ready();
-    let office =
-        Office { arguments, token, admin_url, clock, cluster, lake, metrics, identity: candidate.identity.clone() };
+    let office = Office {
+        arguments,
+        token,
+        admin_url,
+        clock,
+        cluster,
+        lake,
+        metrics,
+        identity: candidate.identity.clone(),
+    };
     let led = while_leading(candidate.leadership.clone(), stop.clone(), |epoch| {
         tracing::info!(epoch, "leads");
         office.lead(stop.clone())

@@ -75,7 +75,8 @@ impl RemoteReader {
             return Ok(Some(body));
         }
         let told = serde_json::from_slice::<Value>(&body).ok();
-        let told = told.as_ref().and_then(|value| value.get("error")?.as_str()).unwrap_or("no reason was given");
+        let told =
+            told.as_ref().and_then(|value| value.get("error")?.as_str()).unwrap_or("no reason was given");
         match status.as_u16() {
             404 => Ok(None),
             400 | 413 => Err(QueryError::Invalid(told.to_owned())),

@@ -33,8 +33,16 @@ pub fn timeline(incident: &Value, remediations: &[Value]) -> Vec<Moment> {
         by: String::new(),
     };
     let mut moments = vec![
-        moment(text(incident, "/status/startedAt"), "Symptom began", text(incident, "/status/symptom/summary")),
-        moment(text(incident, "/metadata/creationTimestamp"), "Incident opened", text(incident, "/metadata/name")),
+        moment(
+            text(incident, "/status/startedAt"),
+            "Symptom began",
+            text(incident, "/status/symptom/summary"),
+        ),
+        moment(
+            text(incident, "/metadata/creationTimestamp"),
+            "Incident opened",
+            text(incident, "/metadata/name"),
+        ),
         moment(text(incident, "/status/resolvedAt"), "Incident resolved", ""),
     ];
     for remediation in remediations {
@@ -78,7 +86,8 @@ pub fn marks(timeline: &[Moment]) -> Vec<Mark> {
 /// Entities from the cause to the symptom.
 #[must_use]
 pub fn path(incident: &Value) -> Vec<String> {
-    let steps = incident.pointer("/status/path").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let steps =
+        incident.pointer("/status/path").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let last = steps.last().map(|step| text(step, "/to"));
     steps.iter().map(|step| text(step, "/from")).chain(last).map(str::to_owned).collect()
 }
@@ -141,9 +150,7 @@ mod tests {
 
     #[test]
     fn a_name_can_not_end_the_text_that_it_stands_in() {
-        let incident = |entity: &str| {
-            json!({"status": {"startedAt": "2026-01-01T00:00:30Z", "cause": {"entity": entity}}})
-        };
+        let incident = |entity: &str| json!({"status": {"startedAt": "2026-01-01T00:00:30Z", "cause": {"entity": entity}}});
         let sql = first_lines_sql(&incident("shop/it's' OR 1=1 --")).unwrap();
         assert!(sql.contains("service IN ('shop/it''s'' OR 1=1 --', 'it''s'' OR 1=1 --') AND"), "{sql}");
         assert_eq!(first_lines_sql(&incident("unknown")), None);

@@ -46,8 +46,8 @@ mod text;
 pub use admission::Admission;
 pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
-pub use gateway::{GatewayContext, run_gateway};
 pub use feed::{IncidentFeed, IncidentInbox};
+pub use gateway::{GatewayContext, run_gateway};
 pub use ports::{
     Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
 };

@@ -222,10 +222,10 @@ fn outside(call: &Call, target: &Target) -> ApiError {
         (&Method::DELETE, true) => "delete",
         _ => "deletecollection",
     };
-    let place = target
-        .namespace
-        .as_ref()
-        .map_or_else(|| "at the cluster scope".to_owned(), |namespace| format!("in the namespace {namespace:?}"));
+    let place = target.namespace.as_ref().map_or_else(
+        || "at the cluster scope".to_owned(),
+        |namespace| format!("in the namespace {namespace:?}"),
+    );
     let kind = &target.kind;
     let name = target.name.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default();
     ApiError::forbidden(format!(

@@ -63,7 +63,14 @@ impl Brain {
         let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone());
         let (feed, inbox) = IncidentFeed::new();
         let (audit, keeper) = audit::open(lake, data, settings, activity.clone(), clock.clone()).await?;
-        let persisting = persist::serve(lake.clone(), Arc::clone(&state), feed, activity.clone(), outputs);
+        let persisting = persist::serve(
+            lake.clone(),
+            Arc::clone(&state),
+            Arc::downgrade(&host),
+            feed,
+            activity.clone(),
+            outputs,
+        );
         let ends = BrainEnds {
             inbox,
             audit: Arc::new(audit),
@@ -100,8 +107,7 @@ impl Brain {
     /// Rebuilds windows from the lake's records, through a gateway that ends at [`Brain::intake`] or
     /// [`Brain::relearning`]; then hands on again what was known.
     pub(crate) async fn relearn(&self, lake: &Lake, gateway: &Gateway) -> Result<()> {
-        let since_us =
-            self.resumed_us.map_or(self.now_us - LOOK_BACK_US, |t| t - engine_config().recent_us);
+        let since_us = self.resumed_us.map_or(self.now_us - LOOK_BACK_US, |t| t - engine_config().recent_us);
         let records = replay(lake, gateway, since_us).await?;
         gateway.tick();
         tracing::info!(records, since = causeway_model::rfc3339(since_us), "windows rebuilt from the lake");

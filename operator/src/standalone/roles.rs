@@ -36,7 +36,16 @@ const DRAIN: Duration = Duration::from_secs(20);
 /// Runs until a signal.
 pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     let StandaloneArguments {
-        data, manifests, kubeconfig, without_executor, console_url, clock, now, store, ports, ..
+        data,
+        manifests,
+        kubeconfig,
+        without_executor,
+        console_url,
+        clock,
+        now,
+        store,
+        ports,
+        ..
     } = arguments;
     let build = BuildInfo::new("standalone", env!("CARGO_PKG_VERSION"), "");
     build.log();
@@ -59,7 +68,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     if let (Control::Local(cluster), Some(address)) = (&control, &endpoints.kubernetes) {
         cluster.write_kubeconfig(&data.join("kubeconfig"), address)?;
     }
-    let lake = lake::open(&data, store, false, &clock, &metrics).await?;
+    let lake = lake::open(&data, store, lake::Role::Standalone, &clock, &metrics).await?;
     let (brain, ends) = Brain::wake(BrainParts {
         lake: &lake,
         data: &data,

@@ -78,7 +78,11 @@ impl Scale {
 /// The next round number above, so that the axis has round ticks.
 fn nice(value: f64) -> f64 {
     let unit = 10_f64.powf(value.log10().floor());
-    [1.0, 1.2, 1.6, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0].iter().map(|m| m * unit).find(|v| *v >= value).unwrap_or(value)
+    [1.0, 1.2, 1.6, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0]
+        .iter()
+        .map(|m| m * unit)
+        .find(|v| *v >= value)
+        .unwrap_or(value)
 }
 
 // Writing to a String can't fail; so the results are dropped by name.
@@ -103,7 +107,14 @@ fn axes(svg: &mut String, scale: &Scale, signal: &str) {
     let mut at = (scale.from / 1e6 / every).ceil() * every;
     while at * 1e6 <= scale.to {
         let stamp = jiff::Timestamp::from_second(at as i64).map(|t| {
-            t.strftime(if every < 60.0 { "%H:%M:%S" } else if every < 86_400.0 { "%H:%M" } else { "%b %d" }).to_string()
+            t.strftime(if every < 60.0 {
+                "%H:%M:%S"
+            } else if every < 86_400.0 {
+                "%H:%M"
+            } else {
+                "%b %d"
+            })
+            .to_string()
         });
         let x = scale.x((at * 1e6) as Micros);
         if x < WIDTH - 20.0 {
@@ -221,8 +232,15 @@ mod tests {
 
     #[test]
     fn a_picture_has_band_line_excess_and_marks() {
-        let mark = |seconds: i64, label: &str| Mark { at: 1_795_374_000_000_000 + seconds * 1_000_000, label: label.into() };
-        let svg = band(&points(), &[mark(400, "<symptom>"), mark(405, "incident"), mark(9_000, "later")], "latency");
+        let mark = |seconds: i64, label: &str| Mark {
+            at: 1_795_374_000_000_000 + seconds * 1_000_000,
+            label: label.into(),
+        };
+        let svg = band(
+            &points(),
+            &[mark(400, "<symptom>"), mark(405, "incident"), mark(9_000, "later")],
+            "latency",
+        );
         for part in ["class=\"band\"", "class=\"line out\" d=\"M", "&lt;symptom&gt;", "incident", "2.1 s"] {
             assert!(svg.contains(part), "{part}: {svg}");
         }
