@@ -14,7 +14,7 @@ use causeway_controllers::{
 };
 use causeway_kubekit::{Activity, ControllerMetrics, while_leading};
 use causeway_lake::Lake;
-use causeway_model::{Clock as _, SourceRef};
+use causeway_model::SourceRef;
 use causeway_notify::{NotifyMetrics, RetryPolicy};
 use causeway_pipeline::{Gateway, GatewayConfig, PipelineMetrics};
 use causeway_relay::{Hub, Observation};
