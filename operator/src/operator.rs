@@ -240,7 +240,7 @@ impl Office {
     }
 
     /// The API, as whoever calls.
-    fn console(&self, host: &Arc<EngineHost>, stop: CancellationToken) -> Result<Console> {
+    fn console(&self, host: &Arc<EngineHost>, stop: CancellationToken) -> Result<Arc<Console>> {
         let telemetry = LocalInsight { lake: self.lake.clone(), host: host.clone() };
         Console::new(ConsoleConfig {
             gate: Gate::new(self.cluster.config.clone()),
