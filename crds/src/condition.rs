@@ -76,6 +76,8 @@ words! {
         GuardrailCompliant,
         /// RemediationPolicy: another remediation may run now.
         BudgetAvailable,
+        /// PeakEvent: the detectors of its services know of it.
+        Armed,
         /// NotificationTarget: messages arrive.
         Deliverable,
         /// Incident: the cause is known.
@@ -84,6 +86,10 @@ words! {
         Mitigated,
         /// Incident: it is over.
         Resolved,
+        /// Incident: somebody looks after it.
+        Acknowledged,
+        /// Incident: no messages are sent, because a person said so.
+        Silenced,
         /// Remediation: the plan is complete.
         Planned,
         /// Remediation: policy and people allow it.

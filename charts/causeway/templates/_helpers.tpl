@@ -1,4 +1,4 @@
-{{/* Labels of every object; "part" is operator, gateway or executor. */}}
+{{/* Labels of every object; "part" is operator, gateway, executor or console. */}}
 {{- define "causeway.labels" -}}
 {{ include "causeway.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}

@@ -92,7 +92,7 @@ pub fn path(incident: &Value) -> Vec<String> {
     steps.iter().map(|step| text(step, "/from")).chain(last).map(str::to_owned).collect()
 }
 
-/// The first log lines of the cause since the symptom began, worst first; `None` without a cause.
+/// The first bad log lines of the cause, worst first, from shortly before the symptom began; `None` without a cause.
 #[must_use]
 pub fn first_lines_sql(incident: &Value) -> Option<String> {
     let (cause, begun) = (text(incident, "/status/cause/entity"), text(incident, "/status/startedAt"));
@@ -105,7 +105,7 @@ pub fn first_lines_sql(incident: &Value) -> Option<String> {
     let from = begun - jiff::SignedDuration::from_mins(10);
     let until = begun + jiff::SignedDuration::from_mins(30);
     Some(format!(
-        "SELECT time, severity_text, body FROM logs WHERE {} AND time >= TIMESTAMP '{from}' AND time < TIMESTAMP '{until}' \
+        "SELECT time, severity_text, body FROM logs WHERE {} AND severity_number >= 13 AND time >= TIMESTAMP '{from}' AND time < TIMESTAMP '{until}' \
          ORDER BY severity_number DESC, time LIMIT 5",
         service_is(cause)
     ))

@@ -20,6 +20,7 @@ mod approval;
 mod audit;
 mod baseline;
 mod change;
+mod cluster;
 mod cluster_guardrail;
 mod declarations;
 mod gateway;

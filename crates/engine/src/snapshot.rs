@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use causeway_model::{Micros, SeriesId, SourceRef};
+use causeway_causal::group::Grouper;
+use causeway_model::{Finding, Micros, SeriesId, SourceRef};
 use serde::{Deserialize, Serialize};
 
 use crate::assemble::{Assembler, Origin, Progress};
@@ -18,7 +19,10 @@ use crate::detect::Watched;
 use crate::engine::Engine;
 use crate::history::History;
 use crate::incident::Incident;
+use crate::noise::Noise;
 use crate::objective::{Objective, Objectives};
+use crate::placement::Placements;
+use crate::state::States;
 
 /// Format of the snapshot; another one is not read, and the engine relearns.
 const VERSION: u32 = 3;
@@ -56,6 +60,12 @@ struct Snapshot {
     templates: Vec<(u64, Arc<str>)>,
     changes: VecDeque<Change>,
     incidents: Vec<Incident>,
+    grouper: Grouper,
+    waiting: BTreeMap<String, Finding>,
+    noise: Noise,
+    told: Vec<Finding>,
+    measured: Vec<Finding>,
+    placements: Placements,
     silent: Vec<SourceRef>,
 }
 
@@ -84,6 +94,12 @@ impl Engine {
             templates: self.template_texts.iter().map(|(k, v)| (*k, Arc::clone(v))).collect(),
             changes: self.changes.clone(),
             incidents: self.incidents.clone(),
+            grouper: self.grouper.clone(),
+            waiting: self.waiting.clone(),
+            noise: self.noise.clone(),
+            told: self.told.snapshot(),
+            measured: self.measured.snapshot(),
+            placements: self.placements.clone(),
             silent: self.silent.iter().cloned().collect(),
         };
         Ok(rmp_serde::to_vec(&snapshot)?)
@@ -111,6 +127,12 @@ impl Engine {
         engine.template_texts = snapshot.templates.into_iter().collect();
         engine.changes = snapshot.changes;
         engine.incidents = snapshot.incidents;
+        engine.grouper = snapshot.grouper;
+        engine.waiting = snapshot.waiting;
+        engine.noise = snapshot.noise;
+        engine.told = States::restore(snapshot.told);
+        engine.measured = States::restore(snapshot.measured);
+        engine.placements = snapshot.placements;
         engine.silent = snapshot.silent.into_iter().collect();
         Ok(engine)
     }

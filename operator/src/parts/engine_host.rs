@@ -121,7 +121,7 @@ impl EngineHost {
 
     /// The incident with that fingerprint.
     pub(crate) fn incident(&self, fingerprint: &str) -> Option<Incident> {
-        self.read(|e| e.incidents().iter().find(|i| i.fingerprint == fingerprint).cloned())
+        self.read(|e| e.incidents().into_iter().find(|i| i.fingerprint == fingerprint).cloned())
     }
 
     /// Hands all incidents on again, after a restart.
@@ -145,7 +145,7 @@ impl EngineHost {
         let Guarded { engine, published } = guarded;
         let incidents: Vec<Incident> = engine
             .incidents()
-            .iter()
+            .into_iter()
             .filter(|i| published.get(&i.fingerprint) != Some(&i.revision))
             .cloned()
             .collect();
@@ -155,7 +155,7 @@ impl EngineHost {
         let output = Output {
             findings: engine.take_findings(),
             events: engine.take_events(),
-            all: if incidents.is_empty() { Vec::new() } else { engine.incidents().to_vec() },
+            all: if incidents.is_empty() { Vec::new() } else { engine.incidents().into_iter().cloned().collect() },
             incidents,
             declared,
             bundles: engine.take_bundles(),

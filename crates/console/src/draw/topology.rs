@@ -14,6 +14,9 @@ const GAP: f64 = 46.0;
 const LETTER: f64 = 6.5;
 /// Letters of a label.
 const MAX_LABEL: usize = 26;
+/// Widths from which a picture is wide, and broad.
+const WIDE: f64 = 620.0;
+const BROAD: f64 = 1300.0;
 /// Nodes of a picture with a path, above which only what is near the path is drawn.
 const MAX_NODES: usize = 60;
 /// Share of names that must have a part in common, for the part to be left out of labels.
@@ -66,8 +69,16 @@ pub fn topology(picture: &TopologyPicture<'_>) -> String {
         x += width + GAP;
     }
     let width = x - GAP + 6.0;
+    // What is wide keeps a size at which it can be read, and scrolls.
+    let size = if width > BROAD {
+        " broad"
+    } else if width > WIDE {
+        " wide"
+    } else {
+        ""
+    };
     let mut svg = format!(
-        "<svg class=\"picture topology\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" aria-label=\"who calls whom\">\
+        "<svg class=\"picture topology{size}\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" aria-label=\"who calls whom\">\
          <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path class=\"tip\" d=\"M0,0.5L8,4L0,7.5Z\"/></marker></defs>"
     );
     // Those of the path come last, on top of the others.

@@ -143,7 +143,9 @@ pub(super) async fn one(
     }
     let mut signals: Vec<Value> = Vec::new();
     let mut pictures: Vec<View> = Vec::new();
-    for signal in service.into_iter().flat_map(|service| &service.signals) {
+    let mut found: Vec<&SignalView> = service.into_iter().flat_map(|service| &service.signals).collect();
+    found.sort_by_key(|signal| signal.signal != "latency");
+    for signal in found {
         let points = insight.series(&caller, &name, &signal.signal).await?;
         signals.push(json!({"name": signal.signal, "open": is_open(signal)}));
         pictures.push(picture(band(&points, &[], &signal.signal)));
