@@ -64,7 +64,14 @@ impl Brain {
         let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone());
         let (feed, inbox) = IncidentFeed::new();
         let (audit, keeper) = audit::open(lake, data, settings, activity.clone(), clock.clone()).await?;
-        let persisting = persist::serve(lake.clone(), Arc::clone(&state), feed, activity.clone(), outputs);
+        let persisting = persist::serve(
+            lake.clone(),
+            Arc::clone(&state),
+            Arc::downgrade(&host),
+            feed,
+            activity.clone(),
+            outputs,
+        );
         let ends = BrainEnds {
             inbox,
             audit: Arc::new(audit),

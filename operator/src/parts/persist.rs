@@ -1,6 +1,6 @@
 //! What the engine finds goes into the lake, and its incidents to the controllers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use causeway_controllers::IncidentFeed;
 use causeway_engine::{BundleFile, Incident};
@@ -9,21 +9,22 @@ use causeway_lake::Lake;
 use causeway_model::{Event, Table, events_batch, findings_batch};
 use tokio::sync::mpsc;
 
-use super::engine_host::Output;
+use super::engine_host::{EngineHost, Output};
 use super::engine_state::EngineState;
 
 /// Serves the engine's outputs until the engine is dropped.
 pub(crate) async fn serve(
     lake: Lake,
     state: Arc<EngineState>,
+    host: Weak<EngineHost>,
     feed: IncidentFeed,
     activity: Activity,
     mut outputs: mpsc::UnboundedReceiver<(Output, Busy)>,
 ) {
     while let Some((output, busy)) = outputs.recv().await {
         let Output { findings, events, incidents, all, declared, bundles, objects } = output;
-        if let Some(declared) = declared {
-            kept(state.declared(&declared).await, "declarations");
+        if declared && let Some(host) = host.upgrade() {
+            kept(state.declared(&host.take_declared()).await, "declarations");
         }
         // Before the incident that names it is told.
         for BundleFile { fingerprint, bytes, .. } in bundles {
