@@ -76,6 +76,8 @@ words! {
         GuardrailCompliant,
         /// RemediationPolicy: another remediation may run now.
         BudgetAvailable,
+        /// PeakEvent: the detectors of its services know of it.
+        Armed,
         /// NotificationTarget: messages arrive.
         Deliverable,
         /// Incident: the cause is known.

@@ -5,7 +5,7 @@ use kube::CustomResourceExt;
 
 use crate::{
     Approval, Baseline, ClusterGuardrail, Incident, LogSource, MonitoredService, NotificationTarget, Pause,
-    Remediation, RemediationPolicy, Runbook, SLO,
+    PeakEvent, Remediation, RemediationPolicy, Runbook, SLO,
 };
 
 /// The definitions of all kinds, authored kinds first.
@@ -19,6 +19,7 @@ pub fn all_crds() -> Vec<CustomResourceDefinition> {
         RemediationPolicy::crd(),
         ClusterGuardrail::crd(),
         Pause::crd(),
+        PeakEvent::crd(),
         NotificationTarget::crd(),
         Incident::crd(),
         Remediation::crd(),

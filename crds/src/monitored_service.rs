@@ -56,6 +56,11 @@ pub struct MonitoredServiceSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub dependencies: Vec<Dependency>,
+    /// IANA name of the time zone that its users live by, such as `Europe/Amsterdam`: days and weeks of its signals begin
+    /// there, also when the clock is changed. Without it: UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: Option<String>,
     /// What an outage costs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub business: Option<Business>,

@@ -98,6 +98,16 @@ words! {
         Stale,
         /// The decision came too late, or nobody used it in time.
         Expired,
+        /// The event is to come.
+        Planned,
+        /// Detectors know of the event, or its effect builds up.
+        Armed,
+        /// The event is on.
+        Active,
+        /// The effect of the event wears off.
+        CoolingDown,
+        /// The event is over.
+        Completed,
         /// The last message arrived.
         Delivered,
         /// The last message did not arrive.

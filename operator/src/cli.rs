@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bundle, crd, executor, offline, query, standalone};
+use crate::{audit, bundle, console, crd, executor, offline, query, standalone};
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
 #[derive(Debug, Parser)]
@@ -19,6 +19,8 @@ enum Command {
     Standalone(standalone::StandaloneArguments),
     /// Carry out approved Remediations in a cluster, as a process of its own
     Executor(executor::ExecutorArguments),
+    /// Serve the API and the web UI in front of a cluster, as a process of its own and without any right
+    Console(console::ConsoleArguments),
     /// Run a SQL query against a running Causeway
     Query(query::QueryArguments),
     /// Verify that nobody changed, removed or reordered entries of the audit log
@@ -46,6 +48,7 @@ impl Arguments {
         match command {
             Command::Standalone(arguments) => standalone::run(arguments),
             Command::Executor(arguments) => executor::run(arguments),
+            Command::Console(arguments) => console::run(arguments),
             Command::Query(arguments) => query::run(arguments),
             Command::VerifyAudit(arguments) => audit::run(arguments),
             Command::Bundle(arguments) => bundle::fetch(arguments),

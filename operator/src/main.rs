@@ -3,6 +3,7 @@
 mod audit;
 mod bundle;
 mod cli;
+mod console;
 mod crd;
 mod executor;
 mod log;

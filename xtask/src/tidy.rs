@@ -27,7 +27,7 @@ const IMPURE_CALLS: [&str; 8] = [
     "std::process::",
 ];
 /// Crates of ours that each crate may use; crates that are not listed may use all.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("steps", &["model"]),
@@ -44,6 +44,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
     ("lake", &["model", "telemetry"]),
     ("engine", &["model", "predict", "causal", "patterns", "telemetry"]),
     ("notify", &["model", "telemetry"]),
+    ("console", &["model", "crds"]),
     ("crds", &["model", "actions", "remediate", "steps", "causal"]),
 ];
 /// Data plane: never Kubernetes.

@@ -176,6 +176,13 @@ impl<'a> View<'a> {
             let nearness = match touched {
                 Some(t) if t == node => 1.0,
                 Some(t) if self.graph.hosts[node].contains(&t) => 0.5,
+                // What a node is answered may have changed although nobody there shows anything: wrong values.
+                Some(t)
+                    if self.graph.callees[node].contains(&t)
+                        && matches!(change.kind, ChangeKind::Release | ChangeKind::Config) =>
+                {
+                    0.6
+                }
                 _ => continue,
             };
             let before = start - change.time_us;

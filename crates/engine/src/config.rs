@@ -1,5 +1,6 @@
 //! Settings of the engine, and what is declared about services.
 
+use causeway_predict::Offsets;
 use serde::{Deserialize, Serialize};
 
 /// Settings of an [`crate::Engine`]. All durations are data time in microseconds unless they say otherwise.
@@ -67,4 +68,7 @@ pub struct ServiceConfig {
     pub entry_point: bool,
     /// Revenue per hour that passes through it, as a decimal, with its ISO currency.
     pub revenue_per_hour: Option<(String, String)>,
+    /// Offsets of the time zone that its users live by; UTC without.
+    #[serde(default)]
+    pub offsets: Option<Offsets>,
 }

@@ -7,6 +7,7 @@ use crate::baseline::{BaselineConfig, BaselineReport};
 use crate::config::ServiceConfig;
 use crate::engine::Engine;
 use crate::objective::{ObjectiveConfig, ObjectiveReport};
+use crate::peak::PeakConfig;
 
 /// Everything that is declared. Kept beside the snapshot, so that windows which are rebuilt after a crash are held
 /// against it.
@@ -18,12 +19,17 @@ pub struct Declared {
     pub objectives: Vec<ObjectiveConfig>,
     /// Baselines.
     pub baselines: Vec<BaselineConfig>,
+    /// Events.
+    #[serde(default)]
+    pub peaks: Vec<PeakConfig>,
 }
 
 impl Engine {
     /// Replaces what is declared about services.
     pub fn set_services(&mut self, services: Vec<ServiceConfig>) {
+        self.calendar.set_zones(&services);
         self.services = services;
+        self.tell_time();
     }
 
     /// Replaces all objectives. What was counted for one is kept as long as the same events count.
@@ -45,12 +51,14 @@ impl Engine {
             services: self.services.clone(),
             objectives: self.objectives.configs().cloned().collect(),
             baselines: self.baselines.configs().cloned().collect(),
+            peaks: self.calendar.peaks.clone(),
         }
     }
 
     /// Replaces all that is declared.
     pub fn declare(&mut self, declared: Declared) {
         self.set_services(declared.services);
+        self.set_peaks(declared.peaks);
         self.set_objectives(declared.objectives);
         self.set_baselines(declared.baselines);
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::golden::Signal;
+use crate::peak::LocalTime;
 
 /// One evaluated window of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +90,16 @@ impl Watched {
             points: VecDeque::new(),
             last_data_us: 0,
         }
+    }
+
+    /// Takes what is declared about the time of the series.
+    pub(crate) fn declare(&mut self, time: &LocalTime) {
+        time.tell(&mut self.detector);
+        self.before.iter_mut().for_each(|(_, detector)| time.tell(detector));
+    }
+
+    pub(crate) fn detector(&self) -> &Detector {
+        &self.detector
     }
 
     /// Start of the first abnormal window of the open finding.

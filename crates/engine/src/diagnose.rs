@@ -43,19 +43,18 @@ pub(crate) fn inquire(engine: &Engine, incident: &Incident, at_us: Micros) -> Op
     let share = slow_share(engine, incident, slow_seconds(engine, incident), at_us);
     affected.request_share = Some(share.value);
     affected.error_budget_per_hour = engine.objectives.budget_per_hour(&incident.service);
-    let money = engine
-        .services
-        .iter()
-        .find(|s| s.telemetry_name == incident.service)
-        .and_then(|s| s.revenue_per_hour.as_ref())
-        .and_then(|(currency, amount)| {
-            let assumptions = [
-                "revenue is lost in proportion to the affected requests of the entry point",
-                "a request slower than the learned band, or failed, counts as affected",
-            ];
-            let seconds = (at_us - incident.since_us) as f64 / 1e6;
-            Some(revenue_at_risk(currency, amount.parse().ok()?, share, seconds, &assumptions))
-        });
+    let money = engine.revenue(&incident.service, incident.since_us, at_us).map(|revenue| {
+        let of_event = revenue.event.map(|event| format!("revenue is as PeakEvent {event} declares it"));
+        let assumptions: Vec<&str> = [
+            "revenue is lost in proportion to the affected requests of the entry point",
+            "a request slower than the learned band, or failed, counts as affected",
+        ]
+        .into_iter()
+        .chain(of_event.as_deref())
+        .collect();
+        let seconds = (at_us - incident.since_us) as f64 / 1e6;
+        revenue_at_risk(revenue.currency, revenue.per_hour, share, seconds, &assumptions)
+    });
     let group = Group {
         id: 0,
         fingerprint: incident.fingerprint.clone(),

@@ -23,6 +23,7 @@ use crate::history::History;
 use crate::incident::{Incident, IncidentPhase};
 use crate::learned::Counts;
 use crate::objective::{Objectives, is_objective, is_own_signal};
+use crate::peak::{Calendar, golden_subject};
 use crate::recent::{Recent, RecentWindow};
 
 /// Changes kept for rankings.
@@ -34,6 +35,7 @@ const MAX_RESOLVED: usize = 100;
 pub struct Engine {
     pub(crate) config: EngineConfig,
     pub(crate) services: Vec<ServiceConfig>,
+    pub(crate) calendar: Calendar,
     pub(crate) assembler: Assembler,
     pub(crate) golden: Golden,
     pub(crate) watched: BTreeMap<SeriesId, Watched>,
@@ -60,6 +62,7 @@ impl Engine {
         Self {
             config,
             services: Vec::new(),
+            calendar: Calendar::default(),
             assembler: Assembler::default(),
             golden: Golden::default(),
             watched: BTreeMap::new(),
@@ -276,12 +279,16 @@ impl Engine {
                 continue;
             }
             let tenant = self.tenants.get(&signal.id.entity).cloned().unwrap_or_default();
-            let watched = self.watched.entry(signal.id.clone()).or_insert_with(|| Watched::new(signal.kind));
+            let watched = self.watched.entry(signal.id.clone()).or_insert_with(|| {
+                let mut watched = Watched::new(signal.kind);
+                watched.declare(&self.calendar.of(&signal.id.entity, golden_subject(&signal.id)));
+                watched
+            });
             fresh.extend(watched.observe(&tenant, &signal, window, completeness, history_us));
         }
         let named =
             Content { series: &content.series, templates: &content.templates, texts: &self.template_texts };
-        fresh.extend(self.baselines.observe(window, &named, &self.tenants, completeness));
+        fresh.extend(self.baselines.observe(window, &named, &self.tenants, &self.calendar, completeness));
         fresh.extend(self.objectives.observe(window, &content.series, &self.tenants, completeness));
         self.recent.push(
             RecentWindow { window, spans: content.spans, templates: content.templates },

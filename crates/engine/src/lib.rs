@@ -19,8 +19,10 @@ mod history;
 mod incident;
 mod learned;
 mod objective;
+mod peak;
 mod recent;
 mod snapshot;
+mod view;
 
 pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
@@ -29,7 +31,7 @@ pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest};
 /// Arithmetic of error budgets, in which objectives are declared.
 pub use causeway_predict::burn;
 /// In which Baselines are declared.
-pub use causeway_predict::{Direction, MissingData, ModelKind, Sensitivity, WindowRule};
+pub use causeway_predict::{Direction, MissingData, ModelKind, Offsets, Sensitivity, WindowRule};
 pub use change::{Change, ChangeClass};
 pub use config::{EngineConfig, ServiceConfig};
 pub use declared::Declared;
@@ -40,4 +42,6 @@ pub use learned::{Counts, Learned};
 pub use objective::{
     EventSource, Indicator, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices, underlying,
 };
+pub use peak::{PeakConfig, PeakReport, PeakRevenue, PeakSignal};
 pub use snapshot::SnapshotError;
+pub use view::GoldenView;

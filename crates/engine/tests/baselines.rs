@@ -127,6 +127,7 @@ fn engine(baseline: BaselineConfig) -> Engine {
         telemetry_name: "shop/web".into(),
         entry_point: true,
         revenue_per_hour: None,
+        offsets: None,
     }]);
     engine.set_baselines(vec![baseline]);
     engine

@@ -14,6 +14,13 @@ pub struct DurationText {
     length: Duration,
 }
 
+impl Default for DurationText {
+    /// No time at all.
+    fn default() -> Self {
+        Self::from_secs(0)
+    }
+}
+
 /// The text is not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a duration such as \"90s\", \"1h30m\" or \"28d\"")]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use causeway_crds::{
     Approval, Baseline, ClusterGuardrail, Incident, LogSource, MonitoredService, NotificationTarget, Pause,
-    Remediation, RemediationPolicy, Runbook, SLO,
+    PeakEvent, Remediation, RemediationPolicy, Runbook, SLO,
 };
 use serde_json::Value;
 
@@ -83,6 +83,7 @@ pub(crate) fn check(value: &Value, old: Option<&Value>) -> Result<(), String> {
         RemediationPolicy,
         ClusterGuardrail,
         Pause,
+        PeakEvent,
         NotificationTarget,
         Incident,
         Remediation,

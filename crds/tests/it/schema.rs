@@ -46,7 +46,7 @@ fn kinds_names_and_categories() {
             spec.names.kind
         );
     }
-    assert_eq!(names.join(" "), "lsrc msvc cbl cslo rbk rpol cgr cpause ntgt cinc crem cappr");
+    assert_eq!(names.join(" "), "lsrc msvc cbl cslo rbk rpol cgr cpause peak ntgt cinc crem cappr");
 }
 
 #[test]

@@ -10,7 +10,6 @@ mod run;
 mod screen;
 mod slack;
 mod summary;
-mod svg;
 pub(crate) mod tables;
 
 use std::path::PathBuf;

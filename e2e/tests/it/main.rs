@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod clients;
+mod kinds;
 mod kubectl;
 mod object_store;
 mod support;

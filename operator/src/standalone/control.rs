@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use causeway_console::Gate;
 use causeway_controllers::{Admission, FIXER};
 use causeway_localcluster::{LocalCluster, Options, Storage, User};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
@@ -26,6 +27,8 @@ pub(crate) enum Control {
         client: Client,
         /// User as whom the API server knows us.
         user: String,
+        /// Where the cluster is.
+        config: Box<Config>,
     },
 }
 
@@ -55,7 +58,7 @@ impl Control {
             .await
             .with_context(|| format!("{shown} names no usable cluster"))?;
         let url = config.cluster_url.clone();
-        let client = Client::try_from(config)?;
+        let client = Client::try_from(config.clone())?;
         let whoami: Api<SelfSubjectReview> = Api::all(client.clone());
         let answer = whoami.create(&PostParams::default(), &SelfSubjectReview::default()).await;
         let answer = answer.with_context(|| format!("the API server at {url} does not answer or refuses"))?;
@@ -67,7 +70,7 @@ impl Control {
             );
         }
         tracing::info!(%url, user, "works with a cluster");
-        Ok(Self::Cluster { client, user })
+        Ok(Self::Cluster { client, user, config: Box::new(config) })
     }
 
     /// Client of the controllers.
@@ -94,9 +97,22 @@ impl Control {
         }
     }
 
+    /// Lets people and programs in by their own tokens, which the API server knows; and whoever may read the data folder,
+    /// as this process. `address` is that of the API in this process.
+    pub(crate) fn gate(&self, data: &Path, address: Option<&str>) -> Result<Gate> {
+        let token = self.token(data)?;
+        Ok(match (self, address) {
+            (Self::Cluster { client, config, .. }, _) => {
+                Gate::new((**config).clone()).with_own(&token, client.clone())
+            }
+            (Self::Local(_), Some(address)) => Gate::new(Config::new(address.parse()?)),
+            (Self::Local(_), None) => bail!("the Kubernetes API of this process has no address"),
+        })
+    }
+
     /// Token of the HTTP API, which is the administrator's of the API in this process, else one of its own. It is kept
     /// in the data folder.
-    pub(crate) fn token(&self, data: &Path) -> Result<String> {
+    fn token(&self, data: &Path) -> Result<String> {
         let path = data.join("token");
         let token = match self {
             Self::Local(cluster) => cluster.token("admin").map(str::to_owned),

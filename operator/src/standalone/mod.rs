@@ -4,11 +4,11 @@ mod admission;
 mod api;
 pub(crate) mod clock;
 pub(crate) mod control;
-mod engine_host;
+pub(crate) mod engine_host;
 mod forecast_function;
 mod maintain;
 mod manifests;
-mod persist;
+pub(crate) mod persist;
 mod ports;
 mod ports_of_controllers;
 mod recover;
@@ -40,6 +40,9 @@ pub(crate) struct StandaloneArguments {
     /// Leave repairs to a process of its own: `causeway executor`
     #[arg(long, requires = "kubeconfig")]
     without_executor: bool,
+    /// Address of the console as people reach it, for links in messages; by default that of this machine
+    #[arg(long)]
+    console_url: Option<String>,
     /// Where the time of decisions comes from
     #[arg(long, value_enum, default_value_t)]
     clock: ClockMode,

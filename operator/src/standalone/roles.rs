@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use causeway_console::{Console, ConsoleConfig, Telemetry};
 use causeway_controllers::{
     Context as ControllerContext, IncidentFeed, Notifications, OperatorParts, Ports as ControllerPorts,
 };
@@ -28,6 +29,7 @@ use super::recover::{FolderKeeper, adopt_declared, adopt_incidents, load_engine,
 use super::store::StoreArguments;
 use super::{StandaloneArguments, maintain, manifests, persist};
 use crate::audit;
+use crate::console::{BYTE_BUDGET, LocalInsight};
 
 /// How long roles may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -37,7 +39,7 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 /// Runs until a signal.
 pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     let StandaloneArguments {
-        data, manifests, kubeconfig, without_executor, clock, now, store, ports, ..
+        data, manifests, kubeconfig, without_executor, console_url, clock, now, store, ports, ..
     } = arguments;
     let build = BuildInfo::new("standalone", env!("CARGO_PKG_VERSION"), "");
     build.log();
@@ -105,7 +107,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         dead_letters: data.join("dead-letters"),
         retry: RetryPolicy::default(),
         metrics: metrics.register(NotifyMetrics::register),
-        console: None,
+        console: Some(console_url.unwrap_or_else(|| endpoints.api.clone())),
     };
     let controller_ports = ControllerPorts {
         engine: host.clone(),
@@ -134,8 +136,14 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     let control = Arc::new(control);
     let (served, until) = (Arc::clone(&control), stop.clone());
     shutdown.spawn("kubernetes", async move { served.serve(ports.kubernetes, until).await });
+    let console = Console::new(ConsoleConfig {
+        gate: control.gate(&data, endpoints.kubernetes.as_deref())?,
+        telemetry: Telemetry::Here(Arc::new(LocalInsight { lake: lake.clone(), host: host.clone() })),
+        clock: clock.clone(),
+        byte_budget: BYTE_BUDGET,
+        stop: stop.clone(),
+    })?;
     let state = ApiState {
-        tokens: vec![control.token(&data)?],
         lake: lake.clone(),
         host: host.clone(),
         gateway: gateway.clone(),
@@ -143,7 +151,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         controllers: controller_clock.clone(),
         activity: activity.clone(),
     };
-    shutdown.spawn("api", serve(ports.api, router(Arc::new(state)), stop.clone()));
+    shutdown.spawn("api", serve(ports.api, console.router_with(router(Arc::new(state))), stop.clone()));
     shutdown.spawn("admin", serve(ports.admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
     if let Some(folder) = &manifests {
         // As the administrator, whose rights a person with the kubeconfig has.

@@ -4,6 +4,7 @@ use causeway_predict::{Config, Direction, MissingData, ModelKind, Sensitivity, S
 use serde::{Deserialize, Serialize};
 
 use super::outlook::OutlookConfig;
+use crate::peak::Subject;
 
 /// A Baseline as the engine follows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +56,19 @@ pub enum Selector {
     Metric(String),
     /// Counts of log templates that contain this text: every template is a series.
     LogPattern(String),
+}
+
+impl Selector {
+    /// What its series tell.
+    pub(super) fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::Latency => Subject::Latency,
+            Self::Errors => Subject::Errors,
+            Self::Traffic => Subject::Traffic,
+            Self::Metric(name) => Subject::Metric(name),
+            Self::LogPattern(_) => Subject::Pattern,
+        }
+    }
 }
 
 /// How the values of a point come about.

@@ -11,18 +11,36 @@ use super::outlook::Outlook;
 use super::sample::Sample;
 use super::text;
 use crate::detect::{Point, finding_id};
+use crate::peak::LocalTime;
 
 /// Points kept for people.
 const POINTS: usize = 120;
 /// The band that is shown moves when an end is off by more than this part of the value.
 const SHOWN: f64 = 0.25;
 
-/// What an open finding is held against: the band from before it began. The detector rests meanwhile.
+/// What an open finding is held against: the band from before it began. The detector rests meanwhile. When an event begins
+/// or ends, the band follows it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Band {
     expected: f64,
     lower: f64,
     upper: f64,
+    /// How many times an ordinary day's values these are.
+    #[serde(default = "ordinary")]
+    multiplier: f64,
+}
+
+fn ordinary() -> f64 {
+    1.0
+}
+
+impl Band {
+    /// The same band where `multiplier` times an ordinary day's values are expected.
+    fn at(self, multiplier: f64) -> Self {
+        let factor = multiplier / self.multiplier;
+        let [expected, lower, upper] = [self.expected, self.lower, self.upper].map(|value| value * factor);
+        Self { expected, lower, upper, multiplier }
+    }
 }
 
 /// One series.
@@ -65,6 +83,18 @@ impl Followed {
             ready: false,
             outlook: Outlook::default(),
         }
+    }
+
+    /// Takes what is declared about the time of the series.
+    pub(super) fn declare(&mut self, time: &LocalTime) {
+        time.tell(&mut self.detector);
+        if let Some((detector, _, _)) = &mut self.before {
+            time.tell(detector);
+        }
+    }
+
+    pub(super) fn detector(&self) -> &Detector {
+        &self.detector
     }
 
     pub(super) fn finding(&self) -> Option<&Finding> {
@@ -149,12 +179,17 @@ impl Followed {
         let too_few = value.is_none() && sum.count > 0.0;
         let (band, observation, score) = match &self.opened {
             Some((_, band)) => {
+                let band = if config.is_learned() {
+                    band.at(self.detector.multiplier(end_us / 1_000_000))
+                } else {
+                    *band
+                };
                 let observation = match value {
-                    Some(value) if violates(config, *band, value) => Observation::Violating,
+                    Some(value) if violates(config, band, value) => Observation::Violating,
                     Some(_) if completeness.share() >= 0.8 => Observation::Normal,
                     _ => Observation::Missing,
                 };
-                (*band, observation, 0.0)
+                (band, observation, 0.0)
             }
             None => self.judge(config, end_us, value, sum, completeness),
         };
@@ -206,6 +241,7 @@ impl Followed {
             expected: number(verdict.expected),
             lower: number(verdict.lower),
             upper: number(verdict.upper),
+            multiplier: unlearned.multiplier(end_us / 1_000_000),
         };
         self.ready = verdict.ready && self.learned(config, end_us) >= 1.0;
         let flagged = verdict.anomalous || (verdict.outside && self.before.is_some());

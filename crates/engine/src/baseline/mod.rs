@@ -15,18 +15,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use causeway_model::{Completeness, Finding, Micros, SeriesId, Window};
-use causeway_predict::Ledger;
+use causeway_predict::{Detector, Ledger};
 use serde::{Deserialize, Serialize};
 
 pub use config::{BaselineConfig, Selector};
 use follow::Followed;
-use outlook::Outlook;
 pub use outlook::{Foretold, Graded, OutlookConfig, OutlookReport};
+use outlook::{Outlook, Seen};
 pub use report::{BaselineReport, BaselineState};
 pub(crate) use sample::Content;
 use sample::samples;
 
 use crate::detect::Point;
+use crate::peak::{Calendar, Subject};
 
 /// A series without anything for this long is forgotten.
 const FORGET_US: i64 = 86_400_000_000;
@@ -81,6 +82,7 @@ impl Baseline {
         namespace: &str,
         window: Window,
         content: &Content<'_>,
+        calendar: &Calendar,
         completeness: Completeness,
     ) -> Vec<Finding> {
         self.at_us = window.end_us;
@@ -93,7 +95,9 @@ impl Baseline {
         for (id, (form, _)) in &samples {
             if let Err(at) = self.series.binary_search_by(|(known, _)| known.cmp(id)) {
                 if self.series.len() < config.max_series {
-                    self.series.insert(at, (id.clone(), Followed::new(config, *form)));
+                    let mut followed = Followed::new(config, *form);
+                    followed.declare(&calendar.of(&id.entity, config.selector.subject()));
+                    self.series.insert(at, (id.clone(), followed));
                 } else {
                     self.left_out += 1;
                 }
@@ -106,7 +110,9 @@ impl Baseline {
             let point = followed.points.back().copied().filter(|point| point.at_us == window.end_us);
             if let (Some(wanted), Some(point)) = (&config.outlook, point) {
                 let fit = followed.ready && followed.finding().is_none();
-                followed.outlook.observe(wanted, config.resolution_us, &point, fit, &mut self.ledger);
+                let events = followed.detector().config().events.clone();
+                let seen = Seen { point: &point, fit, events: &events };
+                followed.outlook.observe(wanted, config.resolution_us, &seen, &mut self.ledger);
             }
         }
         self.series.retain(|(_, followed)| {
@@ -162,15 +168,34 @@ impl Baselines {
         window: Window,
         content: &Content<'_>,
         tenants: &BTreeMap<Arc<str>, String>,
+        calendar: &Calendar,
         completeness: Completeness,
     ) -> Vec<Finding> {
         let observe = |baseline: &mut Baseline| {
             // As the service's other symptoms do, a deviation belongs to the tenant whose data shows it.
             let tenant = baseline.config.entities.iter().find_map(|e| tenants.get(e.as_str()));
             let namespace = tenant.unwrap_or(&baseline.config.namespace).clone();
-            baseline.observe(&namespace, window, content, completeness)
+            baseline.observe(&namespace, window, content, calendar, completeness)
         };
         self.all.values_mut().flat_map(observe).collect()
+    }
+
+    /// Tells every series of zones and events.
+    pub(crate) fn declare(&mut self, calendar: &Calendar) {
+        for baseline in self.all.values_mut() {
+            let subject = baseline.config.selector.subject();
+            for (id, followed) in &mut baseline.series {
+                followed.declare(&calendar.of(&id.entity, subject));
+            }
+        }
+    }
+
+    /// Every series with its detector.
+    pub(crate) fn detectors(&self) -> impl Iterator<Item = (&SeriesId, Subject<'_>, &Detector)> {
+        self.all.values().flat_map(|baseline| {
+            let subject = baseline.config.selector.subject();
+            baseline.series.iter().map(move |(id, followed)| (id, subject, followed.detector()))
+        })
     }
 
     /// An object of `entity` was changed: what was foretold of it may not happen now.

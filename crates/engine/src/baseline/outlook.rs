@@ -1,9 +1,12 @@
 //! Looking ahead: whether a series will cross a bound within the horizon, and what became of having said so.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use causeway_model::{Micros, SeriesId};
-use causeway_predict::{Direction, ForecastOptions, Grade, Ledger, Prediction, Seen, crossing, forecast};
+use causeway_predict::{
+    Direction, ForecastOptions, Grade, Ledger, PeakEvent, Prediction, Seen as After, crossing, forecast,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::detect::Point;
@@ -53,10 +56,19 @@ pub struct Foretold {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Waiting {
     prediction: Prediction,
-    seen: Seen,
+    seen: After,
     /// Points since, and those that had a value.
     points: u32,
     valued: u32,
+}
+
+/// A point that a series has come to.
+pub(super) struct Seen<'a> {
+    pub(super) point: &'a Point,
+    /// While false nothing is foretold.
+    pub(super) fit: bool,
+    /// Events that are declared for the series.
+    pub(super) events: &'a Arc<[PeakEvent]>,
 }
 
 /// The outlook of one series.
@@ -72,15 +84,15 @@ pub(super) struct Outlook {
 }
 
 impl Outlook {
-    /// Takes a point. Past predictions are graded into `ledger`. While `fit` is false nothing is foretold.
+    /// Takes a point. Past predictions are graded into `ledger`.
     pub(super) fn observe(
         &mut self,
         config: &OutlookConfig,
         step_us: i64,
-        point: &Point,
-        fit: bool,
+        seen: &Seen<'_>,
         ledger: &mut Ledger,
     ) {
+        let &Seen { point, fit, events } = seen;
         let now = point.at_us.div_euclid(1_000_000);
         let value = Some(point.value).filter(|value| value.is_finite());
         let beyond = value.is_some_and(|value| match config.direction {
@@ -108,7 +120,7 @@ impl Outlook {
         let rested = self.looked.is_none_or(|at| now - at >= pause);
         if fit && value.is_some() && !beyond && !wavers && self.waiting.is_none() && rested {
             self.looked = Some(now);
-            self.look(config, step_us, now, ledger);
+            self.look(config, step_us, now, events, ledger);
         }
     }
 
@@ -127,13 +139,20 @@ impl Outlook {
         }
     }
 
-    fn look(&mut self, config: &OutlookConfig, step_us: i64, now: i64, ledger: &Ledger) {
+    fn look(
+        &mut self,
+        config: &OutlookConfig,
+        step_us: i64,
+        now: i64,
+        events: &Arc<[PeakEvent]>,
+        ledger: &Ledger,
+    ) {
         let points = (config.horizon_us / step_us.max(1)).clamp(1, FARTHEST);
         if self.history.len() < FEWEST {
             return;
         }
         let history: Vec<(i64, f64)> = self.history.iter().copied().collect();
-        let options = ForecastOptions { step: Some(step_us / 1_000_000), ..ForecastOptions::default() };
+        let options = ForecastOptions { step: Some(step_us / 1_000_000), events: events.clone() };
         // The history has values, and the horizon is in range.
         let Ok(ahead) = forecast(&history, points as usize, &options) else { return };
         let by = crossing(&ahead, config.threshold, config.direction);
@@ -146,7 +165,7 @@ impl Outlook {
             return;
         }
         let prediction = Prediction { made: now, deadline, probability };
-        self.waiting = Some(Waiting { prediction, seen: Seen::default(), points: 0, valued: 0 });
+        self.waiting = Some(Waiting { prediction, seen: After::default(), points: 0, valued: 0 });
     }
 
     /// Somebody did something about the series at `at_us`.

@@ -38,9 +38,10 @@ pub(super) struct Influence {
 }
 
 impl Influence {
-    /// The influence at a share of the effect, 0 to 1. In warm-up and cool-down nothing is certain.
-    pub(super) fn in_part(self, share: f64) -> Self {
-        if share >= 1.0 {
+    /// The influence at a share of the effect of an event with this declared multiplier, 0 to 1. In warm-up and cool-down
+    /// nothing is certain, unless the event is declared to have no effect.
+    pub(super) fn in_part(self, share: f64, declared: Option<f64>) -> Self {
+        if share >= 1.0 || declared == Some(1.0) {
             return self;
         }
         Self { multiplier: self.multiplier.powf(share), doubt: self.doubt.max(DOUBT), known: false }
@@ -84,6 +85,13 @@ impl Effects {
             }
             (None, _) => Influence { multiplier: 1.0, doubt: DOUBT, known: false },
         }
+    }
+
+    /// What the event of this name does: as seen so far while it is running, else as remembered.
+    pub(super) fn of(&self, name: &str) -> Option<f64> {
+        let running = self.running.as_ref().filter(|(known, _)| known == name);
+        let seen = running.and_then(|(_, ratios)| median(ratios));
+        seen.or_else(|| self.learned.iter().find(|e| e.name == name).map(|e| e.ratio))
     }
 
     /// Learns, inside `event`, that the value was `ratio` times an ordinary day's.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::{Offsets, PeakEvent};
 use crate::config::{Config, ModelKind, SignalKind};
 pub(crate) use evidence::binomial_score;
 use model::Model;
@@ -107,6 +108,35 @@ impl Detector {
         match &self.state.phase {
             Phase::Learning(_) => None,
             Phase::Running(model) => Some(model.typical()),
+        }
+    }
+
+    /// Replaces what is declared about time: the offsets of the workload's time zone, and its events. What was learned stays.
+    pub fn declare(&mut self, offsets: &Arc<Offsets>, events: &Arc<[PeakEvent]>) {
+        if self.config.offsets != *offsets || self.config.events != *events {
+            let config =
+                Config { offsets: offsets.clone(), events: events.clone(), ..(*self.config).clone() };
+            self.config = Arc::new(config);
+        }
+    }
+
+    /// How many times an ordinary day's value is expected at `t` (unix seconds), for the events that are declared; 1 outside
+    /// of them and while learning.
+    #[must_use]
+    pub fn multiplier(&self, t: i64) -> f64 {
+        match &self.state.phase {
+            Phase::Learning(_) => 1.0,
+            Phase::Running(model) => model.multiplier(&self.config, t),
+        }
+    }
+
+    /// How many times an ordinary day's value the event of this name brings: seen so far while it is running, else
+    /// remembered from the last times. `None` before it was seen.
+    #[must_use]
+    pub fn effect(&self, name: &str) -> Option<f64> {
+        match &self.state.phase {
+            Phase::Learning(_) => None,
+            Phase::Running(model) => model.effect(name),
         }
     }
 

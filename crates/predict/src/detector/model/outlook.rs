@@ -55,7 +55,7 @@ impl Model {
         let influence = event.map(|(e, share)| {
             let whole =
                 self.effects.as_deref().map_or_else(|| Effects::default().influence(e), |f| f.influence(e));
-            whole.in_part(share)
+            whole.in_part(share, e.multiplier)
         });
         let ordinary = self.transform.inverse(bases[base]);
         let lift = influence.map_or(0.0, |i| self.transform.forward(ordinary * i.multiplier) - bases[base]);
@@ -82,6 +82,20 @@ impl Model {
             influence,
             event,
         }
+    }
+
+    /// How many times an ordinary day's value is expected at `t`, for the events that are declared.
+    pub(in crate::detector) fn multiplier(&self, config: &Config, t: i64) -> f64 {
+        PeakEvent::at(&config.events, t).map_or(1.0, |(event, share)| {
+            let influence = self.effects.as_deref().map(|effects| effects.influence(event));
+            let influence = influence.unwrap_or_else(|| Effects::default().influence(event));
+            influence.in_part(share, event.multiplier).multiplier
+        })
+    }
+
+    /// What the event of this name does to the series; `None` before it was seen.
+    pub(in crate::detector) fn effect(&self, name: &str) -> Option<f64> {
+        self.effects.as_ref()?.of(name)
     }
 
     /// Whether the point before lay in an event.
