@@ -4,6 +4,7 @@ mod audit;
 mod bundle;
 mod cli;
 mod console;
+mod convert;
 mod crd;
 mod executor;
 mod gateway;
@@ -12,7 +13,9 @@ mod offline;
 mod operator;
 mod parts;
 mod query;
+mod simulate;
 mod standalone;
+mod test_runbooks;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use causeway_controllers::{
 };
 use causeway_kubekit::{Activity, ControllerMetrics, while_leading};
 use causeway_lake::Lake;
-use causeway_model::{Clock as _, SourceRef};
+use causeway_model::SourceRef;
 use causeway_notify::{NotifyMetrics, RetryPolicy};
 use causeway_pipeline::{Gateway, GatewayConfig, PipelineMetrics};
 use causeway_relay::{Hub, Observation};
@@ -106,7 +106,8 @@ async fn stand(arguments: OperatorArguments) -> Result<()> {
     let token = token::read(&arguments.gateway_token_file)?;
     let clock = ProcessClock::new(ClockMode::Wall, None);
     let cluster = cluster::connect(arguments.kubeconfig.as_deref()).await?;
-    let lake = lake::open(&arguments.data, arguments.store.clone(), false, &clock, &metrics).await?;
+    let role = lake::Role::Operator;
+    let lake = lake::open(&arguments.data, arguments.store.clone(), role, &clock, &metrics).await?;
     // Rows of an earlier process under this name, in its own log: nobody else commits those.
     lake.flush().await?;
     let candidate = Candidate::stand(cluster.client.clone(), LEASE, "operator", arguments.lease.clone());
@@ -240,7 +241,7 @@ impl Office {
     }
 
     /// The API, as whoever calls.
-    fn console(&self, host: &Arc<EngineHost>, stop: CancellationToken) -> Result<Console> {
+    fn console(&self, host: &Arc<EngineHost>, stop: CancellationToken) -> Result<Arc<Console>> {
         let telemetry = LocalInsight { lake: self.lake.clone(), host: host.clone() };
         Console::new(ConsoleConfig {
             gate: Gate::new(self.cluster.config.clone()),

@@ -33,7 +33,10 @@ mod objective;
 mod objects;
 mod observing;
 mod pause;
+mod peak;
+mod peak_event;
 mod plan;
+mod rehearsal;
 mod remediation;
 mod remediation_policy;
 mod run;
@@ -52,6 +55,7 @@ pub use gateway::{GatewayContext, run_gateway};
 pub use ports::{
     Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
 };
+pub use rehearsal::{TestOutcome, TestVerdict, check_runbook, test_runbook};
 pub use run::{run, run_executor};
 
 /// Field manager of mutations, and actor in the audit log.

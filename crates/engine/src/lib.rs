@@ -26,6 +26,7 @@ mod objective;
 mod peak;
 mod placement;
 mod recent;
+mod simulate;
 mod snapshot;
 mod state;
 mod view;
@@ -33,7 +34,7 @@ mod view;
 pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
 };
-pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest};
+pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest, with_objects};
 /// What can be wrong in itself.
 pub use causeway_causal::state::StateKind;
 /// What became of predictions.
@@ -50,10 +51,12 @@ pub use engine::Engine;
 pub use incident::{Incident, IncidentPhase, Peaks, Prediction, SymptomState};
 pub use learned::{Counts, Learned, Neighbours};
 pub use objective::{
-    EventSource, Indicator, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices, underlying,
+    EventSource, Indicator, Labels, NotLabels, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices,
+    underlying,
 };
 pub use peak::{PeakConfig, PeakReport, PeakRevenue, PeakSignal};
 pub use placement::Placement;
+pub use simulate::{DeclaredTime, Past, Raised, Simulation, simulate_baseline, simulate_objective};
 pub use snapshot::SnapshotError;
 pub use state::State;
 pub use view::GoldenView;

@@ -129,6 +129,12 @@ impl Calendar {
             .collect();
     }
 
+    /// Takes the time zone of one service, known by these entities.
+    pub(crate) fn set_zone(&mut self, entities: &[String], offsets: Option<&Offsets>) {
+        let offsets = Arc::new(offsets.cloned().unwrap_or_default());
+        self.zones = entities.iter().map(|entity| (entity.clone(), offsets.clone())).collect();
+    }
+
     /// What a series of this entity has to know.
     pub(crate) fn of(&self, entity: &str, subject: Subject<'_>) -> LocalTime {
         let about = self.peaks.iter().filter(|peak| peak.entities.iter().any(|known| known == entity));

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use causeway_controllers::{Engine, IncidentFeed, IncidentInbox};
 use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
-    Placement, ServiceConfig, State,
+    PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::Activity;
 use causeway_lake::Lake;
@@ -64,7 +64,14 @@ impl Brain {
         let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone());
         let (feed, inbox) = IncidentFeed::new();
         let (audit, keeper) = audit::open(lake, data, settings, activity.clone(), clock.clone()).await?;
-        let persisting = persist::serve(lake.clone(), Arc::clone(&state), feed, activity.clone(), outputs);
+        let persisting = persist::serve(
+            lake.clone(),
+            Arc::clone(&state),
+            Arc::downgrade(&host),
+            feed,
+            activity.clone(),
+            outputs,
+        );
         let ends = BrainEnds {
             inbox,
             audit: Arc::new(audit),
@@ -165,8 +172,20 @@ impl Engine for EngineHost {
         self.read(|engine| engine.baseline(namespace, name))
     }
 
+    fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        Self::set_peaks(self, peaks);
+    }
+
+    fn peak(&self, name: &str) -> Option<PeakReport> {
+        self.read(|engine| engine.peak(name))
+    }
+
     fn change(&self, change: Change, namespace: &str) {
         Self::change(self, change, namespace);
+    }
+
+    fn keep_objects(&self, fingerprint: &str, objects: String) {
+        Self::keep_objects(self, fingerprint, objects);
     }
 
     fn set_states(&self, states: Vec<State>) {

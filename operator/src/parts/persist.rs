@@ -1,6 +1,6 @@
 //! What the engine finds goes into the lake, and its incidents to the controllers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use causeway_controllers::IncidentFeed;
 use causeway_engine::{BundleFile, Incident};
@@ -9,26 +9,32 @@ use causeway_lake::Lake;
 use causeway_model::{Event, Table, events_batch, findings_batch};
 use tokio::sync::mpsc;
 
-use super::engine_host::Output;
+use super::engine_host::{EngineHost, Output};
 use super::engine_state::EngineState;
 
 /// Serves the engine's outputs until the engine is dropped.
 pub(crate) async fn serve(
     lake: Lake,
     state: Arc<EngineState>,
+    host: Weak<EngineHost>,
     feed: IncidentFeed,
     activity: Activity,
     mut outputs: mpsc::UnboundedReceiver<(Output, Busy)>,
 ) {
     while let Some((output, busy)) = outputs.recv().await {
-        let Output { findings, events, incidents, all, declared, bundles } = output;
-        if let Some(declared) = declared {
-            kept(state.declared(&declared).await, "declarations");
+        let Output { findings, events, incidents, all, declared, bundles, objects } = output;
+        if declared && let Some(host) = host.upgrade() {
+            kept(state.declared(&host.take_declared()).await, "declarations");
         }
         // Before the incident that names it is told.
         for BundleFile { fingerprint, bytes, .. } in bundles {
             if let Err(error) = lake.put_file(&bundle_path(&fingerprint), bytes).await {
                 tracing::error!(%error, fingerprint, "an incident bundle was not kept");
+            }
+        }
+        for (fingerprint, text) in objects {
+            if let Err(error) = lake.put_file(&objects_path(&fingerprint), text.into_bytes()).await {
+                tracing::error!(%error, fingerprint, "what a repair was planned on was not kept");
             }
         }
         if !incidents.is_empty() {
@@ -90,6 +96,11 @@ fn kept(result: anyhow::Result<()>, what: &str) {
 /// Where the bundle of an incident is kept in the lake.
 pub(crate) fn bundle_path(fingerprint: &str) -> String {
     format!("bundles/{fingerprint}")
+}
+
+/// Where the objects are kept that a repair of an incident was planned on last.
+pub(crate) fn objects_path(fingerprint: &str) -> String {
+    format!("bundles/{fingerprint}.objects")
 }
 
 async fn store(

@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     if let (Control::Local(cluster), Some(address)) = (&control, &endpoints.kubernetes) {
         cluster.write_kubeconfig(&data.join("kubeconfig"), address)?;
     }
-    let lake = lake::open(&data, store, false, &clock, &metrics).await?;
+    let lake = lake::open(&data, store, lake::Role::Standalone, &clock, &metrics).await?;
     let (brain, ends) = Brain::wake(BrainParts {
         lake: &lake,
         data: &data,

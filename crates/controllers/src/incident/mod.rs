@@ -19,6 +19,7 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 
 use self::conditions::{diagnosed, mitigated, resolved, silenced};
+pub(crate) use self::diagnosis::cause_kind;
 use self::repair::Repair;
 use self::symptom::Watermark;
 use crate::error::{ControllerError, Doing};
@@ -104,7 +105,7 @@ impl Reconciler for Incidents {
             Ok(()) => {
                 let mut current = object.clone();
                 current.status = Some(status.clone());
-                repair::plan_repair(&self.client, &self.mirrors, &current, now).await?
+                repair::plan_repair(&self.client, &self.mirrors, &self.ports, &current, now).await?
             }
         };
         if let Repair::Planned(run) = &repair {

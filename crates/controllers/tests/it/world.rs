@@ -14,7 +14,7 @@ use causeway_controllers::{
 };
 use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Incident, IncidentPhase, Neighbours, ObjectiveConfig,
-    ObjectiveReport, Placement, ServiceConfig, State, SymptomState,
+    ObjectiveReport, PeakConfig, PeakReport, Placement, ServiceConfig, State, SymptomState,
 };
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer, check_conditions};
 use causeway_localcluster::{LocalCluster, Options, User};
@@ -42,12 +42,18 @@ pub(crate) struct FakeEngine {
     pub(crate) objectives: Mutex<Option<Vec<ObjectiveConfig>>>,
     /// What was declared last; `None` before anything was.
     pub(crate) baselines: Mutex<Option<Vec<BaselineConfig>>>,
+    /// What was declared last; `None` before anything was.
+    pub(crate) peaks: Mutex<Option<Vec<PeakConfig>>>,
+    /// How every event goes.
+    pub(crate) going: Mutex<Option<PeakReport>>,
     /// How every Baseline stands.
     pub(crate) normal: Mutex<Option<BaselineReport>>,
     /// How every objective stands.
     pub(crate) standing: Mutex<Option<ObjectiveReport>>,
     pub(crate) changes: Mutex<Vec<(Change, String)>>,
     pub(crate) watermark: Mutex<Option<i64>>,
+    /// What repairs were planned on, by fingerprint.
+    pub(crate) objects: Mutex<HashMap<String, String>>,
     /// What was said to be wrong last; `None` before anything was.
     pub(crate) states: Mutex<Option<Vec<State>>>,
     pub(crate) placements: Mutex<Vec<Placement>>,
@@ -75,8 +81,17 @@ impl Engine for FakeEngine {
     fn baseline(&self, _namespace: &str, _name: &str) -> Option<BaselineReport> {
         self.normal.lock().unwrap().clone()
     }
+    fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        *self.peaks.lock().unwrap() = Some(peaks);
+    }
+    fn peak(&self, _name: &str) -> Option<PeakReport> {
+        self.going.lock().unwrap().clone()
+    }
     fn change(&self, change: Change, namespace: &str) {
         self.changes.lock().unwrap().push((change, namespace.to_owned()));
+    }
+    fn keep_objects(&self, fingerprint: &str, objects: String) {
+        self.objects.lock().unwrap().insert(fingerprint.to_owned(), objects);
     }
     fn set_states(&self, states: Vec<State>) {
         *self.states.lock().unwrap() = Some(states);

@@ -48,7 +48,7 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    fn new(config: BaselineConfig) -> Self {
+    pub(crate) fn new(config: BaselineConfig) -> Self {
         Self { config, series: Vec::new(), left_out: 0, at_us: 0, ledger: Ledger::default() }
     }
 
@@ -57,6 +57,12 @@ impl Baseline {
             .binary_search_by(|(id, _)| id.cmp(series))
             .ok()
             .and_then(|at| Some(&self.series.get(at)?.1))
+    }
+
+    /// Points that ended at `at_us`, of every series.
+    pub(crate) fn newest(&self, at_us: Micros) -> impl Iterator<Item = (&SeriesId, Point)> {
+        let newest = move |followed: &Followed| followed.points.back().copied().filter(|p| p.at_us == at_us);
+        self.series.iter().filter_map(move |(id, followed)| Some((id, newest(followed)?)))
     }
 
     fn close(&mut self, at_us: Micros) -> Vec<Finding> {
@@ -78,7 +84,8 @@ impl Baseline {
         closed
     }
 
-    fn observe(
+    /// Takes a window. Gives the findings that open or close.
+    pub(crate) fn observe(
         &mut self,
         namespace: &str,
         window: Window,
