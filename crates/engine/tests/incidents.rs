@@ -275,7 +275,7 @@ fn a_state_opens_an_incident_without_telemetry_and_names_the_change_before() {
     engine.set_states(Vec::new(), 110 * STEP);
     engine.tick(130 * STEP);
     assert_eq!(told(&engine)[0].symptom, SymptomState::Clear);
-    engine.tick(145 * STEP);
+    engine.tick(161 * STEP);
     assert_eq!(told(&engine)[0].phase, IncidentPhase::Resolved);
 }
 
