@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bundle, console, crd, executor, gateway, offline, operator, query, standalone};
+use crate::{
+    audit, bundle, console, crd, executor, gateway, offline, operator, query, standalone, test_runbooks,
+};
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
 #[derive(Debug, Parser)]
@@ -33,6 +35,8 @@ enum Command {
     Bundle(bundle::BundleArguments),
     /// Make the decision of a bundle again, anywhere, and compare
     Replay(bundle::ReplayArguments),
+    /// Run the tests of Runbooks on recorded incidents, without a cluster
+    Test(test_runbooks::TestArguments),
     /// Print the custom resource definitions as YAML
     Crd(crd::CrdArguments),
     /// Find the templates of the messages in a log file
@@ -59,6 +63,7 @@ impl Arguments {
             Command::VerifyAudit(arguments) => audit::run(arguments),
             Command::Bundle(arguments) => bundle::fetch(arguments),
             Command::Replay(arguments) => bundle::replay(&arguments),
+            Command::Test(arguments) => test_runbooks::run(&arguments),
             Command::Crd(arguments) => crd::run(&arguments),
             Command::Patterns(arguments) => offline::patterns(&arguments),
             Command::Baseline(arguments) => offline::baseline(&arguments),

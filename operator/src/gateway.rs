@@ -70,7 +70,9 @@ pub(crate) struct GatewayArguments {
 pub(crate) fn run(arguments: GatewayArguments) -> Result<()> {
     arguments.log.start()?;
     if !arguments.store.is_shared() {
-        bail!("--store is missing: a gateway puts files where the operator finds them, s3://BUCKET or file:///FOLDER");
+        bail!(
+            "--store is missing: a gateway puts files where the operator finds them, s3://BUCKET or file:///FOLDER"
+        );
     }
     runtime::with_lake(&arguments.data.clone(), receive(arguments))
 }

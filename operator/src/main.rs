@@ -13,6 +13,7 @@ mod operator;
 mod parts;
 mod query;
 mod standalone;
+mod test_runbooks;
 
 use std::process::ExitCode;
 

@@ -85,7 +85,9 @@ pub(crate) struct OperatorArguments {
 pub(crate) fn run(arguments: OperatorArguments) -> Result<()> {
     arguments.log.start()?;
     if !arguments.store.is_shared() {
-        bail!("--store is missing: tables and the engine's state must be where every operator and gateway finds them, s3://BUCKET or file:///FOLDER");
+        bail!(
+            "--store is missing: tables and the engine's state must be where every operator and gateway finds them, s3://BUCKET or file:///FOLDER"
+        );
     }
     runtime::with_lake(&arguments.data.clone(), stand(arguments))
 }
@@ -110,8 +112,16 @@ async fn stand(arguments: OperatorArguments) -> Result<()> {
     let candidate = Candidate::stand(cluster.client.clone(), LEASE, "operator", arguments.lease.clone());
     // A standby is ready to follow.
     standing.ready();
-    let office =
-        Office { arguments, token, admin_url, clock, cluster, lake, metrics, identity: candidate.identity.clone() };
+    let office = Office {
+        arguments,
+        token,
+        admin_url,
+        clock,
+        cluster,
+        lake,
+        metrics,
+        identity: candidate.identity.clone(),
+    };
     let led = while_leading(candidate.leadership.clone(), stop.clone(), |epoch| {
         tracing::info!(epoch, "leads");
         office.lead(stop.clone())

@@ -33,7 +33,7 @@ mod view;
 pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
 };
-pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest};
+pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest, with_objects};
 /// Arithmetic of error budgets, in which objectives are declared.
 pub use causeway_predict::burn;
 /// What became of predictions.

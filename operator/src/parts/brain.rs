@@ -100,8 +100,7 @@ impl Brain {
     /// Rebuilds windows from the lake's records, through a gateway that ends at [`Brain::intake`] or
     /// [`Brain::relearning`]; then hands on again what was known.
     pub(crate) async fn relearn(&self, lake: &Lake, gateway: &Gateway) -> Result<()> {
-        let since_us =
-            self.resumed_us.map_or(self.now_us - LOOK_BACK_US, |t| t - engine_config().recent_us);
+        let since_us = self.resumed_us.map_or(self.now_us - LOOK_BACK_US, |t| t - engine_config().recent_us);
         let records = replay(lake, gateway, since_us).await?;
         gateway.tick();
         tracing::info!(records, since = causeway_model::rfc3339(since_us), "windows rebuilt from the lake");
@@ -167,6 +166,10 @@ impl Engine for EngineHost {
 
     fn change(&self, change: Change, namespace: &str) {
         Self::change(self, change, namespace);
+    }
+
+    fn keep_objects(&self, fingerprint: &str, objects: String) {
+        Self::keep_objects(self, fingerprint, objects);
     }
 
     fn watermark(&self) -> Option<i64> {

@@ -25,6 +25,8 @@ pub(crate) struct Output {
     /// All that is declared, when that changed.
     pub(crate) declared: Option<Declared>,
     pub(crate) bundles: Vec<BundleFile>,
+    /// What repairs were planned on, by the fingerprint of their incidents.
+    pub(crate) objects: Vec<(String, String)>,
 }
 
 struct Guarded {
@@ -122,6 +124,13 @@ impl EngineHost {
         self.publish(&mut guarded);
     }
 
+    /// Keeps what a repair was planned on.
+    pub(crate) fn keep_objects(&self, fingerprint: &str, objects: String) {
+        let output = Output { objects: vec![(fingerprint.to_owned(), objects)], ..Output::default() };
+        // Nobody receives any more while the process shuts down.
+        drop(self.outputs.send((output, self.activity.busy())));
+    }
+
     fn publish(&self, guarded: &mut Guarded) {
         self.hand_on(guarded, None);
     }
@@ -145,10 +154,15 @@ impl EngineHost {
         let output = Output {
             findings: engine.take_findings(),
             events: engine.take_events(),
-            all: if incidents.is_empty() { Vec::new() } else { engine.incidents().into_iter().cloned().collect() },
+            all: if incidents.is_empty() {
+                Vec::new()
+            } else {
+                engine.incidents().into_iter().cloned().collect()
+            },
             incidents,
             declared,
             bundles: engine.take_bundles(),
+            objects: Vec::new(),
         };
         if output.findings.is_empty()
             && output.events.is_empty()

@@ -17,4 +17,3 @@ pub(crate) mod runtime;
 pub(crate) mod shared_folder;
 pub(crate) mod store;
 pub(crate) mod token;
-

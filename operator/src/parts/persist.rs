@@ -21,7 +21,7 @@ pub(crate) async fn serve(
     mut outputs: mpsc::UnboundedReceiver<(Output, Busy)>,
 ) {
     while let Some((output, busy)) = outputs.recv().await {
-        let Output { findings, events, incidents, all, declared, bundles } = output;
+        let Output { findings, events, incidents, all, declared, bundles, objects } = output;
         if let Some(declared) = declared {
             kept(state.declared(&declared).await, "declarations");
         }
@@ -29,6 +29,11 @@ pub(crate) async fn serve(
         for BundleFile { fingerprint, bytes, .. } in bundles {
             if let Err(error) = lake.put_file(&bundle_path(&fingerprint), bytes).await {
                 tracing::error!(%error, fingerprint, "an incident bundle was not kept");
+            }
+        }
+        for (fingerprint, text) in objects {
+            if let Err(error) = lake.put_file(&objects_path(&fingerprint), text.into_bytes()).await {
+                tracing::error!(%error, fingerprint, "what a repair was planned on was not kept");
             }
         }
         if !incidents.is_empty() {
@@ -56,6 +61,11 @@ fn kept(result: anyhow::Result<()>, what: &str) {
 /// Where the bundle of an incident is kept in the lake.
 pub(crate) fn bundle_path(fingerprint: &str) -> String {
     format!("bundles/{fingerprint}")
+}
+
+/// Where the objects are kept that a repair of an incident was planned on last.
+pub(crate) fn objects_path(fingerprint: &str) -> String {
+    format!("bundles/{fingerprint}.objects")
 }
 
 async fn store(

@@ -7,4 +7,5 @@ mod configuration;
 mod notification;
 mod repair;
 mod slo;
+mod steps;
 mod world;

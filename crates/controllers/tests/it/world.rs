@@ -48,6 +48,8 @@ pub(crate) struct FakeEngine {
     pub(crate) standing: Mutex<Option<ObjectiveReport>>,
     pub(crate) changes: Mutex<Vec<(Change, String)>>,
     pub(crate) watermark: Mutex<Option<i64>>,
+    /// What repairs were planned on, by fingerprint.
+    pub(crate) objects: Mutex<HashMap<String, String>>,
 }
 
 impl Engine for FakeEngine {
@@ -71,6 +73,9 @@ impl Engine for FakeEngine {
     }
     fn change(&self, change: Change, namespace: &str) {
         self.changes.lock().unwrap().push((change, namespace.to_owned()));
+    }
+    fn keep_objects(&self, fingerprint: &str, objects: String) {
+        self.objects.lock().unwrap().insert(fingerprint.to_owned(), objects);
     }
     fn watermark(&self) -> Option<i64> {
         *self.watermark.lock().unwrap()
