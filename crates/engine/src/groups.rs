@@ -70,8 +70,7 @@ impl Engine {
     /// Hands the symptoms of a group that no incident has yet to the group's incident.
     fn extend(&mut self, group: u64) {
         let Some(members) = self.grouper.group(group).map(|g| g.findings.clone()) else { return };
-        let mut symptoms: Vec<Finding> =
-            members.iter().filter_map(|id| self.waiting.remove(id)).collect();
+        let mut symptoms: Vec<Finding> = members.iter().filter_map(|id| self.waiting.remove(id)).collect();
         symptoms.sort_by(|a, b| (a.since_us, &a.id).cmp(&(b.since_us, &b.id)));
         for finding in symptoms {
             let own = |i: &&mut Incident| i.group == Some(group) && i.merged_into.is_none();
@@ -117,7 +116,8 @@ impl Engine {
             let open = |i: &&Incident| i.fingerprint == fingerprint && i.phase == IncidentPhase::Open;
             engine.incidents.iter().find(open).and_then(|i| Some((i.group?, i.namespace.clone())))
         };
-        let (Some((gone, namespace)), Some((kept, other))) = (group(self, fingerprint), group(self, into)) else {
+        let (Some((gone, namespace)), Some((kept, other))) = (group(self, fingerprint), group(self, into))
+        else {
             return;
         };
         if namespace == other && self.grouper.merge(gone, kept) {
@@ -127,7 +127,9 @@ impl Engine {
 
     fn merge_groups(&mut self, gone: u64, kept: u64, at_us: Micros) {
         let of = |group: u64| move |i: &&mut Incident| i.group == Some(group) && i.merged_into.is_none();
-        let Some(into) = self.incidents.iter_mut().find(of(kept)).map(|i| i.fingerprint.clone()) else { return };
+        let Some(into) = self.incidents.iter_mut().find(of(kept)).map(|i| i.fingerprint.clone()) else {
+            return;
+        };
         let Some(lost) = self.incidents.iter_mut().find(of(gone)) else { return };
         lost.merge_into(&into, at_us);
         let (symptoms, told, since_us) = (lost.symptoms.clone(), lost.is_told(), lost.since_us);
@@ -145,7 +147,9 @@ impl Engine {
     /// Follows how far symptoms are from what is expected. Noise that got worse than it ever was is told.
     pub(crate) fn follow_peaks(&mut self) {
         for index in 0..self.incidents.len() {
-            let Some(incident) = self.incidents.get(index).filter(|i| i.phase == IncidentPhase::Open) else { continue };
+            let Some(incident) = self.incidents.get(index).filter(|i| i.phase == IncidentPhase::Open) else {
+                continue;
+            };
             let firing = incident.symptoms.values().filter(|f| f.state == FindingState::Open);
             let worst = firing
                 .filter_map(|f| self.newest_point(&f.series))
@@ -181,7 +185,11 @@ impl Engine {
             latest_us,
             state,
             reopened: incident.reopened,
-            roots: entities.iter().cloned().chain((!incident.root.is_empty()).then(|| incident.root.clone())).collect(),
+            roots: entities
+                .iter()
+                .cloned()
+                .chain((!incident.root.is_empty()).then(|| incident.root.clone()))
+                .collect(),
             entities,
             findings: incident.symptoms.keys().cloned().collect(),
             cause: (!incident.root.is_empty()).then(|| incident.root.clone()),

@@ -34,12 +34,12 @@ pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
 };
 pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest, with_objects};
-/// Arithmetic of error budgets, in which objectives are declared.
-pub use causeway_predict::burn;
-/// What became of predictions.
-pub use causeway_predict::Grade;
 /// What can be wrong in itself.
 pub use causeway_causal::state::StateKind;
+/// What became of predictions.
+pub use causeway_predict::Grade;
+/// Arithmetic of error budgets, in which objectives are declared.
+pub use causeway_predict::burn;
 /// In which Baselines are declared.
 pub use causeway_predict::{Direction, MissingData, ModelKind, Offsets, Sensitivity, WindowRule};
 pub use change::{Change, ChangeClass};

@@ -46,9 +46,11 @@ impl Noise {
         if seen.len() > MOST {
             seen.remove(0);
         }
-        self.seen.retain(|_, all| all.last().is_some_and(|last| at_us - last.at_us <= (DAYS as i64 + 1) * DAY_US));
+        self.seen
+            .retain(|_, all| all.last().is_some_and(|last| at_us - last.at_us <= (DAYS as i64 + 1) * DAY_US));
         while self.seen.len() > SIGNATURES {
-            let oldest = self.seen.iter().min_by_key(|(_, all)| all.last().map(|o| o.at_us)).map(|(k, _)| k.clone());
+            let oldest =
+                self.seen.iter().min_by_key(|(_, all)| all.last().map(|o| o.at_us)).map(|(k, _)| k.clone());
             let Some(oldest) = oldest else { break };
             self.seen.remove(&oldest);
         }
@@ -65,9 +67,12 @@ impl Noise {
         let times: Vec<Micros> = past.iter().map(|o| o.at_us).chain([at_us]).collect();
         let clusters = clusters(&times);
         let own = (*clusters.last()?)?;
-        let alike = || past.iter().zip(&clusters).filter(|(_, cluster)| **cluster == Some(own)).map(|(o, _)| o);
-        let days: BTreeSet<i64> =
-            alike().map(|o| (at_us - o.at_us + DAY_US / 2).div_euclid(DAY_US)).filter(|day| *day >= 1).collect();
+        let alike =
+            || past.iter().zip(&clusters).filter(|(_, cluster)| **cluster == Some(own)).map(|(o, _)| o);
+        let days: BTreeSet<i64> = alike()
+            .map(|o| (at_us - o.at_us + DAY_US / 2).div_euclid(DAY_US))
+            .filter(|day| *day >= 1)
+            .collect();
         let worst = alike().map(|o| o.peak).fold(0.0, f64::max);
         (days.len() >= DAYS).then_some(worst * WORSE)
     }
@@ -101,7 +106,11 @@ mod tests {
             noise.note("backup", 4.0 + (day % 2) as f64, day * DAY_US + (day % 3) * 600_000_000);
         }
         assert_eq!(noise.known("backup", 7 * DAY_US), Some(7.5));
-        assert_eq!(noise.known("backup", 7 * DAY_US + 9 * HOUR_US), None, "at another time of day it is news");
+        assert_eq!(
+            noise.known("backup", 7 * DAY_US + 9 * HOUR_US),
+            None,
+            "at another time of day it is news"
+        );
         assert_eq!(noise.known("other", 7 * DAY_US), None);
         assert_eq!(noise.known("backup", 20 * DAY_US), None, "long ago");
     }
@@ -111,7 +120,11 @@ mod tests {
         let mut around_midnight = Noise::default();
         let mut anywhere = Noise::default();
         for day in 0..7 {
-            around_midnight.note("s", 1.0, day * DAY_US + if day % 2 == 0 { -600_000_000 } else { 600_000_000 });
+            around_midnight.note(
+                "s",
+                1.0,
+                day * DAY_US + if day % 2 == 0 { -600_000_000 } else { 600_000_000 },
+            );
             anywhere.note("s", 1.0, day * DAY_US + (day * 7 % 24) * HOUR_US);
         }
         assert!(around_midnight.known("s", 7 * DAY_US).is_some());

@@ -14,7 +14,8 @@ use axum::response::{IntoResponse, Response};
 use causeway_engine::{Engine, EngineConfig};
 use causeway_lake::{Lake, LakeError, LakeOptions, LockError, StoreOptions, to_rows};
 use causeway_model::{
-    Batch, Caller, Clock, Delivery, LogBuilder, LogRow, Micros, Partial, Query as _, Sink as _, SourceRef, Table,
+    Batch, Caller, Clock, Delivery, LogBuilder, LogRow, Micros, Partial, Query as _, Sink as _, SourceRef,
+    Table,
 };
 use causeway_pipeline::{Gateway, GatewayConfig, PipelineMetrics};
 use causeway_relay::{Hub, Intake, Journal, KEEP_US, Link, Observation, Outbox, RelayError, Sender, rebuild};
