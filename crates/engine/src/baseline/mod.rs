@@ -21,7 +21,6 @@ use serde::{Deserialize, Serialize};
 pub use config::{BaselineConfig, Selector};
 use follow::Followed;
 pub(crate) use outlook::Ended;
-use outlook::Outlook;
 pub use outlook::{Foretold, Graded, OutlookConfig, OutlookReport};
 use outlook::{Outlook, Seen};
 pub use report::{BaselineReport, BaselineState};
