@@ -63,7 +63,8 @@ impl Core {
             sub: None,
         };
         self.delete_in(&mut writer, call, &pod, &options, key, object)?;
-        let body = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+        let body =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
         Ok(Answer::Json { code: 201, body, warnings: Vec::new() })
     }
 

@@ -80,7 +80,8 @@ impl Sampler {
             self.work(world, service, journey, instance, Position { parent: id, ..at }, out)
         };
         let name = journey.filter(|_| world.topology.services[service].name == world.topology.entry);
-        let operation = name.map_or(&world.topology.services[service].operation, |j| &world.topology.journeys[j].name);
+        let operation =
+            name.map_or(&world.topology.services[service].operation, |j| &world.topology.journeys[j].name);
         let kind = if consumes { SpanKind::Consumer } else { SpanKind::Server };
         let attributes =
             vec![attribute("k8s.pod.name", &instance.pod), attribute("k8s.node.name", &instance.node)];
@@ -176,7 +177,11 @@ impl Sampler {
             let waited = seconds.min(timeout) + link;
             let operation = world.topology.services[to].operation.clone();
             let attributes = vec![attribute("peer.service", &name)];
-            push(out, caller, span(here, id, &operation, SpanKind::Client, waited, good && !late, attributes));
+            push(
+                out,
+                caller,
+                span(here, id, &operation, SpanKind::Client, waited, good && !late, attributes),
+            );
             elapsed += waited;
             if good && !late {
                 return (elapsed, true);

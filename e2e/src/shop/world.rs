@@ -254,7 +254,8 @@ impl World {
                 for at in &own {
                     *pods.entry(&self.instances[*at].node).or_default() += 1;
                 }
-                let busiest = pods.iter().max_by_key(|(_, count)| **count).map(|(node, _)| (*node).to_owned());
+                let busiest =
+                    pods.iter().max_by_key(|(_, count)| **count).map(|(node, _)| (*node).to_owned());
                 if let Some(node) = busiest {
                     *self.noise.entry(node).or_default() += cores;
                 }
@@ -356,8 +357,7 @@ impl World {
         for (at, service) in self.topology.services.iter().enumerate() {
             let Some(bounds) = self.cluster.autoscalers.get(&service.name) else { continue };
             let Some(workload) = self.cluster.workloads.get(&service.name) else { continue };
-            let wanted =
-                self.autoscalers[at].wanted(self.second, workload.replicas, self.usage[at], bounds);
+            let wanted = self.autoscalers[at].wanted(self.second, workload.replicas, self.usage[at], bounds);
             if wanted != workload.replicas {
                 out.push((service.name.clone(), wanted));
             }
@@ -425,13 +425,20 @@ impl World {
     }
 
     /// Lets the instances of a service serve; gives what was served and what was turned away.
-    fn serve(&mut self, service: usize, rate: f64, shares: &BTreeMap<String, f64>, held: &[f64]) -> (f64, f64) {
+    fn serve(
+        &mut self,
+        service: usize,
+        rate: f64,
+        shares: &BTreeMap<String, f64>,
+        held: &[f64],
+    ) -> (f64, f64) {
         let own = self.of[service].clone();
         if own.is_empty() {
             return (0.0, rate);
         }
         let name = self.topology.services[service].name.clone();
-        let (workers, pool) = (self.cluster.number(&name, "WORKERS"), self.cluster.number(&name, "DB_POOL_SIZE"));
+        let (workers, pool) =
+            (self.cluster.number(&name, "WORKERS"), self.cluster.number(&name, "DB_POOL_SIZE"));
         let refused: f64 = self.refused(service).iter().map(|(_, _, share)| share).sum();
         let waits_for_nobody = self.consumes(service);
         let (mut served, mut shed) = (0.0, 0.0);
@@ -607,7 +614,8 @@ mod tests {
     }
 
     fn scenario(cause: serde_json::Value, service: &str) -> Scenario {
-        serde_json::from_value(serde_json::json!({"title": "t", "services": [service], "cause": cause})).unwrap()
+        serde_json::from_value(serde_json::json!({"title": "t", "services": [service], "cause": cause}))
+            .unwrap()
     }
 
     fn causes() -> Vec<Scenario> {

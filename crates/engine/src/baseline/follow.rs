@@ -178,11 +178,7 @@ impl Followed {
         let too_few = value.is_none() && sum.count > 0.0;
         let (band, observation, score) = match &self.opened {
             Some((_, band)) => {
-                let band = if config.is_learned() {
-                    band.at(&self.detector, end_us)
-                } else {
-                    *band
-                };
+                let band = if config.is_learned() { band.at(&self.detector, end_us) } else { *band };
                 let observation = match value {
                     Some(value) if violates(config, band, value) => Observation::Violating,
                     Some(_) if completeness.share() >= 0.8 => Observation::Normal,
