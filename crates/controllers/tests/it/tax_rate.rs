@@ -13,7 +13,7 @@ use causeway_controllers::{
 use causeway_crds::Incident;
 use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Engine as Core, EngineConfig, Incident as Found, Neighbours,
-    ObjectiveConfig, ObjectiveReport, Placement, ServiceConfig, State,
+    ObjectiveConfig, ObjectiveReport, PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer, check_conditions};
 use causeway_localcluster::{LocalCluster, Options, User};
@@ -79,6 +79,13 @@ impl Engine for Live {
         self.core.lock().unwrap().change(change, namespace);
         *self.changes.lock().unwrap() += 1;
     }
+    fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        self.core.lock().unwrap().set_peaks(peaks);
+    }
+    fn peak(&self, name: &str) -> Option<PeakReport> {
+        self.core.lock().unwrap().peak(name)
+    }
+    fn keep_objects(&self, _fingerprint: &str, _objects: String) {}
     fn set_states(&self, states: Vec<State>) {
         self.core.lock().unwrap().set_states(states, self.now());
     }
