@@ -40,6 +40,18 @@ causes! {
     MemoryLeak,
     /// Containers start and die again.
     CrashLoop,
+    /// A rollout does not go on.
+    StuckRollout,
+    /// A disk or volume is full.
+    DiskFull,
+    /// A pool of connections is used up.
+    ConnectionPool,
+    /// A queue grows faster than it is worked off.
+    QueueGrowth,
+    /// A node runs out of memory, disk or process ids.
+    NodePressure,
+    /// A certificate runs out.
+    CertificateExpiry,
     /// No class fits.
     Unknown,
 }

@@ -36,7 +36,7 @@ use crate::runbook::Verify;
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self == oldSelf").message("the spec of a Remediation can't change: make a new one"))]
-#[x_kube(validation = Rule::new("self.mutations.all(m, self.targets.exists(t, m.type == 'JsonPatch' ? m.jsonPatch.target.uid == t.uid : (m.type == 'Scale' ? m.scale.target.uid == t.uid : m.webhook.target.uid == t.uid)))")
+#[x_kube(validation = Rule::new("self.mutations.all(m, self.targets.exists(t, (has(m.jsonPatch) && m.jsonPatch.target.uid == t.uid) || (has(m.scale) && m.scale.target.uid == t.uid) || (has(m.webhook) && m.webhook.target.uid == t.uid) || (has(m.delete) && m.delete.target.uid == t.uid) || (has(m.evict) && m.evict.target.uid == t.uid) || (has(m.drain) && m.drain.target.uid == t.uid) || (has(m.createJob) && m.createJob.target.uid == t.uid) || (has(m.wait) && m.wait.target.uid == t.uid)))")
     .message("every mutation must act on one of the targets"))]
 pub struct RemediationSpec {
     /// The incident that it repairs.
@@ -63,6 +63,10 @@ pub struct RemediationSpec {
     /// One sentence.
     #[schemars(length(min = 1, max = 1024))]
     pub summary: String,
+    /// What the reader has to know besides the difference, such as a source that will overwrite the change.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 512)))]
+    pub notes: Vec<String>,
     /// How much can go wrong.
     #[serde(default)]
     pub risk: Risk,

@@ -1,7 +1,9 @@
 //! RemediationPolicy: what may be done, by whom, how often and how far.
 
+use std::collections::BTreeMap;
+
 use causeway_actions::Decimal;
-use causeway_remediate::{Autonomy, DurationText};
+use causeway_remediate::{Autonomy, DurationText, Schedule, Unreconciled};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -37,8 +39,9 @@ use crate::reference::LocalRef;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(self.autonomy != 'Auto' && !self.runbooks.exists(r, has(r.autonomy) && r.autonomy == 'Auto')) || has(self.limits)")
+#[x_kube(validation = Rule::new("(self.autonomy != 'Auto' && !has(self.earn) && !self.runbooks.exists(r, has(r.autonomy) && r.autonomy == 'Auto') && (!has(self.windows) || !self.windows.exists(w, w.autonomy == 'Auto'))) || has(self.limits)")
     .message("autonomy Auto needs limits"))]
+#[x_kube(validation = Rule::new("!has(self.earn) || self.earn.to == 'Auto'").message("earn.to must be Auto"))]
 pub struct RemediationPolicySpec {
     /// Services that the policy is for, by the labels of their MonitoredService. Without it: every service here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,17 @@ pub struct RemediationPolicySpec {
     /// How approvals work.
     #[serde(default)]
     pub approvals: ApprovalRule,
+    /// What may be changed, by who keeps it.
+    #[serde(default)]
+    pub apply: ApplyRule,
+    /// Promotion by evidence: a runbook goes further on a target where it has helped before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earn: Option<Earn>,
+    /// Other autonomy at certain times of the week. Where several hold, the least counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub windows: Vec<Window>,
     /// Do nothing under this policy while true.
     #[serde(default)]
     pub suspend: bool,
@@ -74,6 +88,51 @@ pub struct PolicyRunbook {
     /// Autonomy for this runbook instead of the policy's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autonomy: Option<Autonomy>,
+    /// Values of the runbook's parameters, within the bounds that the runbook sets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 16))]
+    pub parameters: BTreeMap<String, Decimal>,
+}
+
+/// What may be changed, by who keeps it. What Argo CD, Flux or another operator keeps is never changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyRule {
+    /// Fields that kubectl or helm has set and nobody puts back. Patch: change them, and say that the next release
+    /// overwrites it. Refuse: leave them.
+    #[serde(default)]
+    pub unreconciled: Unreconciled,
+}
+
+/// Promotion by evidence. One run that did not help takes it away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Earn {
+    /// What a runbook with autonomy Approve gets: Auto.
+    pub to: Autonomy,
+    /// Verified runs of the runbook on the target that it takes.
+    #[schemars(range(min = 1, max = 100))]
+    pub verified_runs: i32,
+    /// Runs among the newest ones that may have been of no help.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 10))]
+    pub max_harmful: i32,
+}
+
+/// Other autonomy at certain times of the week.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Window {
+    /// Name, unique within the policy.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// Days and hours, such as `Mon-Fri 08:00-18:00`. An end that is not after the begin is on the next day.
+    pub schedule: Schedule,
+    /// IANA name of the time zone, such as `Europe/Amsterdam`.
+    #[schemars(length(min = 1, max = 64))]
+    pub time_zone: String,
+    /// The autonomy then.
+    pub autonomy: Autonomy,
 }
 
 /// How sure a diagnosis must be before anything is planned.
@@ -199,6 +258,14 @@ pub struct RemediationPolicyStatus {
     /// Whether a Pause holds here.
     #[serde(default)]
     pub paused: bool,
+    /// Names of the windows that hold now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 63)))]
+    pub windows: Vec<String>,
+    /// Where a runbook stands on its way to what `earn` promises.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub earned: Vec<Earned>,
     /// Ready, GuardrailCompliant, BudgetAvailable, PermissionsSufficient.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -206,7 +273,30 @@ pub struct RemediationPolicyStatus {
     pub conditions: Vec<Condition>,
 }
 
+/// Where a runbook stands on one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Earned {
+    /// Name of the Runbook.
+    #[schemars(length(max = 253))]
+    pub runbook: String,
+    /// The target as Kind/name.
+    #[schemars(length(max = 320))]
+    pub target: String,
+    /// Verified runs among the newest ones.
+    pub verified: i32,
+    /// Runs among them that were of no help.
+    pub harmful: i32,
+    /// The autonomy that this gives.
+    pub autonomy: Autonomy,
+}
+
 impl RemediationPolicySpec {
+    /// What the policy says of a runbook.
+    pub fn listed(&self, runbook: &str) -> Option<&PolicyRunbook> {
+        self.runbooks.iter().find(|listed| listed.name == runbook)
+    }
+
     /// References to the runbooks, in order of preference.
     pub fn runbook_refs(&self) -> impl Iterator<Item = LocalRef> + '_ {
         self.runbooks.iter().map(|runbook| LocalRef { name: runbook.name.clone() })

@@ -1,6 +1,6 @@
 //! Runbook: a typed repair for a class of causes.
 
-use causeway_actions::{ActionSpec, Risk};
+use causeway_actions::{ActionSpec, Decimal, Risk};
 use causeway_remediate::DurationText;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -28,6 +28,7 @@ use crate::cause::CauseKind;
     printcolumn(name = "Causes", type_ = "string", json_path = ".spec.appliesTo.causes", priority = "1"),
     printcolumn(name = "Risk", type_ = "string", json_path = ".spec.risk"),
     printcolumn(name = "Rollback", type_ = "string", json_path = ".spec.rollback"),
+    printcolumn(name = "Tests", type_ = "integer", json_path = ".status.tests.passed", priority = "1"),
     printcolumn(name = "Runs", type_ = "integer", json_path = ".status.record.runs"),
     printcolumn(name = "Verified", type_ = "integer", json_path = ".status.record.verified"),
     printcolumn(
@@ -42,14 +43,28 @@ use crate::cause::CauseKind;
     .message("names of steps must be unique"))]
 #[x_kube(validation = Rule::new("self.rollback != 'None' || self.risk != 'Low'")
     .message("rollback: None needs risk Medium or High"))]
-#[x_kube(validation = Rule::new("self.rollback == 'None' || !self.steps.exists(s, s.type == 'CallWebhook')")
-    .message("CallWebhook can't be taken back: set rollback: None"))]
+#[x_kube(validation = Rule::new("self.rollback == 'None' || !self.steps.exists(s, s.type == 'CallWebhook' || s.type == 'RunJob')")
+    .message("CallWebhook and RunJob can't be taken back: set rollback: None"))]
+#[x_kube(validation = Rule::new("!has(self.parameters) || self.parameters.all(p, self.parameters.exists_one(q, q.name == p.name))")
+    .message("names of parameters must be unique"))]
+#[x_kube(validation = Rule::new("!has(self.tests) || self.tests.all(p, self.tests.exists_one(q, q.name == p.name))")
+    .message("names of tests must be unique"))]
 pub struct RunbookSpec {
     /// One sentence for the person who approves.
     #[schemars(length(min = 1, max = 512))]
     pub summary: String,
     /// When the runbook may be chosen.
     pub applies_to: AppliesTo,
+    /// Numbers that steps and preconditions name as `params.NAME`; a policy may set others within the bounds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub parameters: Vec<Parameter>,
+    /// What must hold of the target, its autoscaler, the cause and the cluster, besides appliesTo.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub preconditions: Vec<PreconditionSpec>,
     /// What is done, in this order. All of it is planned before anything is changed.
     #[schemars(length(min = 1, max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
@@ -65,6 +80,86 @@ pub struct RunbookSpec {
     /// Never choose it while true.
     #[serde(default)]
     pub suspend: bool,
+    /// What the runbook does on recorded incidents; run by `causeway test`, without a cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub tests: Vec<RunbookTest>,
+}
+
+/// A number that a policy may choose.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("double(self.minimum) <= double(self.default) && double(self.default) <= double(self.maximum)")
+    .message("minimum, default and maximum must be in this order"))]
+pub struct Parameter {
+    /// Name: a letter, then letters and digits.
+    #[schemars(length(min = 1, max = 31), regex(pattern = "^[a-zA-Z][a-zA-Z0-9]*$"))]
+    pub name: String,
+    /// Value when the policy sets none.
+    pub default: Decimal,
+    /// Least value.
+    pub minimum: Decimal,
+    /// Greatest value.
+    pub maximum: Decimal,
+}
+
+/// Something that must hold before the runbook is planned, and again before it is carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PreconditionSpec {
+    /// Name, unique within the runbook.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// CEL over `target`, `hpa`, `cause` (kind, entity, confidence, margin), `cluster` (runningRepairs) and `params`. What
+    /// can't be evaluated does not hold.
+    #[schemars(length(min = 1, max = 512))]
+    pub expr: String,
+    /// Told when it does not hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub message: Option<String>,
+}
+
+/// One test: a recorded incident and what the runbook is to make of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RunbookTest {
+    /// Name, unique within the runbook.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// The recorded incident.
+    pub bundle: BundleRef,
+    /// What is to come of it.
+    pub expect: Expectation,
+}
+
+/// A bundle that `causeway bundle` wrote, with the objects that planning looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BundleRef {
+    /// Digest of the file, `sha256:` and 64 hexadecimal digits.
+    #[schemars(length(min = 71, max = 71), regex(pattern = "^sha256:[0-9a-f]{64}$"))]
+    pub digest: String,
+}
+
+/// What is to come of a test.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.selected ? !has(self.reason) : !has(self.diffContains)")
+    .message("reason is for a runbook that is not selected, diffContains for one that is"))]
+pub struct Expectation {
+    /// Whether the runbook is chosen and can be planned.
+    pub selected: bool,
+    /// Why it is not: OtherCause, OtherTarget, NoClearCause, a word of the plan such as NothingToDo or NoHistory, or the
+    /// name of a precondition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub reason: Option<String>,
+    /// Texts that the planned difference has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(min = 1, max = 512)))]
+    pub diff_contains: Vec<String>,
 }
 
 /// When a runbook may be chosen.
@@ -143,6 +238,18 @@ pub struct RunRecord {
     pub harmful: i32,
 }
 
+/// What came of the tests of a runbook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TestRecord {
+    /// As expected.
+    pub passed: i32,
+    /// Not as expected.
+    pub failed: i32,
+    /// Whose bundle is not kept here.
+    pub missing: i32,
+}
+
 /// What the operator knows of the runbook.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -157,7 +264,10 @@ pub struct RunbookStatus {
     /// What came of it so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RunRecord>,
-    /// Ready, Compiled, PermissionsSufficient.
+    /// What came of its tests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tests: Option<TestRecord>,
+    /// Ready, Compiled, TestsPassed, PermissionsSufficient.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -2,16 +2,19 @@
 
 use causeway_actions::{canonical_json, sha256_hex};
 use causeway_remediate::{
-    ApprovalView, CauseView, Claim, Direction, GuardrailView, Limits, OtherRun, PauseView, PolicyView,
-    Progress, RemediationView, RunbookView, StepResult, StepState, SymptomView, Verification, VerifyRule,
+    ApprovalView, CauseView, Claim, Direction, EarnRule, GuardrailView, Limits, OtherRun, PauseView,
+    PolicyView, Progress, RemediationView, RunbookView, StepResult, StepState, SymptomView, Verification,
+    VerifyRule, WindowView,
 };
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use kube::ResourceExt;
 use serde::Serialize;
 
 use crate::remediation::{
     ClaimStatus, StepDirection, StepResult as StepResultStatus, StepState as StepStateStatus,
 };
+use crate::remediation_policy::Window;
 use crate::{
     Approval, ClusterGuardrail, Incident, Pause, Remediation, RemediationPolicy, RemediationStatus, Runbook,
 };
@@ -176,6 +179,23 @@ pub fn policy_view(policy: &RemediationPolicy) -> PolicyView {
         },
         approvals_needed: count(spec.approvals.count).max(1),
         approvals_expire_after: spec.approvals.expire_after.get(),
+        windows: spec.windows.iter().map(window_view).collect(),
+        earn: spec.earn.as_ref().map(|earn| EarnRule {
+            to: earn.to,
+            verified_runs: count(earn.verified_runs).max(1),
+            max_harmful: count(earn.max_harmful),
+        }),
+        unreconciled: spec.apply.unreconciled,
+    }
+}
+
+/// A window. Its zone is looked up in the time zone database of the machine.
+pub fn window_view(window: &Window) -> WindowView {
+    WindowView {
+        name: window.name.clone(),
+        schedule: window.schedule.clone(),
+        zone: TimeZone::get(&window.time_zone).ok(),
+        autonomy: window.autonomy,
     }
 }
 

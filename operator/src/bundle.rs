@@ -37,7 +37,7 @@ pub(crate) struct ReplayArguments {
 pub(crate) fn fetch(arguments: BundleArguments) -> Result<()> {
     let BundleArguments { fingerprint, data, file } = arguments;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let path = format!("/api/v1/incidents/{fingerprint}/bundle");
+    let path = format!("/api/v1/bundles/{fingerprint}");
     let bytes = runtime.block_on(Server::of(&data)?.get(&path))?;
     let bundle = Bundle::read(&bytes)?;
     let file = file.unwrap_or_else(|| PathBuf::from(format!("{fingerprint}.bundle")));

@@ -3,7 +3,9 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bundle, convert, crd, executor, offline, query, simulate, standalone};
+use crate::{
+    audit, bundle, console, convert, crd, executor, gateway, offline, operator, query, simulate, standalone,
+};
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
 #[derive(Debug, Parser)]
@@ -17,8 +19,14 @@ pub(crate) struct Arguments {
 enum Command {
     /// Run everything in one process, with a Kubernetes API of its own
     Standalone(standalone::StandaloneArguments),
+    /// Receive telemetry in a cluster, and hand it over to the operator
+    Gateway(gateway::GatewayArguments),
+    /// Find causes and plan repairs in a cluster, from what gateways hand over
+    Operator(operator::OperatorArguments),
     /// Carry out approved Remediations in a cluster, as a process of its own
     Executor(executor::ExecutorArguments),
+    /// Serve the API and the web UI in front of a cluster, as a process of its own and without any right
+    Console(console::ConsoleArguments),
     /// Run a SQL query against a running Causeway
     Query(query::QueryArguments),
     /// Show what a Baseline or an SLO would have said of the past
@@ -51,7 +59,10 @@ impl Arguments {
         let Self { command } = self;
         match command {
             Command::Standalone(arguments) => standalone::run(arguments),
+            Command::Gateway(arguments) => gateway::run(arguments),
+            Command::Operator(arguments) => operator::run(arguments),
             Command::Executor(arguments) => executor::run(arguments),
+            Command::Console(arguments) => console::run(arguments),
             Command::Query(arguments) => query::run(arguments),
             Command::Simulate(arguments) => simulate::run(arguments),
             Command::Import(arguments) => convert::import(&arguments),

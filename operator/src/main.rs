@@ -3,11 +3,15 @@
 mod audit;
 mod bundle;
 mod cli;
+mod console;
 mod convert;
 mod crd;
 mod executor;
+mod gateway;
 mod log;
 mod offline;
+mod operator;
+mod parts;
 mod query;
 mod simulate;
 mod standalone;

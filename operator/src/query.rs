@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use causeway_model::Rows;
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// How an answer is printed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum OutputFormat {
     /// For people
@@ -59,22 +60,12 @@ impl ServerArguments {
 }
 
 /// Body of a request to `/api/v1/query`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize)]
 pub(crate) struct QueryRequest {
     /// The statement.
     pub(crate) sql: String,
     /// Format of the answer; a table is made from CSV by the client.
-    #[serde(default)]
     pub(crate) format: OutputFormat,
-}
-
-/// Answer of `/api/v1/query` for tables.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct TableAnswer {
-    /// Header, then rows.
-    pub(crate) rows: Vec<Vec<String>>,
-    /// Bytes scanned.
-    pub(crate) scanned_bytes: u64,
 }
 
 /// Asks and prints.
@@ -88,7 +79,7 @@ pub(crate) fn run(arguments: QueryArguments) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match output {
         OutputFormat::Table => {
-            let answer: TableAnswer = serde_json::from_str(&text)?;
+            let answer: Rows = serde_json::from_str(&text)?;
             writeln!(out, "{}", table(&answer.rows))?;
         }
         OutputFormat::Json | OutputFormat::Csv => out.write_all(text.as_bytes())?,

@@ -11,7 +11,7 @@ use crate::codegen::codegen;
 use crate::go::tool;
 use crate::run::{output, root, run, run_in, say, target};
 use crate::tidy::tidy;
-use crate::tools::{deny, python};
+use crate::tools::{chromedriver, deny, python};
 
 /// Arguments of `test`.
 #[derive(Args)]
@@ -40,11 +40,13 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     )?;
     let driver = clippy_driver()?;
     let (kubectl, python, binary) = (tool("kubectl")?.path, python()?, target().join("debug/causeway"));
+    let driver_of_browser = chromedriver()?;
     let cluster = TestCluster::prepare()?;
     let environment = [
         ("RUSTC_WORKSPACE_WRAPPER", driver.as_str()),
         ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"),
         ("KUBECTL", &kubectl.to_string_lossy()),
+        ("CAUSEWAY_CHROMEDRIVER", &driver_of_browser.to_string_lossy()),
         ("CAUSEWAY_PYTHON", &python.to_string_lossy()),
         ("CAUSEWAY_BINARY", &binary.to_string_lossy()),
         ("CAUSEWAY_CLUSTER", &cluster.to_string_lossy()),

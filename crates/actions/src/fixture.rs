@@ -45,6 +45,26 @@ pub(crate) fn hpa(min: i32, max: i32) -> Value {
     })
 }
 
+/// A pod of the workload; `ready` and the number of restarts as its status tells.
+pub(crate) fn pod(name: &str, ready: bool, restarts: i64) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"), "labels": {"app": "checkout"},
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "checkout-8", "uid": "rs-8", "controller": true}]},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}],
+            "containerStatuses": [{"name": "checkout", "restartCount": restarts}]},
+    })
+}
+
+pub(crate) fn node_view() -> TargetView {
+    TargetView {
+        node: Some(json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1", "uid": "node-uid"}, "spec": {"podCIDR": "10.0.0.0/24"},
+        })),
+        ..TargetView::empty("node-1-run", "2026-11-27T20:00:00Z".parse().unwrap())
+    }
+}
+
 pub(crate) fn replica_set(revision: i64) -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet",
@@ -94,8 +114,12 @@ pub(crate) fn restores(plan: &Plan, view: &TargetView) {
 }
 
 fn objects(view: &TargetView) -> BTreeMap<String, Value> {
-    let live = [&view.workload, &view.config_map, &view.hpa];
-    live.into_iter().flatten().map(|o| (o["kind"].as_str().unwrap().to_owned(), o.clone())).collect()
+    let live = [&view.workload, &view.config_map, &view.hpa, &view.node];
+    live.into_iter()
+        .flatten()
+        .chain(&view.extra)
+        .map(|o| (o["kind"].as_str().unwrap().to_owned(), o.clone()))
+        .collect()
 }
 
 fn run(mutations: &[Mutation], mut objects: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
@@ -107,7 +131,7 @@ fn run(mutations: &[Mutation], mut objects: BTreeMap<String, Value>) -> BTreeMap
                 assert_eq!(object["spec"]["replicas"], scale.from);
                 object["spec"]["replicas"] = Value::from(scale.to);
             }
-            Mutation::Webhook(_) => {}
+            _ => {}
         }
     }
     objects

@@ -9,9 +9,11 @@
 pub mod decimal;
 pub mod diff;
 pub mod digest;
+pub mod factor;
 pub mod live_state;
 pub mod mutation;
 pub mod plan;
+pub mod quantity;
 pub mod reference;
 pub mod registry;
 pub mod sequence;
@@ -22,10 +24,14 @@ mod fixture;
 
 pub use decimal::Decimal;
 pub use digest::{canonical_json, plan_digest, sha256_hex};
+pub use factor::Factor;
 pub use live_state::{LiveState, live_state};
-pub use mutation::{Inverse, JsonPatch, Mutation, ScaleMutation, WebhookCall};
+pub use mutation::{
+    DrainMutation, Inverse, JobMutation, JsonPatch, Mutation, PodMutation, ScaleMutation, WaitMutation,
+    WebhookCall,
+};
 pub use plan::{Action, Plan, PlanError, Risk};
 pub use reference::{SecretKeyRef, TargetRef};
 pub use registry::{ActionKind, ActionSpec};
 pub use sequence::plan_sequence;
-pub use view::TargetView;
+pub use view::{Reads, TargetView};

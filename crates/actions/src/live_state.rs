@@ -3,7 +3,9 @@
 
 use serde_json::Value;
 
-use crate::mutation::{JsonPatch, Mutation, ScaleMutation};
+use crate::mutation::{JobMutation, JsonPatch, Mutation, ScaleMutation};
+use crate::registry::run_job::RUN;
+use crate::view::annotation;
 
 /// What the target shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,21 +22,38 @@ pub enum LiveState {
 
 /// Compares `live` (the whole object; `None` if it does not exist) with both sides of `mutation`.
 pub fn live_state(mutation: &Mutation, live: Option<&Value>) -> LiveState {
-    let Some(live) = live else {
-        return if matches!(mutation, Mutation::Webhook(_)) {
-            LiveState::Unknown
-        } else {
-            LiveState::Foreign
-        };
-    };
-    let uid = live.pointer("/metadata/uid").and_then(Value::as_str);
-    if !matches!(mutation, Mutation::Webhook(_)) && uid != Some(mutation.target().uid.as_str()) {
-        return LiveState::Foreign;
+    match mutation {
+        Mutation::Webhook(_) => return LiveState::Unknown,
+        Mutation::CreateJob(job) => return created(job, live),
+        // A rest leaves nothing to see, and what is left of a drain is looked at where it goes on.
+        Mutation::Wait(_) => return LiveState::Old,
+        Mutation::Delete(_) | Mutation::Evict(_) => return removed(mutation, live),
+        Mutation::JsonPatch(_) | Mutation::Scale(_) | Mutation::Drain(_) => {}
     }
+    let Some(live) = live.filter(|live| has_uid(live, mutation)) else { return LiveState::Foreign };
     match mutation {
         Mutation::JsonPatch(patch) => patched(patch, live),
         Mutation::Scale(scale) => scaled(scale, live),
-        Mutation::Webhook(_) => LiveState::Unknown,
+        _ => LiveState::Old,
+    }
+}
+
+fn has_uid(live: &Value, mutation: &Mutation) -> bool {
+    live.pointer("/metadata/uid").and_then(Value::as_str) == Some(mutation.target().uid.as_str())
+}
+
+fn removed(mutation: &Mutation, live: Option<&Value>) -> LiveState {
+    match live.filter(|live| has_uid(live, mutation)) {
+        Some(live) if live.pointer("/metadata/deletionTimestamp").is_none() => LiveState::Old,
+        _ => LiveState::New,
+    }
+}
+
+fn created(job: &JobMutation, live: Option<&Value>) -> LiveState {
+    match live {
+        None => LiveState::Old,
+        Some(live) if annotation(live, RUN) == Some(job.run.as_str()) => LiveState::New,
+        Some(_) => LiveState::Foreign,
     }
 }
 
@@ -115,5 +134,27 @@ mod tests {
         assert_eq!(live_state(&mutation, Some(&live(2))), LiveState::Old);
         assert_eq!(live_state(&mutation, Some(&live(3))), LiveState::New);
         assert_eq!(live_state(&mutation, Some(&live(4))), LiveState::Foreign);
+    }
+
+    #[test]
+    fn a_removal_is_seen_by_the_pod_and_a_job_by_its_run() {
+        let pod = Mutation::Evict(crate::mutation::PodMutation { target: target() });
+        let there = json!({"metadata": {"uid": "u1"}});
+        let going = json!({"metadata": {"uid": "u1", "deletionTimestamp": "2026-11-27T20:00:00Z"}});
+        let successor = json!({"metadata": {"uid": "u2"}});
+        for (live, want) in [
+            (Some(&there), LiveState::Old),
+            (Some(&going), LiveState::New),
+            (Some(&successor), LiveState::New),
+            (None, LiveState::New),
+        ] {
+            assert_eq!(live_state(&pod, live), want, "{live:?}");
+        }
+        let job = JobMutation { target: target(), name: "j".into(), job: "{}".into(), run: "r-1".into() };
+        let job = Mutation::CreateJob(job);
+        let made = |run: &str| json!({"metadata": {"annotations": {RUN: run}}});
+        assert_eq!(live_state(&job, None), LiveState::Old);
+        assert_eq!(live_state(&job, Some(&made("r-1"))), LiveState::New);
+        assert_eq!(live_state(&job, Some(&made("r-2"))), LiveState::Foreign);
     }
 }

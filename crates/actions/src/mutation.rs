@@ -1,4 +1,4 @@
-//! What the executor does to the world: three kinds of mutation and their inverse.
+//! What the executor does to the world: the kinds of mutation, and the inverse of a plan.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +17,16 @@ pub enum Mutation {
     Scale(ScaleMutation),
     /// A signed HTTP call.
     Webhook(WebhookCall),
+    /// A deletion of one pod.
+    Delete(PodMutation),
+    /// An eviction of one pod, which its PodDisruptionBudget may refuse for now.
+    Evict(PodMutation),
+    /// Evictions of all pods of a node.
+    Drain(DrainMutation),
+    /// A new Job.
+    CreateJob(JobMutation),
+    /// A rest before the next mutation.
+    Wait(WaitMutation),
 }
 
 /// A JSON Patch (RFC 6902) of one object.
@@ -63,6 +73,56 @@ pub struct WebhookCall {
     pub idempotency_key: String,
 }
 
+/// One pod that is removed. The uid of the target is a precondition, so that its successor is never hit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodMutation {
+    /// The pod.
+    pub target: TargetRef,
+}
+
+/// Evictions of all pods of a node but those of DaemonSets and static ones, within what PodDisruptionBudgets allow.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainMutation {
+    /// The node.
+    pub target: TargetRef,
+    /// With more pods than this nothing is evicted.
+    #[schemars(range(min = 1, max = 500))]
+    pub max_pods: i32,
+    /// The node must be empty after so many minutes.
+    #[schemars(range(min = 1, max = 60))]
+    pub within_minutes: i32,
+}
+
+/// A Job that is made from a template. Its name is fixed, so that it can't be made twice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobMutation {
+    /// The suspended Job that is the template.
+    pub target: TargetRef,
+    /// Name of the new Job, in the same namespace.
+    #[schemars(length(min = 1, max = 63))]
+    pub name: String,
+    /// The new Job as JSON text.
+    #[schemars(length(min = 2, max = 16384))]
+    pub job: String,
+    /// The run that makes it, as its annotation `causeway.dev/run` says.
+    #[schemars(length(min = 1, max = 253))]
+    pub run: String,
+}
+
+/// A rest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitMutation {
+    /// The object that the run is about.
+    pub target: TargetRef,
+    /// How long, in seconds, from the claim of the step.
+    #[schemars(range(min = 1, max = 1800))]
+    pub seconds: i32,
+}
+
 impl Mutation {
     /// The object that the mutation touches, or on whose behalf it calls.
     pub fn target(&self) -> &TargetRef {
@@ -70,7 +130,26 @@ impl Mutation {
             Self::JsonPatch(patch) => &patch.target,
             Self::Scale(scale) => &scale.target,
             Self::Webhook(call) => &call.target,
+            Self::Delete(pod) | Self::Evict(pod) => &pod.target,
+            Self::Drain(drain) => &drain.target,
+            Self::CreateJob(job) => &job.target,
+            Self::Wait(wait) => &wait.target,
         }
+    }
+
+    /// By which key the object that shows whether it happened is looked up: the uid of the target, or for a new object
+    /// `Kind/namespace/name`.
+    pub fn live_key(&self) -> String {
+        match self {
+            Self::CreateJob(job) => format!("Job/{}/{}", job.target.namespace, job.name),
+            other => other.target().uid.clone(),
+        }
+    }
+
+    /// Whether sending it again after a crash does no more than sending it once, whatever was changed on the target since:
+    /// a pod is pinned by its uid, a Job by its name.
+    pub fn is_repeatable(&self) -> bool {
+        matches!(self, Self::Delete(_) | Self::Evict(_) | Self::Drain(_) | Self::CreateJob(_) | Self::Wait(_))
     }
 }
 
@@ -107,9 +186,19 @@ pub enum MutationType {
     Scale,
     /// See [`WebhookCall`].
     Webhook,
+    /// A deletion, see [`PodMutation`].
+    Delete,
+    /// An eviction, see [`PodMutation`].
+    Evict,
+    /// See [`DrainMutation`].
+    Drain,
+    /// See [`JobMutation`].
+    CreateJob,
+    /// See [`WaitMutation`].
+    Wait,
 }
 
-const MUTATION_RULE: &str = "(self.type == 'JsonPatch') == has(self.jsonPatch) && (self.type == 'Scale') == has(self.scale) && (self.type == 'Webhook') == has(self.webhook)";
+const MUTATION_RULE: &str = "(self.type == 'JsonPatch') == has(self.jsonPatch) && (self.type == 'Scale') == has(self.scale) && (self.type == 'Webhook') == has(self.webhook) && (self.type == 'Delete') == has(self.delete) && (self.type == 'Evict') == has(self.evict) && (self.type == 'Drain') == has(self.drain) && (self.type == 'CreateJob') == has(self.createJob) && (self.type == 'Wait') == has(self.wait)";
 
 /// A mutation as it is written: `type` and the member of that name.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -117,7 +206,7 @@ const MUTATION_RULE: &str = "(self.type == 'JsonPatch') == has(self.jsonPatch) &
 #[schemars(rename = "Mutation", extend("x-kubernetes-validations" = [
     {"rule": MUTATION_RULE, "message": "exactly the member named by type must be set"}]))]
 pub struct MutationUnion {
-    /// Which kind of mutation: JsonPatch, Scale or Webhook.
+    /// Which kind of mutation: JsonPatch, Scale, Webhook, Delete, Evict, Drain, CreateJob or Wait.
     pub r#type: MutationType,
     /// A JSON Patch of one object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,6 +217,53 @@ pub struct MutationUnion {
     /// A signed HTTP call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webhook: Option<WebhookCall>,
+    /// A deletion of one pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete: Option<PodMutation>,
+    /// An eviction of one pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evict: Option<PodMutation>,
+    /// Evictions of all pods of a node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainMutation>,
+    /// A new Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub create_job: Option<JobMutation>,
+    /// A rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<WaitMutation>,
+}
+
+impl MutationUnion {
+    fn empty(r#type: MutationType) -> Self {
+        Self {
+            r#type,
+            json_patch: None,
+            scale: None,
+            webhook: None,
+            delete: None,
+            evict: None,
+            drain: None,
+            create_job: None,
+            wait: None,
+        }
+    }
+
+    fn members(&self) -> usize {
+        [
+            self.json_patch.is_some(),
+            self.scale.is_some(),
+            self.webhook.is_some(),
+            self.delete.is_some(),
+            self.evict.is_some(),
+            self.drain.is_some(),
+            self.create_job.is_some(),
+            self.wait.is_some(),
+        ]
+        .into_iter()
+        .filter(|set| *set)
+        .count()
+    }
 }
 
 /// `type` and the member that is set do not agree.
@@ -138,24 +274,35 @@ pub struct UnionMismatch;
 impl TryFrom<MutationUnion> for Mutation {
     type Error = UnionMismatch;
     fn try_from(union: MutationUnion) -> Result<Self, UnionMismatch> {
-        match (union.r#type, union.json_patch, union.scale, union.webhook) {
-            (MutationType::JsonPatch, Some(patch), None, None) => Ok(Self::JsonPatch(patch)),
-            (MutationType::Scale, None, Some(scale), None) => Ok(Self::Scale(scale)),
-            (MutationType::Webhook, None, None, Some(call)) => Ok(Self::Webhook(call)),
-            _ => Err(UnionMismatch),
+        if union.members() != 1 {
+            return Err(UnionMismatch);
         }
+        let found = match union.r#type {
+            MutationType::JsonPatch => union.json_patch.map(Self::JsonPatch),
+            MutationType::Scale => union.scale.map(Self::Scale),
+            MutationType::Webhook => union.webhook.map(Self::Webhook),
+            MutationType::Delete => union.delete.map(Self::Delete),
+            MutationType::Evict => union.evict.map(Self::Evict),
+            MutationType::Drain => union.drain.map(Self::Drain),
+            MutationType::CreateJob => union.create_job.map(Self::CreateJob),
+            MutationType::Wait => union.wait.map(Self::Wait),
+        };
+        found.ok_or(UnionMismatch)
     }
 }
 
 impl From<Mutation> for MutationUnion {
     fn from(mutation: Mutation) -> Self {
-        let empty = Self { r#type: MutationType::Scale, json_patch: None, scale: None, webhook: None };
+        let empty = Self::empty;
         match mutation {
-            Mutation::JsonPatch(patch) => {
-                Self { r#type: MutationType::JsonPatch, json_patch: Some(patch), ..empty }
-            }
-            Mutation::Scale(scale) => Self { scale: Some(scale), ..empty },
-            Mutation::Webhook(call) => Self { r#type: MutationType::Webhook, webhook: Some(call), ..empty },
+            Mutation::JsonPatch(patch) => Self { json_patch: Some(patch), ..empty(MutationType::JsonPatch) },
+            Mutation::Scale(scale) => Self { scale: Some(scale), ..empty(MutationType::Scale) },
+            Mutation::Webhook(call) => Self { webhook: Some(call), ..empty(MutationType::Webhook) },
+            Mutation::Delete(pod) => Self { delete: Some(pod), ..empty(MutationType::Delete) },
+            Mutation::Evict(pod) => Self { evict: Some(pod), ..empty(MutationType::Evict) },
+            Mutation::Drain(drain) => Self { drain: Some(drain), ..empty(MutationType::Drain) },
+            Mutation::CreateJob(job) => Self { create_job: Some(job), ..empty(MutationType::CreateJob) },
+            Mutation::Wait(wait) => Self { wait: Some(wait), ..empty(MutationType::Wait) },
         }
     }
 }

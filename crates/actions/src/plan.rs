@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::diff;
 use crate::mutation::{Inverse, JsonPatch, Mutation};
-use crate::view::{TargetView, target_ref};
+use crate::view::{Reads, TargetView, target_ref};
 
 /// How much can go wrong.
 #[derive(
@@ -61,6 +61,11 @@ pub trait Action {
     /// # Errors
     /// The reason why it can't or must not be done.
     fn plan(&self, view: &TargetView) -> Result<Plan, PlanError>;
+
+    /// What the view must show besides what every view shows.
+    fn reads(&self) -> Vec<Reads> {
+        Vec::new()
+    }
 }
 
 /// Why there is no plan.
@@ -101,6 +106,9 @@ pub enum PlanError {
     /// Parameters contradict each other.
     #[error("{0}")]
     BadParameters(&'static str),
+    /// A value names a parameter that has no value.
+    #[error("the parameter {0} has no value")]
+    NoParameter(String),
     /// The target is already in the wanted state.
     #[error("nothing to do: {0}")]
     NothingToDo(String),
@@ -123,7 +131,7 @@ impl PlanError {
             Self::Malformed { .. } => "TargetMalformed",
             Self::WrongKind { .. } => "WrongTargetKind",
             Self::OutOfBounds { .. } => "OutOfBounds",
-            Self::BadParameters(_) => "BadParameters",
+            Self::BadParameters(_) | Self::NoParameter(_) => "BadParameters",
             Self::NothingToDo(_) => "NothingToDo",
             Self::NoHistory { .. } => "NoHistory",
             Self::Unsafe(_) => "Unsafe",

@@ -30,10 +30,10 @@ pub struct RolloutUndo {
 }
 
 /// One ReplicaSet of the Deployment, by its revision number.
-struct Revision<'a> {
-    number: i64,
+pub(crate) struct Revision<'a> {
+    pub(crate) number: i64,
     replica_set: &'a Value,
-    template: Value,
+    pub(crate) template: Value,
 }
 
 impl Action for RolloutUndo {
@@ -87,7 +87,10 @@ fn template_without_hash(object: &Value) -> Result<Value, PlanError> {
 }
 
 /// ReplicaSets owned by the Deployment with this uid, oldest first.
-fn revisions_of<'a>(uid: &str, replica_sets: &'a [Value]) -> Result<Vec<Revision<'a>>, PlanError> {
+pub(crate) fn revisions_of<'a>(
+    uid: &str,
+    replica_sets: &'a [Value],
+) -> Result<Vec<Revision<'a>>, PlanError> {
     let owned = |set: &&Value| {
         let owners = set.pointer("/metadata/ownerReferences").and_then(Value::as_array);
         owners.is_some_and(|owners| owners.iter().any(|o| o.get("uid").and_then(Value::as_str) == Some(uid)))

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::decimal::Decimal;
+use crate::factor::Factor;
 use crate::diff;
 use crate::mutation::{Inverse, Mutation, ScaleMutation};
 use crate::plan::{Action, Plan, PlanError, Risk};
@@ -22,7 +22,7 @@ pub struct Scale {
     pub replicas: Option<i32>,
     /// Multiplies the present number and rounds up, such as "1.5". Between 0.1 and 10. Set this or replicas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub factor: Option<Decimal>,
+    pub factor: Option<Factor>,
     /// Never go below. At least 1.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 1000))]
@@ -56,7 +56,7 @@ impl Scale {
             (None, Some(factor)) => multiplied(current, factor)?.clamp(min, max),
             _ => return Err(PlanError::BadParameters("set exactly one of replicas and factor")),
         };
-        let grows = self.factor.as_ref().is_some_and(|factor| factor.to_f64() > 1.0);
+        let grows = self.factor.as_ref().is_some_and(|factor| factor.value().is_ok_and(|n| n > 1.0));
         if wanted == current || (grows && wanted < current) {
             return Err(PlanError::NothingToDo(format!("{current} replicas, the bounds are {min} to {max}")));
         }
@@ -68,8 +68,8 @@ impl Scale {
 ///
 /// # Errors
 /// A factor outside of 0.1 to 10.
-pub(crate) fn multiplied(value: i32, factor: &Decimal) -> Result<i32, PlanError> {
-    let number = factor.to_f64();
+pub(crate) fn multiplied(value: i32, factor: &Factor) -> Result<i32, PlanError> {
+    let number = factor.value()?;
     if !(0.1..=10.0).contains(&number) {
         return Err(PlanError::BadParameters("a factor must be between 0.1 and 10"));
     }
@@ -137,7 +137,7 @@ mod tests {
     use crate::fixture;
 
     fn scale(factor: &str, max: i32) -> Scale {
-        Scale { replicas: None, factor: Some(Decimal::parse(factor).unwrap()), min: 1, max }
+        Scale { replicas: None, factor: Some(Factor::parse(factor).unwrap()), min: 1, max }
     }
 
     #[test]
@@ -189,7 +189,7 @@ mod tests {
             current in 0i32..60, tenths in 0i32..120, replicas in proptest::option::of(-5i32..60),
             min in -2i32..20, max in -2i32..40, bounds in proptest::option::of((1i32..20, 1i32..40)),
         ) {
-            let factor = replicas.is_none().then(|| Decimal::from_f64(f64::from(tenths) / 10.0, 1));
+            let factor = replicas.is_none().then(|| Factor::from(crate::Decimal::from_f64(f64::from(tenths) / 10.0, 1)));
             let mut view = fixture::view();
             *view.workload.as_mut().unwrap().pointer_mut("/spec/replicas").unwrap() = Value::from(current);
             view.hpa = bounds.map(|(low, high)| fixture::hpa(low, high.max(low)));

@@ -25,7 +25,11 @@ pub fn plan_sequence(actions: &[ActionSpec], view: &TargetView) -> Result<Plan, 
             Some(before) => join(before, plan),
         });
     }
-    joined.ok_or(PlanError::BadParameters("a runbook needs at least one step"))
+    let plan = joined.ok_or(PlanError::BadParameters("a runbook needs at least one step"))?;
+    if plan.mutations.iter().all(|mutation| matches!(mutation, Mutation::Wait(_))) {
+        return Err(PlanError::NothingToDo("a rest changes nothing".into()));
+    }
+    Ok(plan)
 }
 
 fn join(before: Plan, after: Plan) -> Plan {
@@ -49,8 +53,7 @@ fn join(before: Plan, after: Plan) -> Plan {
 fn apply(mutation: &Mutation, view: &mut TargetView) -> Result<(), PlanError> {
     let uid = mutation.target().uid.as_str();
     let has_uid = |object: &Value| object.pointer("/metadata/uid").and_then(Value::as_str) == Some(uid);
-    let objects = [&mut view.workload, &mut view.config_map, &mut view.hpa];
-    for object in objects.into_iter().flatten().filter(|object| has_uid(object)) {
+    for object in view.objects_mut().filter(|object| has_uid(object)) {
         match mutation {
             Mutation::JsonPatch(patch) => {
                 let malformed = PlanError::Malformed { what: "state for the next step" };
@@ -60,7 +63,13 @@ fn apply(mutation: &Mutation, view: &mut TargetView) -> Result<(), PlanError> {
             Mutation::Scale(scale) => {
                 object_at(object, &["spec"])?.insert("replicas".into(), Value::from(scale.to));
             }
-            Mutation::Webhook(_) => {}
+            // They change no object that a later step plans on.
+            Mutation::Webhook(_)
+            | Mutation::Delete(_)
+            | Mutation::Evict(_)
+            | Mutation::Drain(_)
+            | Mutation::CreateJob(_)
+            | Mutation::Wait(_) => {}
         }
     }
     Ok(())

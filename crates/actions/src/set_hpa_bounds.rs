@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::decimal::Decimal;
+use crate::factor::Factor;
 use crate::plan::{Action, Plan, PlanError, Risk};
 use crate::reference::TargetRef;
 use crate::registry::scale::multiplied;
@@ -20,14 +20,14 @@ pub struct SetHPABounds {
     pub max_replicas: Option<i32>,
     /// Multiplies the present maxReplicas and rounds up, such as "1.5". Between 0.1 and 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_replicas_factor: Option<Decimal>,
+    pub max_replicas_factor: Option<Factor>,
     /// The wanted minReplicas. Set at most one of minReplicas and minReplicasFactor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub min_replicas: Option<i32>,
     /// Multiplies the present minReplicas and rounds up, such as "2". Between 0.1 and 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min_replicas_factor: Option<Decimal>,
+    pub min_replicas_factor: Option<Factor>,
     /// Neither bound ever goes above this. At most 1000.
     #[schemars(range(min = 1, max = 1000))]
     pub cap: i32,
@@ -44,7 +44,7 @@ pub(crate) fn governs(hpa: &Value, target: &TargetRef) -> bool {
 
 impl SetHPABounds {
     /// One bound: what is asked for, or `current` when nothing is.
-    fn bound(&self, fixed: Option<i32>, factor: Option<&Decimal>, current: i32) -> Result<i32, PlanError> {
+    fn bound(&self, fixed: Option<i32>, factor: Option<&Factor>, current: i32) -> Result<i32, PlanError> {
         match (fixed, factor) {
             (None, None) => Ok(current),
             (Some(value), None) if (1..=self.cap).contains(&value) => Ok(value),
@@ -114,7 +114,7 @@ mod tests {
     use crate::fixture;
 
     fn raise(factor: &str, cap: i32) -> SetHPABounds {
-        SetHPABounds { max_replicas_factor: Some(Decimal::parse(factor).unwrap()), cap, ..Default::default() }
+        SetHPABounds { max_replicas_factor: Some(Factor::parse(factor).unwrap()), cap, ..Default::default() }
     }
 
     #[test]

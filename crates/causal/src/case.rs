@@ -3,6 +3,8 @@
 use ahash::AHashMap;
 use serde::{Deserialize, Serialize};
 
+use crate::state::StateKind;
+
 /// An interned string of one [`Case`]. Only meaningful together with the [`Names`] that made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Sym(pub u32);
@@ -240,6 +242,21 @@ pub struct Change {
     pub author: String,
 }
 
+/// Something that is wrong in itself at the time of the symptom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Since when, microseconds since the Unix epoch.
+    pub since_us: i64,
+    /// The service, or the host that services run on.
+    pub entity: Sym,
+    /// What is wrong.
+    pub kind: StateKind,
+    /// The object, for example `Pod/shop/tax-7d9f-x2`; may be empty.
+    pub object: String,
+    /// A sentence for people.
+    pub note: String,
+}
+
 /// Everything known around one symptom.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Case {
@@ -269,6 +286,9 @@ pub struct Case {
     pub baseline_logs: Vec<LogLine>,
     /// Changes.
     pub changes: Vec<Change>,
+    /// States that are wrong in themselves.
+    #[serde(default)]
+    pub states: Vec<State>,
 }
 
 impl Case {
@@ -290,6 +310,7 @@ impl Case {
             logs: Vec::new(),
             baseline_logs: Vec::new(),
             changes: Vec::new(),
+            states: Vec::new(),
         }
     }
 

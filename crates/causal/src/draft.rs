@@ -2,10 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::case::Case;
+use crate::case::{Case, Change, ChangeKind, State};
+use crate::evidence::{change_evidence, state_evidence};
 use crate::group::{Group, fingerprint};
 use crate::impact::{Impact, Money};
 use crate::ranking::{CauseClass, Evidence, EvidenceKind, Ranking, Suspect};
+use crate::state::StateKind;
 use crate::wording;
 
 /// How bad an incident is.
@@ -99,29 +101,33 @@ pub fn build(
 ) -> IncidentDraft {
     let named: Vec<&Suspect> = ranking.ranked.iter().filter(|s| s.score > 0.0).take(5).collect();
     let first = named.first().copied().filter(|_| !ranking.abstained);
+    // A state that is wrong in itself says what is wrong, where the ranking does not know better.
+    let state = first.is_none().then(|| state_of(case)).flatten();
     let mut items = Items::default();
     let symptom = symptom_evidence(case, ranking);
     let mut explanation = Vec::new();
     let shown = items.add(symptom.clone());
     explanation.push(sentence(wording::sentence(&symptom), &[&shown]));
-    match first {
-        Some(suspect) => explain(suspect, &mut items, &mut explanation),
-        None => abstain(&named, &mut items, &mut explanation, &shown),
+    match (first, state) {
+        (Some(suspect), _) => explain(suspect, &mut items, &mut explanation),
+        (None, Some(state)) => explain_state(case, state, &mut items, &mut explanation),
+        (None, None) => abstain(&named, &mut items, &mut explanation, &shown),
     }
     for suspect in named.iter().skip(usize::from(first.is_some())) {
         if let Some(evidence) = suspect.evidence.first() {
             items.add(evidence.clone());
         }
     }
-    let cause = first.map_or_else(
-        || CauseDraft {
+    let cause = match (first, state) {
+        (Some(suspect), _) => cause(case, suspect),
+        (None, Some(state)) => cause_by_state(case, state),
+        (None, None) => CauseDraft {
             kind: CauseClass::Unknown,
             entity: String::new(),
             change: String::new(),
             confidence: ranking.confidence,
         },
-        |s| cause(case, s),
-    );
+    };
     let runners =
         named.iter().skip(usize::from(first.is_some())).take(4).map(|s| cause_of(case, s)).collect();
     IncidentDraft {
@@ -129,11 +135,11 @@ pub fn build(
         signature: fingerprint(&[&group.opened_for, &group.signal, &cause.entity, cause.kind.as_str()]),
         opened_for: group.opened_for.clone(),
         opened_us: group.opened_us,
-        severity: severity(&impact, money.as_ref()),
+        severity: severity(&impact, money.as_ref()).min(least_severity(&group.signal)),
+        margin: if state.is_some() { cause.confidence } else { ranking.margin },
         cause,
-        margin: ranking.margin,
         runners_up: runners,
-        abstained: ranking.abstained,
+        abstained: ranking.abstained && state.is_none(),
         path: first.map_or_else(Vec::new, |s| s.path.clone()),
         impact,
         money,
@@ -162,8 +168,58 @@ fn cause_of(case: &Case, suspect: &Suspect) -> CauseDraft {
     }
 }
 
+/// The state that the symptom is, where it is one; the earliest of several.
+fn state_of(case: &Case) -> Option<&State> {
+    let kind = StateKind::of_signal(&case.symptom.metric)?;
+    let of_symptom = case.states.iter().filter(|s| s.kind == kind && s.entity == case.symptom.entity);
+    of_symptom.min_by(|a, b| (a.since_us, &a.object).cmp(&(b.since_us, &b.object)))
+}
+
+/// Longest time from a change to a state that it explains.
+const CHANGE_LEAD_US: i64 = 3_600_000_000;
+
+/// The latest release or configuration of the state's entity shortly before it, unless no change makes such a state.
+fn change_before<'a>(case: &'a Case, state: &State) -> Option<&'a Change> {
+    let explains = |c: &&Change| {
+        c.entity == state.entity
+            && matches!(c.kind, ChangeKind::Release | ChangeKind::Config)
+            && (0..=CHANGE_LEAD_US).contains(&(state.since_us - c.time_us))
+    };
+    let found = case.changes.iter().filter(|_| state.kind.comes_of_changes()).filter(explains);
+    found.max_by(|a, b| (a.time_us, &b.object, &b.description).cmp(&(b.time_us, &a.object, &a.description)))
+}
+
+fn cause_by_state(case: &Case, state: &State) -> CauseDraft {
+    let entity = case.name(state.entity).to_owned();
+    let Some(change) = change_before(case, state) else {
+        let (kind, confidence) = (state.kind.class(), state.kind.confidence());
+        return CauseDraft { kind, entity, change: String::new(), confidence };
+    };
+    CauseDraft {
+        kind: if change.kind == ChangeKind::Config { CauseClass::BadConfig } else { CauseClass::BadRelease },
+        entity: if change.object.is_empty() { entity } else { change.object.clone() },
+        change: change_line(change),
+        confidence: state.kind.confidence().max(0.9),
+    }
+}
+
+/// A state opens an incident because it needs somebody, even while nobody suffers yet.
+fn least_severity(signal: &str) -> Severity {
+    if StateKind::of_signal(signal).is_some() { Severity::Sev3 } else { Severity::Sev4 }
+}
+
+impl IncidentDraft {
+    /// Takes newer figures of who suffers and what it costs; the cause stays as it was decided. `signal` is that of the
+    /// first symptom.
+    pub fn refresh(&mut self, impact: Impact, money: Option<Money>, signal: &str) {
+        self.severity = severity(&impact, money.as_ref()).min(least_severity(signal));
+        self.impact = impact;
+        self.money = money;
+    }
+}
+
 /// A change in one line: fields, old and new values, author.
-pub fn change_line(change: &crate::case::Change) -> String {
+pub fn change_line(change: &Change) -> String {
     let fields: Vec<String> =
         change.diff.iter().map(|d| format!("{}: {} -> {}", d.path, shown(&d.old), shown(&d.new))).collect();
     let what = if fields.is_empty() { change.description.clone() } else { fields.join(", ") };
@@ -212,6 +268,9 @@ fn sentence(text: String, evidence: &[&String]) -> Sentence {
 }
 
 fn symptom_evidence(case: &Case, ranking: &Ranking) -> Evidence {
+    if let Some(state) = state_of(case) {
+        return state_evidence(case, state);
+    }
     let entity = case.name(case.symptom.entity).to_owned();
     let signal = format!("{} {}", case.symptom.metric, case.symptom.stat);
     ranking.symptom.clone().unwrap_or(Evidence {
@@ -230,6 +289,14 @@ fn explain(suspect: &Suspect, items: &mut Items, out: &mut Vec<Sentence>) {
     for evidence in &suspect.evidence {
         let id = items.add(evidence.clone());
         out.push(sentence(wording::sentence(evidence), &[&id]));
+    }
+}
+
+fn explain_state(case: &Case, state: &State, items: &mut Items, out: &mut Vec<Sentence>) {
+    if let Some(change) = change_before(case, state) {
+        let evidence = change_evidence(case, change);
+        let id = items.add(evidence.clone());
+        out.push(sentence(wording::sentence(&evidence), &[&id]));
     }
 }
 

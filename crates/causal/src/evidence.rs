@@ -1,6 +1,6 @@
 //! The evidence of a suspect in numbers, and what kind of cause it speaks for.
 
-use crate::case::{Case, ChangeKind, LogLine, Sym};
+use crate::case::{Case, Change as CaseChange, ChangeKind, LogLine, State, Sym};
 use crate::draft::change_line;
 use crate::events::{Event, Given, Shift};
 use crate::facts::Fact;
@@ -9,8 +9,9 @@ use crate::features::{
 };
 use crate::ranking::{CauseClass, Evidence, EvidenceKind};
 use crate::signal::Class;
+use crate::frame::stack_frame;
 use crate::template::{Key, key, source_location};
-use crate::wording::{Change, LINES, OF_RUNS};
+use crate::wording::{Change, FIRST_BAD, LINES, OF_RUNS};
 
 /// At most this many pieces for each suspect.
 const MOST: usize = 9;
@@ -21,6 +22,7 @@ pub(crate) fn evidence(view: &View<'_>, node: usize) -> Vec<Evidence> {
     if let Some((_, at)) = view.change(node).filter(|c| c.0 > 0.05) {
         out.push(change(view, at));
     }
+    out.extend(states(view, node));
     metrics(view, node, &mut out);
     out.retain(says_something);
     spans(view, node, &mut out);
@@ -234,11 +236,12 @@ fn first_bad_line<'a>(view: &View<'a>, node: usize) -> Option<&'a LogLine> {
 }
 
 fn log_line(view: &View<'_>, line: &LogLine) -> Evidence {
-    let frame = source_location(&line.message);
+    let frame =
+        stack_frame(&line.message).or_else(|| source_location(&line.message).map(str::to_owned));
     Evidence {
         kind: EvidenceKind::Log,
         entity: view.case.name(line.entity).to_owned(),
-        signal: frame.map_or_else(|| "first bad line".to_owned(), |f| format!("first bad line, from {f}")),
+        signal: frame.map_or_else(|| "first bad line".to_owned(), |f| format!("{FIRST_BAD}{f}")),
         baseline: None,
         observed: None,
         unit: String::new(),
@@ -256,21 +259,50 @@ fn clip(text: &str) -> &str {
 }
 
 fn change(view: &View<'_>, at: usize) -> Evidence {
-    let change = &view.case.changes[at];
+    change_evidence(view.case, &view.case.changes[at])
+}
+
+/// A change as evidence.
+pub(crate) fn change_evidence(case: &Case, change: &CaseChange) -> Evidence {
     let object = if change.object.is_empty() {
-        view.case.name(change.entity).to_owned()
+        case.name(change.entity).to_owned()
     } else {
         change.object.clone()
     };
     Evidence {
         kind: EvidenceKind::Change,
-        entity: view.case.name(change.entity).to_owned(),
+        entity: case.name(change.entity).to_owned(),
         signal: object,
         baseline: None,
         observed: None,
         unit: String::new(),
         at_us: Some(change.time_us),
         note: change_line(change),
+    }
+}
+
+/// What is wrong in itself at a node, or at what it runs on; at most two.
+fn states(view: &View<'_>, node: usize) -> impl Iterator<Item = Evidence> {
+    let here = view.graph.nodes[node];
+    let touches = move |entity: Sym| {
+        entity == here || view.graph.at(entity).is_some_and(|at| view.graph.hosts[node].contains(&at))
+    };
+    let mut found: Vec<&State> = view.case.states.iter().filter(|s| touches(s.entity)).collect();
+    found.sort_by(|a, b| (a.since_us, a.kind, &a.object).cmp(&(b.since_us, b.kind, &b.object)));
+    found.into_iter().take(2).map(move |state| state_evidence(view.case, state))
+}
+
+/// A state as evidence.
+pub(crate) fn state_evidence(case: &Case, state: &State) -> Evidence {
+    Evidence {
+        kind: EvidenceKind::State,
+        entity: case.name(state.entity).to_owned(),
+        signal: state.object.clone(),
+        baseline: None,
+        observed: None,
+        unit: String::new(),
+        at_us: Some(state.since_us),
+        note: state.note.clone(),
     }
 }
 

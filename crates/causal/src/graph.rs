@@ -34,6 +34,7 @@ impl Graph {
             .chain(case.spans.iter().chain(&case.baseline_spans).map(|s| s.entity))
             .chain(case.logs.iter().map(|l| l.entity))
             .chain(case.changes.iter().map(|c| c.entity))
+            .chain(case.states.iter().map(|s| s.entity))
             .chain([case.symptom.entity])
             .collect();
         nodes.sort_by(|a, b| case.name(*a).cmp(case.name(*b)));

@@ -3,7 +3,7 @@
 //! The cause of a finding is where its chain of anomalous dependencies ends. Findings with a common end belong together, for
 //! as long as the merge window is open. In the first minutes of a group the chain is still being discovered, so anything
 //! that is connected joins; later only what the group's ends explain does, and an independent fault makes a group of its
-//! own. A group closes when its symptoms stayed closed for the flap window, which doubles each time it had to reopen.
+//! own. When a group is over is decided by its owner, who knows whether data flows; see [`Grouper::end`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub struct GroupConfig {
     pub merge_us: i64,
     /// How long a closed group opens again for the same cause.
     pub reopen_us: i64,
-    /// How long all symptoms must stay closed before the group closes.
+    /// How long a finding that closed still counts as anomalous, so that a chain does not break where it flaps.
     pub flap_us: i64,
     /// How long everything connected joins, because a cascade is still unfolding.
     pub settle_us: i64,
@@ -36,6 +36,8 @@ impl Default for GroupConfig {
 pub struct Finding {
     /// Identity of the finding; opening it again updates it.
     pub id: String,
+    /// Tenant. Findings of different ones never share a group, but chains lead through all of them.
+    pub scope: String,
     /// Key of the entity, as in the topology.
     pub entity: String,
     /// Signal, for example `latency p99`.
@@ -65,7 +67,7 @@ pub struct Finding {
 /// State of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GroupState {
-    /// Symptoms are open, or closed for less than the flap window.
+    /// Not over yet.
     Open,
     /// Closed at this time.
     Closed(i64),
@@ -78,6 +80,8 @@ pub enum GroupState {
 pub struct Group {
     /// Number within this grouper.
     pub id: u64,
+    /// Tenant.
+    pub scope: String,
     /// Identity across restarts: a hash of what it was opened for, by which signal, and when; 16 hexadecimal digits.
     pub fingerprint: String,
     /// Entity of the first symptom.
@@ -88,6 +92,8 @@ pub struct Group {
     pub opened_us: i64,
     /// Last change.
     pub updated_us: i64,
+    /// When its newest symptom opened.
+    pub latest_us: i64,
     /// State.
     pub state: GroupState,
     /// How often it opened again.
@@ -111,8 +117,6 @@ pub enum GroupEvent {
     Updated(u64),
     /// Symptoms came back within the reopen window.
     Reopened(u64),
-    /// Symptoms stayed closed.
-    Closed(u64),
     /// The first is now a part of the second.
     Merged(u64, u64),
 }
@@ -155,6 +159,39 @@ impl Grouper {
         }
     }
 
+    /// Notes that a group is over at `at_us`. A symptom that it explains opens it again within the reopen window.
+    pub fn end(&mut self, id: u64, at_us: i64) {
+        if let Some(group) = self.groups.get_mut(&id).filter(|g| g.state == GroupState::Open) {
+            group.state = GroupState::Closed(at_us);
+            group.updated_us = at_us;
+        }
+    }
+
+    /// Takes a group that another grouper made, such as one from before a restart; a known number is left as it is.
+    pub fn adopt(&mut self, group: Group) {
+        self.next = self.next.max(group.id + 1);
+        self.groups.entry(group.id).or_insert(group);
+    }
+
+    /// Makes the first of two open groups a part of the second. `false` when one of them is not open.
+    pub fn merge(&mut self, gone: u64, kept: u64) -> bool {
+        let open = |id: u64| self.groups.get(&id).is_some_and(|g| g.state == GroupState::Open);
+        if gone == kept || !open(gone) || !open(kept) {
+            return false;
+        }
+        let Some(lost) = self.groups.get_mut(&gone) else { return false };
+        lost.state = GroupState::MergedInto(kept);
+        let (findings, entities, roots) = (lost.findings.clone(), lost.entities.clone(), lost.roots.clone());
+        let latest = lost.latest_us;
+        if let Some(into) = self.groups.get_mut(&kept) {
+            into.findings.extend(findings);
+            into.entities.extend(entities);
+            into.roots.extend(roots);
+            into.latest_us = into.latest_us.max(latest);
+        }
+        true
+    }
+
     /// A group by number.
     pub fn group(&self, id: u64) -> Option<&Group> {
         self.groups.get(&id)
@@ -185,10 +222,11 @@ impl Grouper {
     pub fn set_cause(&mut self, id: u64, cause: &str) -> Option<GroupEvent> {
         let group = self.groups.get_mut(&id).filter(|g| g.state == GroupState::Open)?;
         group.cause = Some(cause.to_owned());
-        let opened = group.opened_us;
+        let (opened, scope) = (group.opened_us, group.scope.clone());
         let merge = self.config.merge_us;
         let same = |g: &&Group| {
             g.id != id
+                && g.scope == scope
                 && g.state == GroupState::Open
                 && g.cause.as_deref() == Some(cause)
                 && (g.opened_us - opened).abs() <= merge
@@ -196,19 +234,15 @@ impl Grouper {
         let other = self.groups.values().find(same)?.id;
         let older = |g: u64| self.groups.get(&g).map(|g| (g.opened_us, g.id));
         let (kept, gone) = if older(id) <= older(other) { (id, other) } else { (other, id) };
-        let lost = self.groups.get_mut(&gone)?;
-        lost.state = GroupState::MergedInto(kept);
-        let (findings, entities, roots) = (lost.findings.clone(), lost.entities.clone(), lost.roots.clone());
-        let into = self.groups.get_mut(&kept)?;
-        into.findings.extend(findings);
-        into.entities.extend(entities);
-        into.roots.extend(roots);
-        Some(GroupEvent::Merged(gone, kept))
+        self.merge(gone, kept).then_some(GroupEvent::Merged(gone, kept))
     }
 
-    /// Places new findings and closes what is over. `now_us` is data time; `dependencies` returns the keys of what an
-    /// entity calls and runs on.
+    /// Places new findings. `now_us` is data time; `dependencies` returns the keys of what an entity calls and runs on.
+    /// Cost: linear in anomalous entities and their dependencies, nothing when there is no news.
     pub fn tick(&mut self, now_us: i64, dependencies: &dyn Fn(&str) -> Vec<String>) -> Vec<GroupEvent> {
+        if self.pending.is_empty() && self.changed.is_empty() {
+            return Vec::new();
+        }
         let anomalous = self.anomalous(now_us, dependencies);
         let mut order: Vec<String> = self.pending.iter().cloned().collect();
         // Symptoms first at the same moment, so that evidence finds its group.
@@ -247,7 +281,6 @@ impl Grouper {
                 events.push(GroupEvent::Updated(group));
             }
         }
-        self.close_quiet(now_us, &mut events);
         self.forget(now_us);
         events
     }
@@ -273,6 +306,9 @@ impl Grouper {
                 group.roots = members.iter().flat_map(|e| anomalous.roots(e)).collect();
             }
             group.updated_us = now_us;
+            if finding.symptom {
+                group.latest_us = group.latest_us.max(finding.opened_us);
+            }
             if reopens && finding.symptom {
                 group.state = GroupState::Open;
                 group.reopened += 1;
@@ -290,11 +326,18 @@ impl Grouper {
             number,
             Group {
                 id: number,
-                fingerprint: fingerprint(&[&finding.entity, &finding.signal, &finding.opened_us.to_string()]),
+                fingerprint: fingerprint(&[
+                    &finding.scope,
+                    &finding.entity,
+                    &finding.signal,
+                    &finding.opened_us.to_string(),
+                ]),
+                scope: finding.scope.clone(),
                 opened_for: finding.entity.clone(),
                 signal: finding.signal.clone(),
                 opened_us: finding.opened_us,
                 updated_us: now_us,
+                latest_us: finding.opened_us,
                 state: GroupState::Open,
                 reopened: 0,
                 roots,
@@ -314,14 +357,16 @@ impl Grouper {
         anomalous: &Anomalous,
     ) -> Option<(u64, bool)> {
         let mut connected = None;
-        for group in self.groups.values() {
+        // The latest first: what two groups explain belongs to the one that is going on.
+        for group in self.groups.values().rev().filter(|g| g.scope == finding.scope) {
             let age = finding.opened_us - group.opened_us;
+            let rest = finding.opened_us - group.latest_us;
             let explained = group.entities.contains(&finding.entity)
                 || roots.iter().any(|r| group.roots.contains(r) || group.cause.as_ref() == Some(r))
                 || (finding.traffic_drop
                     && group.entities.iter().any(|e| anomalous.calls(e, &finding.entity)));
             match group.state {
-                GroupState::Open if age <= self.config.merge_us => {
+                GroupState::Open if rest <= self.config.merge_us => {
                     if explained {
                         return Some((group.id, false));
                     }
@@ -341,24 +386,6 @@ impl Grouper {
             }
         }
         connected
-    }
-
-    fn close_quiet(&mut self, now_us: i64, events: &mut Vec<GroupEvent>) {
-        for group in self.groups.values_mut().filter(|g| g.state == GroupState::Open) {
-            let mut last = Some(group.opened_us);
-            for finding in group.findings.iter().filter_map(|f| self.findings.get(f)).filter(|f| f.symptom) {
-                last = match (last, finding.closed_us) {
-                    (Some(a), Some(b)) => Some(a.max(b)),
-                    _ => None,
-                };
-            }
-            let hold = self.config.flap_us << group.reopened.min(4);
-            if last.is_some_and(|at| now_us - at >= hold) {
-                group.state = GroupState::Closed(now_us);
-                group.updated_us = now_us;
-                events.push(GroupEvent::Closed(group.id));
-            }
-        }
     }
 
     /// Drops groups and findings that no window can reach any more.

@@ -17,6 +17,26 @@ pub struct Impact {
     pub request_share: Option<f64>,
     /// Share of the error budget that burns in an hour; `None` without an objective.
     pub error_budget_per_hour: Option<f64>,
+    /// Requests of the symptom's service since it began that failed or were too slow, and all of them; `None` when not
+    /// measured.
+    #[serde(default)]
+    pub requests: Option<Requests>,
+}
+
+/// Requests in a stretch of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requests {
+    /// Those that failed or were too slow.
+    pub affected: u64,
+    /// All of them.
+    pub all: u64,
+}
+
+impl Requests {
+    /// The affected share with its interval.
+    pub fn share(self) -> Share {
+        Share::of_counts(self.affected, self.all)
+    }
 }
 
 /// Walks up from `cause` at `at_us` through symptomatic entities (keys), passing at most one silent entity in between.
@@ -54,6 +74,7 @@ pub fn impact(
         services: affected.into_iter().collect(),
         request_share: None,
         error_budget_per_hour: None,
+        requests: None,
     }
 }
 

@@ -28,6 +28,12 @@ pub enum CauseClass {
     SlowItself,
     /// It fails requests by itself, for no reason that the data names.
     FailsItself,
+    /// Containers start and end again.
+    CrashLoop,
+    /// A container needs more memory than it may have.
+    OutOfMemory,
+    /// A certificate runs out.
+    CertificateExpiry,
     /// The evidence does not say.
     #[default]
     Unknown,
@@ -48,6 +54,9 @@ impl CauseClass {
             CauseClass::CodeReturn => "code_return",
             CauseClass::SlowItself => "slow_itself",
             CauseClass::FailsItself => "fails_itself",
+            CauseClass::CrashLoop => "crash_loop",
+            CauseClass::OutOfMemory => "out_of_memory",
+            CauseClass::CertificateExpiry => "certificate_expiry",
             CauseClass::Unknown => "unknown",
         }
     }
@@ -67,6 +76,8 @@ pub enum EvidenceKind {
     Topology,
     /// A change event.
     Change,
+    /// What Kubernetes, or a value with a meaning of its own, says of an object.
+    State,
 }
 
 /// One observation that supports a suspect.

@@ -8,6 +8,8 @@ use crate::text::{number, significant, time};
 pub(crate) const OF_RUNS: &str = "% of runs";
 /// Unit of counts of log lines.
 pub(crate) const LINES: &str = "lines";
+/// Begin of the signal of a first bad line whose place in the source is known.
+pub(crate) const FIRST_BAD: &str = "first bad line, from ";
 /// A change below this part of the value is no movement worth a direction.
 const HARDLY: f64 = 0.02;
 /// The same for shares, in percentage points.
@@ -183,7 +185,8 @@ pub fn sentence(e: &Evidence) -> String {
         }
         (EvidenceKind::Log, _, _) => {
             let at = at.map(|t| format!(" at {t}")).unwrap_or_default();
-            format!("{} wrote its first bad line{at}: {}", e.entity, e.note)
+            let place = e.signal.strip_prefix(FIRST_BAD).map(|p| format!(", from {p}")).unwrap_or_default();
+            format!("{} wrote its first bad line{at}{place}: {}", e.entity, e.note)
         }
         (EvidenceKind::Metric | EvidenceKind::Trace, Some(before), Some(after)) => {
             let seen = at.map(|t| format!(", first seen at {t}")).unwrap_or_default();
@@ -197,6 +200,10 @@ pub fn sentence(e: &Evidence) -> String {
             let at = at.map(|t| format!(" at {t}")).unwrap_or_default();
             format!("{} changed{at}: {note}.", e.signal)
         }
+        (EvidenceKind::State, _, _) => match at {
+            Some(at) => format!("{note} (since {at})."),
+            None => format!("{note}."),
+        },
         (EvidenceKind::Metric, _, _) => match at {
             Some(at) => format!("{} of {} raised the alarm at {at}.", signal(&e.signal), e.entity),
             None => format!("{} of {} raised the alarm.", signal(&e.signal), e.entity),

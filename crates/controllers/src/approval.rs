@@ -43,7 +43,8 @@ fn progress(
     until: Option<Timestamp>,
     now: Timestamp,
 ) -> Progress {
-    let stalled = |reason: Reason, message: String| Progress::Stalled { reason: reason.as_str().to_owned(), message };
+    let stalled =
+        |reason: Reason, message: String| Progress::Stalled { reason: reason.as_str().to_owned(), message };
     let spec = &object.spec;
     let name = &spec.remediation_ref.name;
     let Some(run) = run else {
@@ -75,7 +76,9 @@ fn progress(
     if spec.dry_run_digest.as_deref() != Some(shown.digest.as_str()) {
         return stalled(
             Reason::Stale,
-            format!("It names another dryRunDigest than {name} shows: look at the difference, and approve it anew"),
+            format!(
+                "It names another dryRunDigest than {name} shows: look at the difference, and approve it anew"
+            ),
         );
     }
     match until {
@@ -85,7 +88,10 @@ fn progress(
         Some(until) => Progress::ready(Reason::Valid.as_str(), format!("Counts for {name} until {until}")),
         None => Progress::reconciling(
             Reason::Waiting.as_str(),
-            format!("RemediationPolicy {} says how long it counts, and does not exist", run.spec.policy_ref.name),
+            format!(
+                "RemediationPolicy {} says how long it counts, and does not exist",
+                run.spec.policy_ref.name
+            ),
         ),
     }
 }

@@ -20,8 +20,10 @@ mod approval;
 mod audit;
 mod baseline;
 mod change;
+mod cluster;
 mod cluster_guardrail;
 mod declarations;
+mod gateway;
 mod incident;
 mod log_source;
 mod mirrors;
@@ -47,6 +49,7 @@ mod text;
 pub use admission::Admission;
 pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
+pub use gateway::{GatewayContext, run_gateway};
 pub use feed::{IncidentFeed, IncidentInbox};
 pub use ports::{
     Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,

@@ -12,12 +12,16 @@ pub(crate) fn resource(api_version: &str, kind: &str) -> ApiResource {
     ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
 }
 
-/// The API of a kind in a namespace.
+/// The API of a kind in a namespace; Nodes have none.
 pub(crate) fn api(client: &Client, api_version: &str, kind: &str, namespace: &str) -> Api<DynamicObject> {
-    Api::namespaced_with(client.clone(), namespace, &resource(api_version, kind))
+    let resource = resource(api_version, kind);
+    match kind {
+        "Node" => Api::all_with(client.clone(), &resource),
+        _ => Api::namespaced_with(client.clone(), namespace, &resource),
+    }
 }
 
-/// A live object without its managedFields; `None` when it, or its kind, does not exist.
+/// A live object, with its managedFields; `None` when it, or its kind, does not exist.
 pub(crate) async fn get(
     client: &Client,
     api_version: &str,
@@ -47,12 +51,7 @@ pub(crate) async fn list(
 }
 
 /// As JSON; items of a list come without their kind.
-pub(crate) fn json(
-    mut object: DynamicObject,
-    api_version: &str,
-    kind: &str,
-) -> Result<Value, ControllerError> {
-    object.metadata.managed_fields = None;
+pub(crate) fn json(object: DynamicObject, api_version: &str, kind: &str) -> Result<Value, ControllerError> {
     let mut value = serde_json::to_value(object).doing(|| format!("writing a {kind} as JSON"))?;
     if let Some(map) = value.as_object_mut() {
         map.entry("apiVersion").or_insert_with(|| api_version.into());

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, PeakConfig,
-    PeakReport, ServiceConfig,
+    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, PeakConfig, PeakReport, Placement,
+    ServiceConfig, State,
 };
 use causeway_model::SourceRef;
 use causeway_steps::Pipeline;
@@ -31,6 +31,12 @@ pub trait Engine: Send + Sync {
     fn peak(&self, name: &str) -> Option<PeakReport>;
     /// Tells of a change to an object of this namespace.
     fn change(&self, change: Change, namespace: &str);
+    /// Replaces everything that is wrong in itself now, such as a container that ends again and again.
+    fn set_states(&self, states: Vec<State>);
+    /// Replaces what runs where, and which addresses are whose.
+    fn set_placements(&self, placements: Vec<Placement>);
+    /// Makes an incident a part of another; both by fingerprint. What is over or unknown stays as it is.
+    fn merge(&self, fingerprint: &str, into: &str);
     /// How far data reaches, microseconds since the Unix epoch; `None` before the first record.
     fn watermark(&self) -> Option<i64>;
 }

@@ -19,6 +19,7 @@ use crate::approval::Approvals;
 use crate::audit::Witness;
 use crate::baseline::Baselines;
 use crate::change::Watcher;
+use crate::cluster::Surveyor;
 use crate::cluster_guardrail::ClusterGuardrails;
 use crate::context::{Context, Notifications, OperatorParts};
 use crate::declarations::Declarations;
@@ -234,7 +235,11 @@ impl House<'_> {
         tasks.spawn(watcher.run(self.stop.clone()));
         let reconciler =
             Incidents { client: runtime.client.clone(), mirrors: m.clone(), ports: ports.clone() };
-        let (see_deployment, see_config) = (lookout.clone(), lookout);
+        let (see_deployment, see_config, see_scaler, see_node) =
+            (lookout.clone(), lookout.clone(), lookout.clone(), lookout);
+        let (surveyor, bell) = Surveyor::new(m.clone(), ports.engine.clone(), &runtime.activity);
+        tasks.spawn(surveyor.run(self.stop.clone()));
+        let ring = move || bell.ring();
         let witness = Witness::new(ports.audit.clone());
         let controller = self
             .controller(reconciler, &m.incidents)
@@ -242,7 +247,13 @@ impl House<'_> {
                 witness.see(object);
                 incident_of(object)
             })
-            .watch(&m.services, open_incidents(&m.incidents))
+            .watch(&m.services, {
+                let (open, ring) = (open_incidents(&m.incidents), ring.clone());
+                move |object| {
+                    ring();
+                    open(object)
+                }
+            })
             .watch(&m.policies, open_incidents(&m.incidents))
             .watch(&m.runbooks, open_incidents(&m.incidents))
             .watch(&m.deployments, move |object| {
@@ -252,10 +263,34 @@ impl House<'_> {
             .watch(&m.config_maps, move |object| {
                 see_config.config_map(object);
                 Vec::new()
+            })
+            .watch(&m.horizontal_scalers, move |object| {
+                see_scaler.scaler(object);
+                Vec::new()
+            })
+            .watch(&m.nodes, {
+                let ring = ring.clone();
+                move |object| {
+                    see_node.node(object);
+                    ring();
+                    Vec::new()
+                }
+            })
+            .watch(&m.log_sources, {
+                let ring = ring.clone();
+                move |_| {
+                    ring();
+                    Vec::new()
+                }
+            })
+            .watch(&m.pods, move |_| {
+                ring();
+                Vec::new()
             });
         let triggers = controller.triggers();
         self.spawn(controller, tasks);
-        tasks.spawn(feed::serve(inbox, runtime.client.clone(), m.clone(), triggers, self.stop.clone()));
+        let keeper = feed::Keeper { client: runtime.client.clone(), mirrors: m.clone(), clock: runtime.clock.clone() };
+        tasks.spawn(feed::serve(inbox, keeper, triggers, self.stop.clone()));
     }
 
     fn remediations(&self, context: &Context, tasks: &mut JoinSet<()>) {

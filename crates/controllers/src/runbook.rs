@@ -1,6 +1,6 @@
 //! Runbook: checks it, gives its digest, and counts what its runs came to.
 
-use causeway_crds::runbook::{Rollback, RunRecord, RunbookSpec, RunbookStatus};
+use causeway_crds::runbook::{RunRecord, RunbookStatus};
 use causeway_crds::view::spec_digest;
 use causeway_crds::{ConditionType, Outcome, Reason, Remediation, Runbook};
 use causeway_kubekit::{Progress, Report, Statement};
@@ -9,6 +9,7 @@ use kube::ResourceExt;
 
 use crate::mirrors::Mirrors;
 use crate::observing::Observer;
+use crate::plan;
 
 pub(crate) struct Runbooks(pub(crate) Mirrors);
 
@@ -21,7 +22,7 @@ impl Observer for Runbooks {
         let runs = self.0.remediations.list_in(&namespace);
         let name = object.name_any();
         let record = record(runs.iter().map(AsRef::as_ref).filter(|run| run.spec.runbook_ref.name == name));
-        let compiled = compile(&object.spec);
+        let compiled = plan::compile(&object.spec);
         let status = RunbookStatus {
             digest: spec_digest(&object.spec).ok(),
             record: (record != RunRecord::default()).then_some(record),
@@ -49,21 +50,6 @@ impl Observer for Runbooks {
             }
         }
     }
-}
-
-/// What the schema can't check.
-fn compile(spec: &RunbookSpec) -> Result<String, String> {
-    for step in &spec.steps {
-        if spec.rollback == Rollback::Inverse && !step.action.reversible() {
-            return Err(format!(
-                "step {} ({}) can't be taken back: set spec.rollback to None",
-                step.name,
-                step.action.kind()
-            ));
-        }
-    }
-    let names: Vec<&str> = spec.steps.iter().map(|step| step.action.kind().as_str()).collect();
-    Ok(format!("Steps: {}", names.join(", ")))
 }
 
 fn record<'a>(runs: impl Iterator<Item = &'a Remediation>) -> RunRecord {

@@ -27,6 +27,10 @@ pub(crate) fn is_entity(service: &MonitoredService, entity: &str, namespace: &st
     name == entity || format!("{own}/{name}") == entity && (own == namespace || entity.contains('/'))
 }
 
+/// Begins of the names of entities that run as no workload.
+const NO_WORKLOAD: [&str; 9] =
+    ["Node", "Database", "Queue", "External", "Function", "Agent", "Tool", "Model", "HorizontalPodAutoscaler"];
+
 /// The object that an entity names or runs as; `None` when there is none.
 ///
 /// In this order: `Kind/namespace/name`; the first workload of a MonitoredService with that telemetry name; the
@@ -42,6 +46,12 @@ pub(crate) fn target_of(mirrors: &Mirrors, entity: &str, namespace: &str) -> Opt
         if let Some(api_version) = api_version {
             return Some(target(api_version, kind, own, name));
         }
+    }
+    // Nodes, databases and peers run as no workload, whatever else has their name.
+    if let [kind, ..] = parts.as_slice()
+        && NO_WORKLOAD.contains(kind)
+    {
+        return None;
     }
     let (own, name) = match parts.as_slice() {
         [name] => (namespace, *name),

@@ -1,15 +1,18 @@
 //! Reads what an action looks at.
 
-use causeway_actions::TargetView;
+use causeway_actions::{Reads, TargetView};
+use causeway_crds::runbook::RunbookSpec;
 use jiff::Timestamp;
 use kube::Client;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::ControllerError;
 use crate::objects;
 
 /// The object that a repair is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(crate) struct Target {
     pub(crate) api_version: String,
     pub(crate) kind: String,
@@ -23,10 +26,12 @@ impl std::fmt::Display for Target {
     }
 }
 
-/// Reads the target and what is around it, live. `run` and `now` go into the view: give the same for a plan made anew.
+/// Reads the target and what is around it, live, and what the steps of the runbook ask for. `run` and `now` go into the view:
+/// give the same for a plan made anew.
 pub(crate) async fn read(
     client: &Client,
     target: &Target,
+    runbook: &RunbookSpec,
     run: &str,
     now: Timestamp,
 ) -> Result<TargetView, ControllerError> {
@@ -40,8 +45,25 @@ pub(crate) async fn read(
         view.config_map = Some(live);
         view.config_history =
             objects::list(client, "apps/v1", "ControllerRevision", &target.namespace).await?;
+    } else if target.kind == "Node" {
+        view.node = Some(live);
+    } else if target.kind == "Pod" {
+        view.pods = vec![live];
     } else {
         view.workload = Some(live);
+    }
+    for asked in runbook.steps.iter().flat_map(|step| step.action.reads()) {
+        match asked {
+            Reads::Pods if view.pods.is_empty() => {
+                let all = objects::list(client, "v1", "Pod", &target.namespace).await?;
+                let workload = view.workload.as_ref();
+                view.pods = all.into_iter().filter(|pod| workload.is_some_and(|w| runs(w, pod))).collect();
+            }
+            Reads::Pods => {}
+            Reads::Object { api_version, kind, name } => {
+                view.extra.extend(objects::get(client, api_version, kind, &target.namespace, &name).await?);
+            }
+        }
     }
     if let Some(workload) = &view.workload {
         let scales = |hpa: &Value| {
@@ -59,5 +81,19 @@ pub(crate) async fn read(
 
 /// The object of the view that the target names.
 pub(crate) fn subject<'a>(view: &'a TargetView, target: &Target) -> Option<&'a Value> {
-    if target.kind == "ConfigMap" { view.config_map.as_ref() } else { view.workload.as_ref() }
+    match target.kind.as_str() {
+        "ConfigMap" => view.config_map.as_ref(),
+        "Node" => view.node.as_ref(),
+        "Pod" => view.pods.first(),
+        _ => view.workload.as_ref(),
+    }
+}
+
+/// Whether the labels of a pod are those that the workload selects.
+fn runs(workload: &Value, pod: &Value) -> bool {
+    let wanted = workload.pointer("/spec/selector/matchLabels").and_then(Value::as_object);
+    let labels = pod.pointer("/metadata/labels");
+    wanted.is_some_and(|wanted| {
+        !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value))
+    })
 }

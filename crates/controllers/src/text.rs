@@ -3,14 +3,21 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-/// At most `limit` characters, with `…` at the end when something was cut.
+/// At most `limit` characters, with `…` at the end when something was cut, and without what could deceive a reader or a
+/// terminal: control characters but the line feed, and the marks that change the direction of writing.
 pub(crate) fn bounded(text: &str, limit: usize) -> String {
-    if text.chars().count() <= limit {
-        return text.to_owned();
+    let mut cut: String =
+        text.chars().take(limit).map(|c| if deceives(c) { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(limit).is_some() {
+        cut.pop();
+        cut.push('…');
     }
-    let mut cut: String = text.chars().take(limit.saturating_sub(1)).collect();
-    cut.push('…');
     cut
+}
+
+fn deceives(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Whole seconds, rounded down: what the API keeps.
@@ -53,6 +60,9 @@ mod tests {
         assert_eq!(dns_label("Shop/Web_1.", 63), "shop-web-1");
         assert_eq!(dns_label("///", 63), "unnamed");
         assert_eq!(bounded("äöü", 2), "ä…");
+        assert_eq!(bounded("äöü", 3), "äöü");
+        assert_eq!(bounded("a\u{1b}[2Jb\n\u{202e}c\0", 20), "a\u{fffd}[2Jb\n\u{fffd}c\u{fffd}");
+        assert_eq!(bounded(&"x".repeat(1 << 20), 10).chars().count(), 10);
         assert_eq!(stamp_us_up(1_000_001).0.as_second(), 2);
         assert_eq!(stamp_us(1_999_999).0.as_second(), 1);
     }

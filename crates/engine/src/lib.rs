@@ -14,22 +14,34 @@ mod declared;
 mod detect;
 mod diagnose;
 mod engine;
+mod foresee;
 mod golden;
+mod groups;
 mod history;
 mod incident;
 mod learned;
+mod measured;
+mod noise;
 mod objective;
 mod peak;
+mod placement;
 mod recent;
 mod simulate;
 mod snapshot;
+mod state;
+mod view;
 
 pub use baseline::{
-    BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
+    BaselineConfig, BaselineReport, BaselineState, Forecasting, Foretold, Graded, OutlookConfig, OutlookReport,
+    Selector,
 };
 pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest};
 /// Arithmetic of error budgets, in which objectives are declared.
 pub use causeway_predict::burn;
+/// What became of predictions.
+pub use causeway_predict::Grade;
+/// What can be wrong in itself.
+pub use causeway_causal::state::StateKind;
 /// In which Baselines are declared.
 pub use causeway_predict::{Direction, MissingData, ModelKind, Offsets, Sensitivity, WindowRule};
 pub use change::{Change, ChangeClass};
@@ -37,12 +49,15 @@ pub use config::{EngineConfig, ServiceConfig};
 pub use declared::Declared;
 pub use detect::Point;
 pub use engine::Engine;
-pub use incident::{Incident, IncidentPhase, SymptomState};
+pub use incident::{Incident, IncidentPhase, Prediction, SymptomState};
 pub use learned::{Counts, Learned};
 pub use objective::{
     EventSource, Indicator, Labels, NotLabels, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices,
     underlying,
 };
 pub use peak::{PeakConfig, PeakReport, PeakRevenue, PeakSignal};
+pub use placement::Placement;
 pub use simulate::{DeclaredTime, Past, Raised, Simulation, simulate_baseline, simulate_objective};
 pub use snapshot::SnapshotError;
+pub use state::State;
+pub use view::GoldenView;

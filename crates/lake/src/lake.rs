@@ -1,5 +1,6 @@
 //! The lake: appends, hot rows, and who owns what.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -8,7 +9,9 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use causeway_model::{Accepted, BoxFuture, Delivery, Sink, SinkError, Table};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
+use crate::announce::Handover;
 use crate::fault::Stopped;
 use crate::hot::Hot;
 use crate::lock::FolderLock;
@@ -47,6 +50,8 @@ pub(crate) struct Inner {
     pub(crate) tables: Arc<Vec<TableState>>,
     pub(crate) engine: Engine,
     wal: Wal,
+    pub(crate) wal_id: Uuid,
+    pub(crate) handover: Handover,
     /// Memory of appends that are not synced yet.
     in_flight: AtomicUsize,
     /// Opaque frames up to this one may be trimmed.
@@ -130,6 +135,8 @@ impl Lake {
                 tables,
                 engine,
                 wal,
+                wal_id: id,
+                handover: Handover::default(),
                 in_flight: AtomicUsize::new(0),
                 released: AtomicU64::new(0),
                 rows_accepted: AtomicU64::new(0),
@@ -194,14 +201,38 @@ impl Lake {
         }
     }
 
-    /// Opaque frames behind the given sequence, oldest first; 0 for all that are still there.
+    /// Opaque frames behind the given sequence, oldest first, 0 for the oldest that is there: the first one, and more as
+    /// long as they have `max_bytes` together.
     ///
     /// # Errors
     /// [`LakeError::Wal`] when a segment can't be read.
-    pub async fn opaque_since(&self, after: u64) -> Result<Vec<OpaqueFrame>, LakeError> {
+    pub async fn opaque_since(&self, after: u64, max_bytes: usize) -> Result<Vec<OpaqueFrame>, LakeError> {
         let folder = self.inner.wal.folder().to_owned();
         let durable = self.inner.wal.gauges.durable.load(Ordering::SeqCst);
-        let read = tokio::task::spawn_blocking(move || Wal::opaque_since(&folder, after, durable));
+        let read = tokio::task::spawn_blocking(move || Wal::opaque_since(&folder, after, durable, max_bytes));
+        Ok(read.await.map_err(|e| LakeError::Thread(e.to_string()))??)
+    }
+
+    /// Hands all rows that are in the write-ahead log, committed or not, to `visit`, oldest first, on a thread of its own.
+    ///
+    /// # Errors
+    /// [`LakeError::Wal`] when a segment can't be read, or rows do not fit their table.
+    pub async fn logged_rows(
+        &self,
+        mut visit: impl FnMut(Table, RecordBatch) + Send + 'static,
+    ) -> Result<(), LakeError> {
+        let folder = self.inner.wal.folder().to_owned();
+        let durable = self.inner.wal.gauges.durable.load(Ordering::SeqCst);
+        let read = tokio::task::spawn_blocking(move || {
+            Wal::read_since(&folder, 0, durable, &mut |frame| {
+                let Kind::Rows(table) = frame.kind else { return Ok(ControlFlow::Continue(())) };
+                let sequence = frame.sequence;
+                let rows = frame.decode();
+                let rows = rows.map_err(|e| WalError::Rows { sequence, table, detail: e.to_string() })?;
+                visit(table, rows);
+                Ok(ControlFlow::Continue(()))
+            })
+        });
         Ok(read.await.map_err(|e| LakeError::Thread(e.to_string()))??)
     }
 

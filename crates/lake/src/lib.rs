@@ -9,6 +9,7 @@
 //! Exactly once: a row's frame has a sequence, a commit carries the newest sequence it contains, and on restart
 //! only frames behind it become hot again. So it does not matter between which two writes a crash falls.
 
+mod announce;
 mod barrier;
 mod delta;
 mod error;
@@ -33,6 +34,7 @@ mod wal;
 #[cfg(test)]
 mod crash_tests;
 
+pub use announce::Announcement;
 pub use error::LakeError;
 pub use lake::{Lake, LakeStats};
 pub use lock::LockError;

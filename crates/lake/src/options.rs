@@ -115,6 +115,8 @@ pub struct LakeOptions {
     pub recovery: Recovery,
     /// Counters, registered by the caller.
     pub metrics: LakeMetrics,
+    /// Whether sealed files are announced to another process that commits them, in place of being committed here.
+    pub hand_over: bool,
     /// Table functions that SQL gets.
     pub series_functions: Vec<Arc<dyn SeriesFunction>>,
     pub(crate) faults: Faults,
@@ -132,6 +134,7 @@ impl LakeOptions {
             clock,
             recovery: Recovery::default(),
             metrics: LakeMetrics::default(),
+            hand_over: false,
             series_functions: Vec::new(),
             faults: Faults::default(),
         }

@@ -13,12 +13,14 @@ pub struct User {
     pub groups: Vec<String>,
     /// Names that this user may act as; `system:serviceaccount:*:NAME` is that account of every namespace.
     pub may_impersonate: Vec<String>,
+    /// Namespaces outside of which this user may do nothing; without it everything is open.
+    pub namespaces: Option<Vec<String>>,
 }
 
 impl User {
-    /// A user without groups who impersonates nobody.
+    /// A user without groups who impersonates nobody and is kept out of nothing.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), groups: Vec::new(), may_impersonate: Vec::new() }
+        Self { name: name.into(), groups: Vec::new(), may_impersonate: Vec::new(), namespaces: None }
     }
 }
 
@@ -31,6 +33,16 @@ pub struct Identity {
     pub groups: Vec<String>,
     /// The user behind an impersonated name.
     pub impersonated_by: Option<String>,
+    /// See [`User::namespaces`].
+    pub namespaces: Option<Vec<String>>,
+}
+
+impl Identity {
+    /// Whether the user may act in `namespace`, or, without one, on the whole cluster.
+    pub(crate) fn may_act_in(&self, namespace: Option<&str>) -> bool {
+        let within = |names: &Vec<String>| namespace.is_some_and(|n| names.iter().any(|name| name == n));
+        self.namespaces.as_ref().is_none_or(within)
+    }
 }
 
 /// What a write does to an object.

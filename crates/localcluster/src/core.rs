@@ -109,6 +109,9 @@ impl Core {
             _ => {}
         }
         let target = Target::parse(&self.registry(), &call.path)?;
+        if !call.user.may_act_in(target.namespace.as_deref()) {
+            return Err(outside(call, &target));
+        }
         match target.sub.as_deref() {
             None => self.dispatch(call, &target),
             Some("status") if target.kind.status => self.dispatch(call, &target),
@@ -205,6 +208,33 @@ impl Core {
         }
         Ok(())
     }
+}
+
+/// The refusal of what lies outside of a user's namespaces, in the words of the API server.
+fn outside(call: &Call, target: &Target) -> ApiError {
+    let verb = match (&call.method, target.name.is_some()) {
+        (&Method::GET, _) if call.query_flag("watch") => "watch",
+        (&Method::GET, true) => "get",
+        (&Method::GET, false) => "list",
+        (&Method::POST, _) => "create",
+        (&Method::PUT, _) => "update",
+        (&Method::PATCH, _) => "patch",
+        (&Method::DELETE, true) => "delete",
+        _ => "deletecollection",
+    };
+    let place = target.namespace.as_ref().map_or_else(
+        || "at the cluster scope".to_owned(),
+        |namespace| format!("in the namespace {namespace:?}"),
+    );
+    let kind = &target.kind;
+    let name = target.name.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default();
+    ApiError::forbidden(format!(
+        "{}{name} is forbidden: User {:?} cannot {verb} resource {:?} in API group {:?} {place}",
+        kind.qualified(),
+        call.user.name,
+        kind.plural,
+        kind.group
+    ))
 }
 
 /// What a write does with unknown fields; clients that say nothing get warnings, as in Kubernetes.

@@ -1,4 +1,5 @@
-//! Reviews of rights: whoever has a token may do everything that the admission rules allow.
+//! Reviews of rights: whoever has a token may do everything that the admission rules allow, in all namespaces or in those
+//! that the user is bound to.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -21,21 +22,32 @@ fn kind(rest: &[&str]) -> &'static str {
     }
 }
 
+/// About somebody else nothing is known, so that only what is asked of oneself can be refused.
+fn allowed(call: &Call, review: &Value) -> Value {
+    let namespace = review.pointer("/spec/resourceAttributes/namespace").and_then(Value::as_str);
+    let asks_of_oneself = review.pointer("/spec/user").is_none();
+    if asks_of_oneself && !call.user.may_act_in(namespace.filter(|name| !name.is_empty())) {
+        return json!({ "allowed": false, "reason": "the token is bound to other namespaces" });
+    }
+    json!({ "allowed": true, "reason": "a token of this local API server grants everything" })
+}
+
 /// Answers a POST of one of the review kinds.
 pub(crate) fn answer(call: &Call, rest: &[&str]) -> ApiResult<Answer> {
     if call.method != Method::POST {
         return Err(ApiError::no_such_path());
     }
-    // The answer does not depend on the question, so that a body in protobuf, which kubectl sends here, may stay unread.
+    // For most users the answer does not depend on the question, so that a body in protobuf, which kubectl sends here,
+    // may stay unread.
     let mut review = match call.object() {
-        Err(error) if error.code == 415 => json!({ "apiVersion": group_version(call), "kind": kind(rest) }),
+        Err(error) if error.code == 415 && call.user.namespaces.is_none() => {
+            json!({ "apiVersion": group_version(call), "kind": kind(rest) })
+        }
         read => read?,
     };
     review["status"] = match rest {
         ["selfsubjectaccessreviews" | "subjectaccessreviews"]
-        | ["namespaces", _, "localsubjectaccessreviews"] => {
-            json!({ "allowed": true, "reason": "a token of this local API server grants everything" })
-        }
+        | ["namespaces", _, "localsubjectaccessreviews"] => allowed(call, &review),
         ["selfsubjectrulesreviews"] => json!({
             "resourceRules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }],
             "nonResourceRules": [{ "verbs": ["*"], "nonResourceURLs": ["*"] }],

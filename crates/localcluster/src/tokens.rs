@@ -67,7 +67,8 @@ impl Tokens {
         let known = self.users.iter().find(|(user, _)| user.name == name);
         let mut groups = known.map(|(user, _)| user.groups.clone()).unwrap_or_default();
         groups.push(EVERYBODY.to_owned());
-        Identity { name: name.to_owned(), groups, impersonated_by: None }
+        let namespaces = known.and_then(|(user, _)| user.namespaces.clone());
+        Identity { name: name.to_owned(), groups, impersonated_by: None, namespaces }
     }
 
     /// Finds the user of a request by its bearer token.

@@ -1,5 +1,5 @@
 //! The vocabulary of Causeway: Arrow-backed batches of telemetry, windows and partial aggregates,
-//! entities, findings, and the ports [`Sink`], [`Query`] and [`Clock`] between the tiers.
+//! entities, findings, and the ports [`Sink`], [`Query`], [`Insight`] and [`Clock`] between the tiers.
 //!
 //! Pure: no clock, no I/O, no randomness. Times are microseconds since the Unix epoch, in UTC.
 
@@ -7,6 +7,7 @@ mod batch;
 mod entity;
 mod finding;
 mod histogram;
+mod insight;
 mod log_batch;
 mod metric_batch;
 mod partial;
@@ -20,6 +21,7 @@ pub use batch::{Attributes, Batch, BatchError};
 pub use entity::{EntityKind, EntityRef, service_name};
 pub use finding::{Completeness, Event, Finding, FindingState, events_batch, findings_batch};
 pub use histogram::LogHistogram;
+pub use insight::{BandPoint, CallEdge, Insight, Rows, ServiceView, SignalView, TextFormat};
 pub use log_batch::{LogBatch, LogBuilder, LogRow};
 pub use metric_batch::{MetricBatch, MetricBuilder, MetricKind, MetricRow};
 pub use partial::{LogSample, Partial, SeriesId, SeriesKind, SeriesPartial, SpanStub, TemplateCount};

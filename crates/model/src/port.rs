@@ -102,6 +102,9 @@ pub enum QueryError {
         /// Bytes allowed.
         budget: u64,
     },
+    /// The caller may not see it.
+    #[error("{0}")]
+    Forbidden(String),
     /// Storage failed.
     #[error("storage: {0}")]
     Storage(String),

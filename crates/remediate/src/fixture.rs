@@ -75,6 +75,9 @@ pub(crate) fn policy() -> PolicyView {
         },
         approvals_needed: 1,
         approvals_expire_after: Duration::from_secs(900),
+        windows: Vec::new(),
+        earn: None,
+        unreconciled: crate::vocabulary::Unreconciled::Patch,
     }
 }
 

@@ -13,9 +13,13 @@
 pub mod choose;
 pub mod decision;
 pub mod duration;
+pub mod earn;
 pub mod guard;
 pub mod machine;
+pub mod ownership;
+pub mod precondition;
 pub mod reason;
+pub mod schedule;
 pub mod undo;
 pub mod verify;
 pub mod view;
@@ -29,12 +33,17 @@ mod property;
 pub use choose::{CauseView, Choice, Rejection, RunbookView, choose_runbook};
 pub use decision::Decision;
 pub use duration::DurationText;
+pub use earn::{EarnRule, Evidence, evidence};
 pub use guard::autonomy::effective_autonomy;
 pub use guard::{Moment, Verdict};
 pub use machine::step;
+pub use ownership::{Owner, owner_of, ownership};
+pub use precondition::{Facts, Precondition, PreconditionError};
 pub use reason::Reason;
+pub use schedule::Schedule;
 pub use view::{
     ApprovalView, Claim, ClaimOrigin, Direction, GuardrailView, Limits, Observed, OtherRun, PauseView,
     PolicyView, Progress, RemediationView, StepResult, StepState, SymptomView, Verification, VerifyRule,
+    WindowView,
 };
-pub use vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Via};
+pub use vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled, Via};

@@ -128,7 +128,7 @@ fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Time
         reason,
         message: message.into(),
     };
-    let live = observed.live.get(&mutation.target().uid);
+    let live = observed.live_of(mutation);
     match live_state(mutation, live) {
         LiveState::New => {
             record(StepState::Done, Reason::ResolvedByLooking, "the target shows the new value")
@@ -137,6 +137,7 @@ fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Time
         LiveState::Unknown => {
             record(StepState::Unknown, Reason::OutcomeUnknown, "looking can't tell whether the call was made")
         }
+        LiveState::Old if mutation.is_repeatable() => proceed(Decision::Mutate { step, direction }),
         LiveState::Old => match touched(claim, live) {
             Touched::No => proceed(Decision::Mutate { step, direction }),
             Touched::StatusOnly => {

@@ -59,7 +59,7 @@ fn proven(world: &World, now: jiff::Timestamp) -> Result<(), String> {
     let context = Context { view, observed, now, moment: Moment::Begin };
     let enough =
         approvals::counting(&context).len() >= observed.policy.as_ref().map_or(1, |p| p.approvals_needed);
-    match effective_autonomy(view, observed).0 {
+    match effective_autonomy(view, observed, now).0 {
         Autonomy::Auto => check(!matches!(view.inverse, Inverse::None), "auto without a way back"),
         Autonomy::Approve => check(enough, "approvals"),
         Autonomy::Observe | Autonomy::Suggest => Err("autonomy".into()),

@@ -53,6 +53,12 @@ reasons! {
     StalePlan => Final,
     /// The target does not exist.
     TargetNotManaged => Final,
+    /// A GitOps tool keeps the field: it would put its value back.
+    GitOwned => Final,
+    /// Another operator keeps the object or the field.
+    OperatorOwned => Final,
+    /// Somebody set the field, and the policy leaves such fields alone.
+    NotReconciled => Final,
     /// The symptom is gone: nothing to repair.
     SymptomGone => Final,
     /// The incident is over or gone.

@@ -33,7 +33,7 @@ pub fn next(view: &RemediationView, observed: &Observed, now: Timestamp) -> Deci
     if !changed {
         return record(StepState::Done, Reason::ResolvedByLooking, "it was never changed");
     }
-    match live_state(mutation, observed.live.get(&mutation.target().uid)) {
+    match live_state(mutation, observed.live_of(mutation)) {
         LiveState::New => record(StepState::Done, Reason::ResolvedByLooking, "the old value is in place"),
         LiveState::Foreign => record(
             StepState::Failed,

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use causeway_actions::{ActionKind, Inverse, Mutation, TargetRef};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde_json::Value;
 
-use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState};
+use crate::earn::EarnRule;
+use crate::schedule::Schedule;
+use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled};
 
 /// A Remediation: the immutable plan, and how far it got.
 #[derive(Debug, Clone, PartialEq)]
@@ -159,7 +162,8 @@ pub struct Observed {
     pub approvals: Vec<ApprovalView>,
     /// The symptom of the incident, also when it is over; `None` only if the Incident object is gone.
     pub symptom: Option<SymptomView>,
-    /// Live targets by uid; a missing key means that the object does not exist.
+    /// Live targets by uid, and Jobs that a plan makes by `Job/namespace/name` ([`Mutation::live_key`]); a missing key means
+    /// that the object does not exist. With their managedFields.
     pub live: BTreeMap<String, Value>,
     /// Digest of the plan made anew from live objects; `Err` with the reason if it can't be made. Needed until the first
     /// mutation only.
@@ -191,6 +195,32 @@ pub struct PolicyView {
     pub approvals_needed: usize,
     /// How long an Approval holds.
     pub approvals_expire_after: Duration,
+    /// Other autonomy at certain times of the week.
+    pub windows: Vec<WindowView>,
+    /// Promotion by evidence.
+    pub earn: Option<EarnRule>,
+    /// What to do with fields that somebody set and nobody reconciles.
+    pub unreconciled: Unreconciled,
+}
+
+impl PolicyView {
+    /// The autonomy of a runbook before it is earned and before windows; `None` if the policy does not list it.
+    pub fn listed(&self, runbook: &str) -> Option<Autonomy> {
+        self.runbooks.iter().find(|(name, _)| name == runbook).map(|(_, autonomy)| *autonomy)
+    }
+}
+
+/// Other autonomy at certain times of the week.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowView {
+    /// Name of the window.
+    pub name: String,
+    /// When.
+    pub schedule: Schedule,
+    /// In which zone. Without one, because its name is not known, the window never holds.
+    pub zone: Option<TimeZone>,
+    /// The autonomy then.
+    pub autonomy: Autonomy,
 }
 
 /// How much a policy allows.
@@ -310,6 +340,13 @@ impl OtherRun {
     /// Whether it touches one of `targets`.
     pub fn touches(&self, targets: &[TargetRef]) -> bool {
         self.targets.iter().any(|own| targets.iter().any(|target| target.uid == own.uid))
+    }
+}
+
+impl Observed {
+    /// The live object that shows whether a mutation happened.
+    pub fn live_of(&self, mutation: &Mutation) -> Option<&Value> {
+        self.live.get(&mutation.live_key())
     }
 }
 

@@ -93,6 +93,16 @@ pub enum Via {
     Webhook,
 }
 
+/// What to do with a field that somebody set and that nobody puts back: the next `kubectl apply` or release will.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Unreconciled {
+    /// Change it, and say that the source will overwrite it.
+    #[default]
+    Patch,
+    /// Leave it.
+    Refuse,
+}
+
 /// What a person decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ApprovalDecision {
@@ -125,5 +135,6 @@ as_str! {
     Outcome { Verified, RolledBack, NotEffective, Inconclusive, Stale, Error, Refused, Expired }
     SymptomState { Firing, Clear, NoData }
     Via { Patch, Webhook }
+    Unreconciled { Patch, Refuse }
     ApprovalDecision { Approve, Reject }
 }

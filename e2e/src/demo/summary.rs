@@ -99,7 +99,9 @@ impl Summary {
         {
             bail!("{told} mutations were told, {made} were made, and repaired is {}", self.repaired);
         }
-        if arguments.crash_points && !self.crash_points.iter().any(|write| write.starts_with("PATCH deployments")) {
+        if arguments.crash_points
+            && !self.crash_points.iter().any(|write| write.starts_with("PATCH deployments"))
+        {
             bail!("the executor was killed at {:?} only, at no mutation", self.crash_points);
         }
         if !self.detected {

@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bad_input;
+mod browser;
 mod clients;
+mod console;
+mod kinds;
 mod kubectl;
 mod object_store;
 mod support;

@@ -1,5 +1,6 @@
 //! A running Causeway for one test.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,22 +38,30 @@ impl Fixture {
     }
 
     pub(crate) async fn start_with(arguments: Vec<String>) -> Self {
+        let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests");
+        Self::start_at(None, manifests, arguments).await
+    }
+
+    /// With a cluster, by its kubeconfig, or with a Kubernetes API of its own.
+    pub(crate) async fn start_at(
+        cluster: Option<PathBuf>,
+        manifests: PathBuf,
+        arguments: Vec<String>,
+    ) -> Self {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let folder = tempfile::tempdir().unwrap();
         let places = Places {
             causeway: binary(),
             data: folder.path().join("data"),
-            manifests: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests"),
+            manifests,
             logs: folder.path().to_owned(),
-            cluster: None,
+            cluster,
             roles: None,
             arguments,
         };
         std::fs::create_dir_all(&places.data).unwrap();
         let (causeway, endpoints) = places.start_causeway(jiff::Timestamp::now(), None).await.unwrap();
-        let kubeconfig = std::fs::read_to_string(places.data.join("kubeconfig")).unwrap();
-        let kubeconfig: Value = serde_saphyr::from_str(&kubeconfig).unwrap();
-        let token = kubeconfig.pointer("/users/0/user/token").and_then(Value::as_str).unwrap().to_owned();
+        let token = std::fs::read_to_string(places.data.join("token")).unwrap().trim().to_owned();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { endpoints, places, token, http, causeway, _folder: folder }
     }
@@ -100,7 +109,7 @@ impl Fixture {
         let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
         let output = Command::new(program)
             .arg("--kubeconfig")
-            .arg(self.places.data.join("kubeconfig"))
+            .arg(self.places.kubeconfig())
             .args(arguments)
             .env("HOME", &self.places.logs)
             .output()
@@ -109,6 +118,18 @@ impl Fixture {
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         (output.status.success(), text)
     }
+}
+
+/// Kubeconfig of a real control plane, if there is one; if not, the output says what is not run, past its capture.
+pub(crate) fn real_cluster(what: &str) -> Option<PathBuf> {
+    let Some(folder) = std::env::var_os("CAUSEWAY_CLUSTER").map(PathBuf::from) else {
+        let text = format!("not run: {what}; CAUSEWAY_CLUSTER is not set (`cargo xtask test` sets it)\n");
+        std::io::stderr().write_all(text.as_bytes()).unwrap();
+        return None;
+    };
+    let record = std::fs::read_to_string(folder.join("cluster.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    Some(record["kubeconfig"].as_str().unwrap().into())
 }
 
 /// Runs a Python client; `None` where no Python with the clients is at hand (`cargo xtask test` always has one).

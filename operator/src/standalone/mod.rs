@@ -2,27 +2,21 @@
 
 mod admission;
 mod api;
-pub(crate) mod clock;
-pub(crate) mod control;
-mod engine_host;
-mod forecast_function;
-mod maintain;
+mod control;
 mod manifests;
-mod persist;
 mod ports;
-mod ports_of_controllers;
-mod recover;
 mod roles;
-mod store;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use crate::log::LogArguments;
 
-use clock::ClockMode;
+use crate::parts::clock::ClockMode;
+use crate::parts::runtime;
+use crate::parts::store::StoreArguments;
 use ports::PortArguments;
 
 /// Arguments of `standalone`.
@@ -40,6 +34,9 @@ pub(crate) struct StandaloneArguments {
     /// Leave repairs to a process of its own: `causeway executor`
     #[arg(long, requires = "kubeconfig")]
     without_executor: bool,
+    /// Address of the console as people reach it, for links in messages; by default that of this machine
+    #[arg(long)]
+    console_url: Option<String>,
     /// Where the time of decisions comes from
     #[arg(long, value_enum, default_value_t)]
     clock: ClockMode,
@@ -49,7 +46,7 @@ pub(crate) struct StandaloneArguments {
     #[command(flatten)]
     log: LogArguments,
     #[command(flatten)]
-    store: store::StoreArguments,
+    store: StoreArguments,
     #[command(flatten)]
     ports: PortArguments,
 }
@@ -57,13 +54,5 @@ pub(crate) struct StandaloneArguments {
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: StandaloneArguments) -> Result<()> {
     arguments.log.start()?;
-    std::fs::create_dir_all(&arguments.data).with_context(|| {
-        format!("cannot make the data folder {}: choose another with --data", arguments.data.display())
-    })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        // Queries of the SQL engine recurse deeply in an unoptimised build.
-        .thread_stack_size(8 << 20)
-        .build()?;
-    runtime.block_on(roles::run(arguments))
+    runtime::with_lake(&arguments.data.clone(), roles::run(arguments))
 }

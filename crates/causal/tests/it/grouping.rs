@@ -5,6 +5,7 @@ use crate::made::{MINUTE, Noise};
 fn finding(id: &str, entity: &str, symptom: bool, at: i64) -> Finding {
     Finding {
         id: id.to_owned(),
+        scope: "shop".to_owned(),
         entity: entity.to_owned(),
         signal: "latency".to_owned(),
         symptom,
@@ -94,42 +95,42 @@ fn the_entry_point_may_show_first() {
 }
 
 #[test]
-fn a_flapping_signal_is_one_incident_with_few_notifications() {
-    let mut grouper = Grouper::new(GroupConfig::default());
-    let mut notified = Vec::new();
-    for minute in 0..60 {
-        let now = minute * MINUTE;
-        // Open for two minutes, closed for six.
-        match minute % 8 {
-            0 => grouper.open(finding(&format!("f{minute}"), "s0", true, now)),
-            2 => grouper.close(&format!("f{}", minute - 2), now),
-            _ => {}
-        }
-        let events = grouper.tick(now, &|_| Vec::new());
-        notified.extend(
-            events.into_iter().filter(|e| !matches!(e, GroupEvent::Updated(_) | GroupEvent::Closed(_))),
-        );
-    }
-    assert_eq!(opened(&notified), 1);
-    assert!(notified.len() <= 3, "{notified:?}");
-}
-
-#[test]
-fn groups_close_reopen_and_end() {
+fn groups_end_and_reopen_for_the_same_cause_only() {
     let mut grouper = Grouper::new(GroupConfig::default());
     let none = |_: &str| Vec::new();
     grouper.open(finding("a", "s0", true, 0));
     grouper.tick(0, &none);
     grouper.close("a", MINUTE);
-    assert_eq!(grouper.tick(6 * MINUTE, &none), [GroupEvent::Updated(0), GroupEvent::Closed(0)]);
+    assert_eq!(grouper.tick(6 * MINUTE, &none), [GroupEvent::Updated(0)]);
+    grouper.end(0, 6 * MINUTE);
+    assert_eq!(grouper.group(0).map(|g| g.state), Some(GroupState::Closed(6 * MINUTE)));
+    grouper.open(finding("other", "s1", true, 19 * MINUTE));
+    assert_eq!(grouper.tick(19 * MINUTE, &none), [GroupEvent::Opened(1)]);
     grouper.open(finding("b", "s0", true, 20 * MINUTE));
     assert_eq!(grouper.tick(20 * MINUTE, &none), [GroupEvent::Reopened(0)]);
-    grouper.close("b", 21 * MINUTE);
-    // The hold doubles after a reopening.
-    assert!(!grouper.tick(27 * MINUTE, &none).contains(&GroupEvent::Closed(0)));
-    assert!(grouper.tick(32 * MINUTE, &none).contains(&GroupEvent::Closed(0)));
+    grouper.end(0, 32 * MINUTE);
     grouper.open(finding("c", "s0", true, 80 * MINUTE));
-    assert_eq!(grouper.tick(80 * MINUTE, &none), [GroupEvent::Opened(1)]);
+    assert_eq!(grouper.tick(80 * MINUTE, &none), [GroupEvent::Opened(2)]);
+}
+
+#[test]
+fn tenants_do_not_share_groups_but_chains_lead_through_all() {
+    let below = |name: &str| match name {
+        "s0" | "s1" => vec!["db".to_owned()],
+        _ => Vec::new(),
+    };
+    let mut grouper = Grouper::new(GroupConfig::default());
+    let of = |id: &str, entity: &str, scope: &str, symptom: bool| Finding {
+        scope: scope.to_owned(),
+        ..finding(id, entity, symptom, 0)
+    };
+    grouper.open(of("a", "s0", "shop", true));
+    grouper.open(of("b", "s1", "bank", true));
+    grouper.open(of("c", "db", "infra", false));
+    assert_eq!(opened(&grouper.tick(0, &below)), 2);
+    for group in grouper.groups() {
+        assert_eq!(group.roots.iter().collect::<Vec<_>>(), ["db"]);
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ fn group() -> Grouper {
     let mut grouper = Grouper::new(GroupConfig::default());
     grouper.open(Finding {
         id: "f1".to_owned(),
+        scope: "shop".to_owned(),
         entity: "web".to_owned(),
         signal: "availability".to_owned(),
         symptom: true,
@@ -61,6 +62,7 @@ fn the_incident_names_object_field_values_author_line_and_frame() {
         entry_points: vec!["web".to_owned()],
         request_share: Some(0.2),
         error_budget_per_hour: None,
+        requests: None,
     };
     let money = revenue_at_risk("EUR", 1_500_000.0, Share::exact(0.2), 600.0, &["flat revenue"]);
     let draft = build(grouper.group(0).expect("group"), &case, &ranking, impact, Some(money));

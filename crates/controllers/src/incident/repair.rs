@@ -4,22 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_actions::view::target_ref;
-use causeway_actions::{Mutation, Plan, TargetRef};
+use causeway_actions::{Mutation, Plan, TargetRef, TargetView};
 use causeway_crds::reference::LocalRef;
 use causeway_crds::remediation::{CauseRef, DigestRef, IncidentRef};
 use causeway_crds::view::{cause_view, other_run, policy_view, runbook_view, spec_digest};
 use causeway_crds::{Incident, Reason, Remediation, RemediationPolicy, RemediationSpec, Runbook, Via};
 use causeway_kubekit::ObjectKey;
-use causeway_remediate::{CauseView, Choice, OtherRun, Rejection, choose_runbook};
+use causeway_remediate::{CauseView, Choice, OtherRun, Rejection, choose_runbook, ownership};
 use jiff::Timestamp;
 use kube::api::{Api, PostParams};
 use kube::core::{Selector, SelectorExt};
 use kube::{Client, Resource, ResourceExt};
+use serde_json::Value;
 
 use crate::error::{ControllerError, Doing};
 use crate::mirrors::Mirrors;
-use crate::plan;
-use crate::services::services_on;
+use crate::plan::{self, Around};
+use crate::services::{services_on, telemetry_name};
 use crate::target_view::{self, Target};
 use crate::text::{bounded, in_seconds, stamp};
 
@@ -74,22 +75,73 @@ pub(super) async fn plan_repair(
             return Ok(Repair::None(Reason::NoRunbook, "the chosen Runbook is gone".to_owned()));
         };
         let name = next_name(mirrors, incident, &target.namespace);
-        let view = target_view::read(client, &target, &name, in_seconds(now)).await?;
+        let view = target_view::read(client, &target, &runbook.spec, &name, in_seconds(now)).await?;
         let Some(subject) = target_view::subject(&view, &target) else {
             return Ok(Repair::None(
                 Reason::WorkloadMissing,
                 format!("{target} does not exist: nothing can be changed"),
             ));
         };
-        let made = target_ref(subject).and_then(|subject| Ok((subject, plan::of(runbook, &view)?)));
-        match made {
-            Ok((subject, plan)) => {
-                let object = remediation(incident, &cause, &choice, runbook, subject, plan, &name, now)?;
+        let policy = policies.iter().find(|policy| policy.name_any() == choice.policy);
+        let running = history.iter().filter(|run| run.is_running()).count();
+        match prepare(incident, &cause, runbook, policy.map(AsRef::as_ref), subject, &view, running) {
+            Ok(prepared) => {
+                let shared = shared_dependencies(mirrors, &target);
+                let object = remediation(incident, &cause, &choice, runbook, prepared, shared, &name, now)?;
                 return write(client, mirrors, object).await.map(Repair::Planned);
             }
-            Err(error) => refused.push((choice.runbook, error.to_string())),
+            Err(why) => refused.push((choice.runbook, why)),
         }
     }
+}
+
+/// A plan that may be written down.
+struct Prepared {
+    subject: TargetRef,
+    plan: Plan,
+    /// Values that their source will overwrite.
+    notes: Vec<String>,
+}
+
+/// Makes the plan, and looks at who keeps the fields that it changes.
+fn prepare(
+    incident: &Incident,
+    cause: &CauseView,
+    runbook: &Runbook,
+    policy: Option<&RemediationPolicy>,
+    subject: &Value,
+    view: &TargetView,
+    running: usize,
+) -> Result<Prepared, String> {
+    let entity = incident.status.as_ref().and_then(|status| status.cause.as_ref()).map(|c| c.entity.clone());
+    let around = Around {
+        kind: cause.kind.clone(),
+        entity: entity.unwrap_or_default(),
+        confidence: cause.confidence,
+        margin: cause.margin,
+        running,
+    };
+    let listed = policy.and_then(|policy| policy.spec.listed(&runbook.name_any()));
+    let subject = target_ref(subject).map_err(|error| error.to_string())?;
+    let plan = plan::of(runbook, listed, view, &around).map_err(|refusal| refusal.to_string())?;
+    let unreconciled = policy.map(|policy| policy.spec.apply.unreconciled).unwrap_or_default();
+    let notes = ownership(&plan.mutations, |mutation| plan::live(view, mutation), unreconciled)
+        .map_err(|(reason, message)| format!("{reason}: {message}"))?;
+    Ok(Prepared { subject, plan, notes })
+}
+
+/// The declared services on the target, and what they need: one repair at a time for each.
+fn shared_dependencies(mirrors: &Mirrors, target: &Target) -> Vec<String> {
+    let mut names = Vec::new();
+    for service in services_on(mirrors, &target.kind, &target.namespace, &target.name) {
+        names.push(telemetry_name(&service));
+        let needs = service.spec.dependencies.iter();
+        names.extend(needs.filter_map(|need| need.service.clone().or_else(|| need.external.clone())));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(16);
+    names
 }
 
 fn target_of(incident: &Incident, cause: &CauseView) -> Target {
@@ -173,11 +225,12 @@ fn remediation(
     cause: &CauseView,
     choice: &Choice,
     runbook: &Runbook,
-    subject: TargetRef,
-    plan: Plan,
+    prepared: Prepared,
+    shared_dependencies: Vec<String>,
     name: &str,
     now: Timestamp,
 ) -> Result<Remediation, ControllerError> {
+    let Prepared { subject, plan, notes } = prepared;
     let own = incident.namespace().unwrap_or_default();
     let status_cause = incident.status.as_ref().and_then(|status| status.cause.clone());
     let (confidence, margin, entity) =
@@ -205,9 +258,10 @@ fn remediation(
         },
         actions: runbook.spec.steps.iter().map(|step| step.action.kind()).collect(),
         targets: targets(subject, &plan),
-        shared_dependencies: Vec::new(),
+        shared_dependencies,
         via: if calls { Via::Webhook } else { Via::Patch },
         summary: bounded(&plan.summary, 1024),
+        notes: notes.iter().take(8).map(|note| bounded(note, 512)).collect(),
         risk: plan.risk.max(runbook.spec.risk),
         planned_at: stamp(now),
         plan_digest: plan.digest(),

@@ -2,11 +2,12 @@
 
 use causeway_actions::diff::render;
 use causeway_actions::{Mutation, sha256_hex};
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::World;
+use super::{World, drain, mutate};
 use crate::error::{ControllerError, Doing};
 use crate::remediation::fixer::Fixers;
 use crate::text::bounded;
@@ -36,6 +37,14 @@ pub(super) async fn rehearse(
                     target.namespace, call.url_secret_ref.name, call.url_secret_ref.key, call.body
                 ));
             }
+            Mutation::Delete(_)
+            | Mutation::Evict(_)
+            | Mutation::Drain(_)
+            | Mutation::CreateJob(_)
+            | Mutation::Wait(_) => match attempt_other(&fixers.of(&target.namespace), mutation).await? {
+                Ok(told) => text.push_str(&told),
+                Err(message) => return Ok(Err(format!("{target}: {message}"))),
+            },
             Mutation::JsonPatch(_) | Mutation::Scale(_) => {
                 let Some(before) = before else { return Ok(Err(format!("{target} does not exist"))) };
                 let after = match attempt(&fixers.of(&target.namespace), mutation, before).await? {
@@ -68,7 +77,7 @@ async fn attempt(
             Ok(operations) => operations,
             Err(error) => return Ok(Err(error.to_string())),
         },
-        Mutation::Webhook(_) => return Ok(Ok(before.clone())),
+        _ => return Ok(Ok(before.clone())),
     };
     let api: Api<DynamicObject> = objects::api(client, &target.api_version, &target.kind, &target.namespace);
     let params =
@@ -79,6 +88,52 @@ async fn attempt(
             Ok(Err(status.message.clone()))
         }
         Err(error) => Err(error).doing(|| format!("rehearsing the change of {target}")),
+    }
+}
+
+/// Rehearses what is no change of a field, and tells it.
+async fn attempt_other(
+    client: &Client,
+    mutation: &Mutation,
+) -> Result<Result<String, String>, ControllerError> {
+    let target = mutation.target();
+    let pods: Api<Pod> = Api::namespaced(client.clone(), &target.namespace);
+    let answer = match mutation {
+        Mutation::Delete(_) => pods.delete(&target.name, &mutate::pinned(target, true)).await.map(drop),
+        Mutation::Evict(_) => pods.evict(&target.name, &mutate::eviction(target, true)).await.map(drop),
+        Mutation::CreateJob(job) => {
+            return Ok(match mutate::create(client, job, true).await? {
+                mutate::Made::Refused(message) => Err(message),
+                mutate::Made::Changed => Err(format!("a Job {} is there already", job.name)),
+                _ => Ok(format!("Job/{}/{}\n+ {}\n", target.namespace, job.name, job.job)),
+            });
+        }
+        Mutation::Drain(drain) => {
+            return Ok(match drain::pods_on(client, &target.name).await {
+                Ok(names) if names.len() > usize::try_from(drain.max_pods).unwrap_or(0) => Err(format!(
+                    "{} pods run on the node, at most {} may be evicted",
+                    names.len(),
+                    drain.max_pods
+                )),
+                // Which pods they are changes by the minute; the plan holds for at most so many.
+                Ok(_) => Ok(format!("{target}\n- its pods, at most {}, are evicted\n", drain.max_pods)),
+                Err(kube::Error::Api(status)) if (400..500).contains(&status.code) => {
+                    Err(status.message.clone())
+                }
+                Err(error) => return Err(error).doing(|| format!("listing the pods of {target}")),
+            });
+        }
+        Mutation::Wait(wait) => return Ok(Ok(format!("wait {} s\n", wait.seconds))),
+        _ => return Ok(Ok(String::new())),
+    };
+    match answer {
+        // A PodDisruptionBudget may allow it later.
+        Err(kube::Error::Api(status)) if status.code == 429 => {
+            Ok(Ok(format!("{target}\n- removed, once its budget allows\n")))
+        }
+        Err(kube::Error::Api(status)) if (400..500).contains(&status.code) => Ok(Err(status.message.clone())),
+        Err(error) => Err(error).doing(|| format!("rehearsing the removal of {target}")),
+        Ok(()) => Ok(Ok(format!("{target}\n- removed\n"))),
     }
 }
 

@@ -4,6 +4,7 @@
 //! The write is a compare-and-swap on the version that the decision was made for, so that a claim is in the API before
 //! its mutation is sent, and a second executor loses. One reconcile at a time, so that guards see what was claimed.
 
+mod drain;
 mod dry_run;
 mod fixer;
 mod mutate;
@@ -54,6 +55,8 @@ pub(crate) enum Deed {
     Step(StepState, String),
     /// The target changed between the look and the step: look again.
     LookAgain,
+    /// The step is under way, or something holds it up for now: go on with it at that moment.
+    Later(Timestamp, String),
 }
 
 /// A decision, and what came of it.
@@ -154,11 +157,14 @@ impl Remediations {
                 let claim = claim.or_else(|| world.view.progress.open_claim().cloned());
                 let mutation = world.view.mutation(*step, *direction);
                 let (Some(claim), Some(mutation)) = (claim, mutation) else { return Ok(Deed::LookAgain) };
-                match mutate::make(&self.client, &self.fixers, &self.http, mutation, &claim, now).await? {
+                let claimed_at = object.status.as_ref().and_then(|status| Some(status.claim.as_ref()?.at.0));
+                let turn = mutate::Turn { claim: &claim, claimed_at: claimed_at.unwrap_or(now), now };
+                match mutate::make(&self.client, &self.fixers, &self.http, mutation, &turn).await? {
                     mutate::Made::Done => Ok(Deed::Step(StepState::Done, "made".to_owned())),
                     mutate::Made::Refused(message) => Ok(Deed::Step(StepState::Failed, message)),
                     mutate::Made::Unknown(message) => Ok(Deed::Step(StepState::Unknown, message)),
                     mutate::Made::Changed => Ok(Deed::LookAgain),
+                    mutate::Made::Later(at, message) => Ok(Deed::Later(at, message)),
                 }
             }
             _ => Ok(Deed::Noted),

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use causeway_actions::{Mutation, ScaleMutation, SecretKeyRef, WebhookCall};
+use causeway_actions::{JobMutation, Mutation, ScaleMutation, SecretKeyRef, TargetRef, WebhookCall};
 use causeway_notify::{Secret as Key, sign};
 use causeway_remediate::Claim;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::Client;
-use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
+use kube::api::{
+    Api, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, PostParams, Preconditions,
+};
 use serde_json::{Value, json};
 
 use crate::error::{ControllerError, Doing};
+use crate::remediation::drain;
 use crate::remediation::fixer::Fixers;
 use crate::{EXECUTOR, objects};
 
@@ -28,6 +31,35 @@ pub(super) enum Made {
     Unknown(String),
     /// It did not happen: the target is not as it was when the step was claimed.
     Changed,
+    /// It is under way, or held up for now: go on with it at that moment.
+    Later(Timestamp, String),
+}
+
+/// When a step is made, and on what.
+#[derive(Clone, Copy)]
+pub(super) struct Turn<'a> {
+    /// The claim.
+    pub(super) claim: &'a Claim,
+    /// When it was written.
+    pub(super) claimed_at: Timestamp,
+    /// Now.
+    pub(super) now: Timestamp,
+}
+
+/// How soon what was held up is tried again.
+const AGAIN: Duration = Duration::from_secs(10);
+/// How long a PodDisruptionBudget may hold up the eviction of one pod.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+impl Turn<'_> {
+    /// Tries again soon; gives up when `most` has passed since the claim.
+    pub(super) fn later(&self, most: Duration, what: String) -> Made {
+        let waited = Duration::try_from(self.now.duration_since(self.claimed_at)).unwrap_or_default();
+        if waited >= most {
+            return Made::Refused(format!("{what}; given up after {} min", most.as_secs() / 60));
+        }
+        Made::Later(self.now.checked_add(AGAIN).unwrap_or(self.now), what)
+    }
 }
 
 /// Makes `mutation` on the version of the target that was claimed.
@@ -39,9 +71,9 @@ pub(super) async fn make(
     fixers: &Fixers,
     http: &reqwest::Client,
     mutation: &Mutation,
-    claim: &Claim,
-    now: Timestamp,
+    turn: &Turn<'_>,
 ) -> Result<Made, ControllerError> {
+    let Turn { claim, now, .. } = *turn;
     match mutation {
         Mutation::JsonPatch(patch) => {
             let guarded = patch.operations().and_then(|operations| {
@@ -69,6 +101,76 @@ pub(super) async fn make(
         }
         Mutation::Scale(scale) => resize(&fixers.of(&scale.target.namespace), scale, claim).await,
         Mutation::Webhook(call) => post(client, http, call, now).await,
+        Mutation::Delete(pod) => {
+            let api: Api<Pod> = Api::namespaced(fixers.of(&pod.target.namespace), &pod.target.namespace);
+            let answer = api.delete(&pod.target.name, &pinned(&pod.target, false)).await;
+            judge_removal(answer.map(drop), || format!("deleting {}", pod.target))
+        }
+        Mutation::Evict(pod) => {
+            let api: Api<Pod> = Api::namespaced(fixers.of(&pod.target.namespace), &pod.target.namespace);
+            match api.evict(&pod.target.name, &eviction(&pod.target, false)).await {
+                Err(kube::Error::Api(status)) if status.code == 429 => {
+                    Ok(turn.later(PATIENCE, format!("held up: {}", status.message)))
+                }
+                answer => judge_removal(answer.map(drop), || format!("evicting {}", pod.target)),
+            }
+        }
+        Mutation::Drain(drain) => drain::go_on(&fixers.of(&drain.target.namespace), drain, turn).await,
+        Mutation::CreateJob(job) => create(&fixers.of(&job.target.namespace), job, false).await,
+        Mutation::Wait(wait) => {
+            let rest = Duration::from_secs(u64::from(wait.seconds.unsigned_abs()));
+            let end = turn.claimed_at.checked_add(rest).unwrap_or(now);
+            Ok(if now >= end { Made::Done } else { Made::Later(end, format!("waits until {end}")) })
+        }
+    }
+}
+
+/// Removes this pod and not its namesake.
+pub(super) fn pinned(target: &TargetRef, dry_run: bool) -> DeleteParams {
+    let uid = Some(target.uid.clone());
+    DeleteParams {
+        dry_run,
+        preconditions: Some(Preconditions { uid, resource_version: None }),
+        ..DeleteParams::default()
+    }
+}
+
+/// Asks this pod, and not its namesake, to leave.
+pub(super) fn eviction(target: &TargetRef, dry_run: bool) -> EvictParams {
+    EvictParams {
+        delete_options: Some(pinned(target, dry_run)),
+        post_options: PostParams { dry_run, field_manager: None },
+    }
+}
+
+/// A pod that is not there any more, or has a successor of its name, is removed.
+fn judge_removal(
+    answer: Result<(), kube::Error>,
+    what: impl FnOnce() -> String,
+) -> Result<Made, ControllerError> {
+    match answer {
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Made::Done),
+        answer => judge(answer, what),
+    }
+}
+
+/// Makes the Job. One of this name that this run made is the same one.
+pub(super) async fn create(
+    client: &Client,
+    job: &JobMutation,
+    dry_run: bool,
+) -> Result<Made, ControllerError> {
+    let what = || format!("making Job {}/{}", job.target.namespace, job.name);
+    let object: DynamicObject = match serde_json::from_str(&job.job) {
+        Ok(object) => object,
+        Err(error) => return Ok(Made::Refused(format!("the Job is no object: {error}"))),
+    };
+    let api = objects::api(client, "batch/v1", "Job", &job.target.namespace);
+    let params = PostParams { dry_run, field_manager: Some(EXECUTOR.to_owned()) };
+    match api.create(&params, &object).await {
+        // Whose it is, is seen by looking.
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Made::Changed),
+        answer => judge(answer.map(drop), what),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use causeway_actions::TargetRef;
+use causeway_actions::{Mutation, TargetRef};
 use causeway_crds::view::{
     approval_view, guardrail_view, other_run, pause_view, policy_view, remediation_view, spec_digest,
     symptom_view,
@@ -12,7 +12,9 @@ use causeway_crds::{
     Approval, ClusterGuardrail, Incident, MonitoredService, Pause, PeakEvent, Remediation, RemediationPolicy,
     Runbook,
 };
-use causeway_remediate::{Direction, Observed, RemediationView, StepState, SymptomState, SymptomView};
+use causeway_remediate::{
+    Direction, Observed, OtherRun, RemediationView, StepState, SymptomState, SymptomView,
+};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -24,8 +26,9 @@ use serde_json::Value;
 
 use super::{Remediations, World};
 use crate::error::{ControllerError, Doing};
+use crate::plan::{self, Around};
 use crate::target_view::{self, Target};
-use crate::{FIXER, objects, plan};
+use crate::{FIXER, objects};
 
 /// The symptom of an Incident that has no status yet: nothing is known, which is not the same as over.
 const UNKNOWN: SymptomView = SymptomView { state: SymptomState::NoData, clear_since: None, watermark: None };
@@ -79,7 +82,7 @@ impl Remediations {
             .collect();
         let uid = object.uid();
         let others: Vec<Remediation> = list(Api::all(client.clone())).await?;
-        let others = others.iter().filter(|other| other.uid() != uid).map(other_run).collect();
+        let others: Vec<OtherRun> = others.iter().filter(|other| other.uid() != uid).map(other_run).collect();
         let guardrails: Vec<ClusterGuardrail> = list(Api::all(client.clone())).await?;
         let pauses: Vec<Pause> = list(Api::all(client.clone())).await?;
         let peaks: Vec<PeakEvent> = list(Api::all(client.clone())).await?;
@@ -95,7 +98,7 @@ impl Remediations {
             approvals,
             symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),
             live: self.live(&view).await?,
-            rebuilt_digest: self.rebuilt(object, &view).await?,
+            rebuilt_digest: self.rebuilt(object, &view, policy.as_ref(), &others).await?,
             others,
             service_workloads: self.service_workloads(&view).await?,
             claim_origin: self.origin(object, &view),
@@ -113,6 +116,13 @@ impl Remediations {
                 live.insert(uid.clone(), found);
             }
         }
+        // Jobs that the plan makes: whether they are there tells whether they were made.
+        for mutation in &view.mutations {
+            if let Mutation::CreateJob(job) = mutation {
+                let found = objects::get(&self.client, "batch/v1", "Job", &job.target.namespace, &job.name);
+                live.extend(found.await?.map(|found| (mutation.live_key(), found)));
+            }
+        }
         Ok(live)
     }
 
@@ -121,6 +131,8 @@ impl Remediations {
         &self,
         object: &Remediation,
         view: &RemediationView,
+        policy: Option<&RemediationPolicy>,
+        others: &[OtherRun],
     ) -> Result<Option<Result<String, String>>, ControllerError> {
         if view.progress.any(Direction::Apply, StepState::Done) || view.progress.is_undoing() {
             return Ok(None);
@@ -140,8 +152,18 @@ impl Remediations {
             namespace: first.namespace.clone(),
             name: first.name.clone(),
         };
-        let seen = target_view::read(&self.client, &target, &view.name, object.spec.planned_at.0).await?;
-        Ok(Some(plan::of(&runbook, &seen).map(|plan| plan.digest()).map_err(|error| error.to_string())))
+        let planned_at = object.spec.planned_at.0;
+        let seen = target_view::read(&self.client, &target, &runbook.spec, &view.name, planned_at).await?;
+        let around = Around {
+            kind: object.spec.cause.kind.clone(),
+            entity: object.spec.cause.entity.clone(),
+            confidence: view.confidence,
+            margin: view.margin,
+            running: others.iter().filter(|run| run.is_running()).count(),
+        };
+        let listed = policy.and_then(|policy| policy.spec.listed(&named.name));
+        let made = plan::of(&runbook, listed, &seen, &around);
+        Ok(Some(made.map(|plan| plan.digest()).map_err(|refusal| refusal.to_string())))
     }
 
     /// Workloads of the services that run on the targets; at least 1.

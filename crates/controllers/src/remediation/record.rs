@@ -59,11 +59,16 @@ pub(super) fn next(
         Decision::Claim { step, direction, approvals } => {
             claim(&mut status, world, *step, *direction, approvals, now);
         }
-        Decision::Mutate { step, direction } => {
-            if let Deed::Step(state, message) = deed {
+        Decision::Mutate { step, direction } => match deed {
+            Deed::Step(state, message) => {
                 result(&mut status, *step, *direction, *state, message, now);
             }
-        }
+            Deed::Later(_, message) => {
+                let text = format!("step {step}, {}: {message}", name_of(*direction));
+                why(&mut status, Reason::Progressing, &text);
+            }
+            _ => {}
+        },
         Decision::RecordResult { step, direction, state, message, .. } => {
             result(&mut status, *step, *direction, *state, message, now);
         }
@@ -240,6 +245,7 @@ pub(super) fn report(
             [*until, again].into_iter().flatten().min().map_or(Requeue::OnChange, Requeue::At)
         }
         Some((Decision::RequestApproval { until, .. }, _, _)) => Requeue::At(*until),
+        Some((_, Deed::Later(at, _), _)) => Requeue::At(*at),
         Some(_) => Requeue::Now,
         None => Requeue::OnChange,
     };

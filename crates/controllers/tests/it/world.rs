@@ -16,12 +16,14 @@ use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Incident, IncidentPhase, ObjectiveConfig, ObjectiveReport,
     PeakConfig, PeakReport, ServiceConfig, SymptomState,
 };
-use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer};
+use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer, check_conditions};
 use causeway_localcluster::{LocalCluster, Options, User};
 use causeway_model::{Completeness, Finding, FindingState, SeriesId, SourceRef};
 use jiff::Timestamp;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, Resource};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
+};
+use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -281,6 +283,22 @@ impl World {
     pub(crate) async fn settle(&self) {
         let settled = tokio::time::timeout(Duration::from_secs(60), self.activity.settled()).await;
         assert!(settled.is_ok(), "not settled: {:?}", self.activity.pending());
+        if self.running.is_some() {
+            self.conforms().await;
+        }
+    }
+
+    /// Every object of every kind obeys the conventions that GitOps tools rely on, whatever state it is in.
+    async fn conforms(&self) {
+        for definition in causeway_crds::all_crds() {
+            let (names, group) = (&definition.spec.names, &definition.spec.group);
+            let gvk = GroupVersionKind::gvk(group, causeway_crds::VERSION, &names.kind);
+            let resource = ApiResource::from_gvk_with_plural(&gvk, &names.plural);
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+            for object in api.list(&ListParams::default()).await.unwrap() {
+                assert_eq!(check_conditions(&object), [], "{} {}", names.kind, object.name_any());
+            }
+        }
     }
 
     /// Waits for what the account of work in progress does not know: a change that the process did not make.

@@ -166,12 +166,14 @@ async fn opaque_frames_stay_until_released() {
     let lake = open(folder.path()).await;
     let bytes =
         |frames: Vec<causeway_lake::OpaqueFrame>| frames.into_iter().map(|f| f.bytes).collect::<Vec<_>>();
-    assert_eq!(bytes(lake.opaque_since(0).await.unwrap()), ["one", "two"]);
-    assert_eq!(bytes(lake.opaque_since(first).await.unwrap()), ["two"]);
+    assert_eq!(bytes(lake.opaque_since(0, usize::MAX).await.unwrap()), ["one", "two"]);
+    assert_eq!(bytes(lake.opaque_since(first, usize::MAX).await.unwrap()), ["two"]);
+    assert_eq!(bytes(lake.opaque_since(0, 4).await.unwrap()), ["one"]);
+    assert_eq!(bytes(lake.opaque_since(0, 0).await.unwrap()), ["one"], "at least one");
     assert_eq!(lake.recovery().rows, 0, "the rows beside them were committed");
     lake.release_opaque(second);
     lake.flush().await.unwrap();
-    assert!(lake.opaque_since(0).await.unwrap().is_empty());
+    assert!(lake.opaque_since(0, usize::MAX).await.unwrap().is_empty());
     assert!(segments(folder.path()).is_empty());
 }
 

@@ -2,7 +2,8 @@
 //!
 //! What counts is what the change itself allows to be missing. Replicas that are down already do not forbid their repair.
 
-use causeway_actions::{ActionKind, Mutation};
+use causeway_actions::registry::evict_pod::is_ready;
+use causeway_actions::{ActionKind, Mutation, TargetRef};
 use serde_json::Value;
 
 use crate::guard::{Context, Verdict};
@@ -17,6 +18,8 @@ pub(super) fn check(context: &Context<'_>) -> Verdict {
             Mutation::JsonPatch(patch) if rolls(context) => {
                 context.observed.live.get(&patch.target.uid).and_then(stays_available).unwrap_or(100)
             }
+            Mutation::Delete(pod) => without_pod(context, &pod.target),
+            // The API server asks the PodDisruptionBudgets for each eviction.
             _ => 100,
         };
         if percent < keep {
@@ -30,8 +33,29 @@ pub(super) fn check(context: &Context<'_>) -> Verdict {
 
 /// Whether an action replaces running instances.
 fn rolls(context: &Context<'_>) -> bool {
-    let rolling = [ActionKind::RolloutRestart, ActionKind::RolloutUndo, ActionKind::RevertConfigMap];
+    let rolling = [
+        ActionKind::RolloutRestart,
+        ActionKind::RolloutUndo,
+        ActionKind::RevertConfigMap,
+        ActionKind::RevertSecretReference,
+        ActionKind::PatchResources,
+    ];
     context.view.actions.iter().any(|action| rolling.contains(action))
+}
+
+/// Percent of replicas that stay when a pod is deleted. One that does not serve is no loss; of one that serves, it must be
+/// known how many others there are.
+fn without_pod(context: &Context<'_>, target: &TargetRef) -> i64 {
+    let live = &context.observed.live;
+    if live.get(&target.uid).is_none_or(|pod| !is_ready(pod)) {
+        return 100;
+    }
+    let replicas = live
+        .values()
+        .filter(|object| object.pointer("/spec/template").is_some())
+        .filter_map(|workload| workload.pointer("/spec/replicas").and_then(Value::as_i64))
+        .max();
+    replicas.filter(|replicas| *replicas > 0).map_or(0, |replicas| (replicas - 1) * 100 / replicas)
 }
 
 /// Percent of replicas that the update strategy of a Deployment keeps; `None` for other objects.

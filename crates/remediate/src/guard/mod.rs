@@ -12,6 +12,7 @@ mod cooldown;
 mod expiry;
 mod flap;
 mod namespace;
+mod ownership;
 mod pause;
 mod proof;
 mod rate;
@@ -100,6 +101,7 @@ pub const GUARDS: &[Guard] = &[
     Guard { name: "actions", moments: FORTH, check: actions::check },
     Guard { name: "symptom", moments: BEGIN, check: symptom::check },
     Guard { name: "stale", moments: BEGIN, check: stale::check },
+    Guard { name: "ownership", moments: FORTH, check: ownership::check },
     Guard { name: "confidence", moments: BEGIN, check: confidence::check },
     Guard { name: "repetition", moments: BEGIN, check: repetition::check },
     Guard { name: "attempts", moments: BEGIN, check: attempts::check },
@@ -197,6 +199,22 @@ mod tests {
         denies(Reason::StalePlan, |_, o| o.rebuilt_digest = Some(Ok("sha256:other".into())));
         denies(Reason::StalePlan, |_, o| o.rebuilt_digest = Some(Err("nothing to do".into())));
         denies(Reason::TargetNotManaged, |_, o| o.live.clear());
+        denies(Reason::GitOwned, |_, o| {
+            let live = o.live.get_mut("uid-checkout").unwrap();
+            live["metadata"]["managedFields"] = serde_json::json!([{"manager": "kustomize-controller",
+                "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        });
+        denies(Reason::NotReconciled, |_, o| {
+            o.policy.as_mut().unwrap().unreconciled = crate::vocabulary::Unreconciled::Refuse;
+            let live = o.live.get_mut("uid-pricing").unwrap();
+            live["metadata"]["managedFields"] = serde_json::json!([{"manager": "kubectl-client-side-apply",
+                "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]);
+        });
+        denies(Reason::OperatorOwned, |_, o| {
+            let live = o.live.get_mut("uid-pricing").unwrap();
+            live["metadata"]["ownerReferences"] =
+                serde_json::json!([{"kind": "Kafka", "name": "main", "controller": true}]);
+        });
         denies(Reason::LowConfidence, |v, _| v.confidence = 0.79);
         denies(Reason::LowMargin, |v, _| v.margin = 0.19);
         denies(Reason::TooManyTargets, |_, o| o.service_workloads = 2);
@@ -296,7 +314,7 @@ mod tests {
             let (mut view, mut observed) = (view(), observed());
             auto(&mut observed);
             change(&mut view, &mut observed);
-            assert_eq!(autonomy::effective_autonomy(&view, &observed).0, want);
+            assert_eq!(autonomy::effective_autonomy(&view, &observed, at(60)).0, want);
         }
     }
 

@@ -1,0 +1,189 @@
+//! Owns the one engine: feeds it, and hands on what it finds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use causeway_engine::{
+    BaselineConfig, BundleFile, Change, Declared, Engine, EngineConfig, Incident, ObjectiveConfig,
+    PeakConfig, ServiceConfig,
+};
+use causeway_kubekit::{Activity, Busy};
+use causeway_model::{Clock, Event, Finding, Partial};
+use causeway_relay::Intake;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+/// What one step of the engine brought.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) findings: Vec<Finding>,
+    pub(crate) events: Vec<Event>,
+    /// Incidents that changed.
+    pub(crate) incidents: Vec<Incident>,
+    /// All incidents, when one changed.
+    pub(crate) all: Vec<Incident>,
+    /// All that is declared, when that changed.
+    pub(crate) declared: Option<Declared>,
+    pub(crate) bundles: Vec<BundleFile>,
+}
+
+struct Guarded {
+    engine: Engine,
+    /// Revision of every incident that was handed on.
+    published: BTreeMap<String, u64>,
+}
+
+/// Shared by all who feed or read the engine.
+pub(crate) struct EngineHost {
+    guarded: Mutex<Guarded>,
+    clock: Arc<dyn Clock>,
+    activity: Activity,
+    outputs: mpsc::UnboundedSender<(Output, Busy)>,
+}
+
+impl EngineHost {
+    /// A host; the receiver gets what the engine finds, in order. An output counts as work until its [`Busy`] is dropped.
+    pub(crate) fn new(
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        activity: Activity,
+    ) -> (Arc<Self>, mpsc::UnboundedReceiver<(Output, Busy)>) {
+        let (outputs, receiver) = mpsc::unbounded_channel();
+        let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });
+        (Arc::new(Self { guarded, clock, activity, outputs }), receiver)
+    }
+
+    /// Takes a closed window.
+    pub(crate) fn observe(&self, partial: Partial) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.observe(partial, self.clock.now_us());
+        self.publish(&mut guarded);
+    }
+
+    /// Takes a window again that was evaluated before a restart.
+    pub(crate) fn remember(&self, partial: Partial) {
+        self.guarded.lock().engine.remember(partial);
+    }
+
+    /// Takes a change to the observed system.
+    pub(crate) fn change(&self, change: Change, namespace: &str) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.change(change, namespace);
+        self.publish(&mut guarded);
+    }
+
+    /// Evaluates what is due now.
+    pub(crate) fn tick(&self) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.tick(self.clock.now_us());
+        self.publish(&mut guarded);
+    }
+
+    /// Replaces what is declared about services.
+    pub(crate) fn set_services(&self, services: Vec<ServiceConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_services(services);
+        self.publish_declared(&mut guarded);
+    }
+
+    /// Replaces all objectives.
+    pub(crate) fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_objectives(objectives);
+        self.publish_declared(&mut guarded);
+    }
+
+    /// Replaces all Baselines.
+    pub(crate) fn set_baselines(&self, baselines: Vec<BaselineConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_baselines(baselines);
+        self.publish_declared(&mut guarded);
+    }
+
+    /// See [`Engine::await_sources`].
+    pub(crate) fn await_sources(&self) {
+        self.guarded.lock().engine.await_sources(self.clock.now_us());
+    }
+
+    /// Replaces all events.
+    pub(crate) fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_peaks(peaks);
+        self.publish_declared(&mut guarded);
+    }
+
+    /// Reads the engine.
+    pub(crate) fn read<T>(&self, read: impl FnOnce(&Engine) -> T) -> T {
+        read(&self.guarded.lock().engine)
+    }
+
+    /// The incident with that fingerprint.
+    pub(crate) fn incident(&self, fingerprint: &str) -> Option<Incident> {
+        self.read(|e| e.incidents().into_iter().find(|i| i.fingerprint == fingerprint).cloned())
+    }
+
+    /// Hands all incidents on again, after a restart.
+    pub(crate) fn republish(&self) {
+        let mut guarded = self.guarded.lock();
+        guarded.published.clear();
+        self.publish(&mut guarded);
+    }
+
+    fn publish(&self, guarded: &mut Guarded) {
+        self.hand_on(guarded, None);
+    }
+
+    fn publish_declared(&self, guarded: &mut Guarded) {
+        let declared = guarded.engine.declared();
+        self.hand_on(guarded, Some(declared));
+    }
+
+    fn hand_on(&self, guarded: &mut Guarded, declared: Option<Declared>) {
+        let Guarded { engine, published } = guarded;
+        let incidents: Vec<Incident> = engine
+            .incidents()
+            .into_iter()
+            .filter(|i| published.get(&i.fingerprint) != Some(&i.revision))
+            .cloned()
+            .collect();
+        for incident in &incidents {
+            published.insert(incident.fingerprint.clone(), incident.revision);
+        }
+        let output = Output {
+            findings: engine.take_findings(),
+            events: engine.take_events(),
+            all: if incidents.is_empty() { Vec::new() } else { engine.incidents().into_iter().cloned().collect() },
+            incidents,
+            declared,
+            bundles: engine.take_bundles(),
+        };
+        if output.findings.is_empty()
+            && output.events.is_empty()
+            && output.incidents.is_empty()
+            && output.declared.is_none()
+        {
+            return;
+        }
+        // Nobody receives any more while the process shuts down.
+        drop(self.outputs.send((output, self.activity.busy())));
+    }
+}
+
+/// Gateways of other processes feed the same engine.
+impl Intake for EngineHost {
+    fn cursor(&self, gateway: &str) -> u64 {
+        self.read(|engine| engine.cursor(gateway))
+    }
+
+    fn observe(&self, gateway: &str, sequence: u64, partial: Partial) {
+        let mut guarded = self.guarded.lock();
+        if guarded.engine.observe_from(gateway, sequence, partial, self.clock.now_us()) {
+            self.publish(&mut guarded);
+        }
+    }
+}
+
+/// Configuration of the engine of this process.
+pub(crate) fn engine_config() -> EngineConfig {
+    EngineConfig { bundles: true, ..EngineConfig::default() }
+}
