@@ -6,9 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use causeway_engine::{
-    DeclaredTime, Point, Raised, Simulation, simulate_baseline, simulate_objective,
-};
+use causeway_engine::{DeclaredTime, Point, Raised, Simulation, simulate_baseline, simulate_objective};
 use causeway_model::{Micros, SeriesId, parse_duration_us, rfc3339};
 use causeway_predict::picture::{Drawn, Picture};
 use clap::{Args, ValueEnum};

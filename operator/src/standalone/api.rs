@@ -35,10 +35,7 @@ type Shared = State<Arc<ApiState>>;
 
 /// The routes; the console lets in who may read everything.
 pub(crate) fn router(state: Arc<ApiState>) -> Router {
-    Router::new()
-        .route("/api/v1/state", get(state_of))
-        .route("/api/v1/clock", post(step))
-        .with_state(state)
+    Router::new().route("/api/v1/state", get(state_of)).route("/api/v1/clock", post(step)).with_state(state)
 }
 
 /// An error as every surface shows it.
