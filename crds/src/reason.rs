@@ -90,6 +90,14 @@ words! {
         RateLimited,
         /// Another remediation may run.
         Available,
+        /// The decision counts.
+        Valid,
+        /// The decision was used.
+        Used,
+        /// The decision is about something else than the plan shows now.
+        Stale,
+        /// The decision came too late, or nobody used it in time.
+        Expired,
         /// The event is to come.
         Planned,
         /// Detectors know of the event, or its effect builds up.
@@ -100,14 +108,6 @@ words! {
         CoolingDown,
         /// The event is over.
         Completed,
-        /// The decision counts.
-        Valid,
-        /// The decision was used.
-        Used,
-        /// The decision is about something else than the plan shows now.
-        Stale,
-        /// The decision came too late, or nobody used it in time.
-        Expired,
         /// The last message arrived.
         Delivered,
         /// The last message did not arrive.

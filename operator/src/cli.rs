@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     audit, bundle, console, convert, crd, executor, gateway, offline, operator, query, simulate, standalone,
+    test_runbooks,
 };
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
@@ -41,6 +42,8 @@ enum Command {
     Bundle(bundle::BundleArguments),
     /// Make the decision of a bundle again, anywhere, and compare
     Replay(bundle::ReplayArguments),
+    /// Run the tests of Runbooks on recorded incidents, without a cluster
+    Test(test_runbooks::TestArguments),
     /// Print the custom resource definitions as YAML
     Crd(crd::CrdArguments),
     /// Find the templates of the messages in a log file
@@ -70,6 +73,7 @@ impl Arguments {
             Command::VerifyAudit(arguments) => audit::run(arguments),
             Command::Bundle(arguments) => bundle::fetch(arguments),
             Command::Replay(arguments) => bundle::replay(&arguments),
+            Command::Test(arguments) => test_runbooks::run(&arguments),
             Command::Crd(arguments) => crd::run(&arguments),
             Command::Patterns(arguments) => offline::patterns(&arguments),
             Command::Baseline(arguments) => offline::baseline(&arguments),

@@ -70,7 +70,9 @@ pub(crate) struct GatewayArguments {
 pub(crate) fn run(arguments: GatewayArguments) -> Result<()> {
     arguments.log.start()?;
     if !arguments.store.is_shared() {
-        bail!("--store is missing: a gateway puts files where the operator finds them, s3://BUCKET or file:///FOLDER");
+        bail!(
+            "--store is missing: a gateway puts files where the operator finds them, s3://BUCKET or file:///FOLDER"
+        );
     }
     runtime::with_lake(&arguments.data.clone(), receive(arguments))
 }
@@ -96,7 +98,7 @@ async fn receive(arguments: GatewayArguments) -> Result<()> {
     let link = Link::new(operator, token::read(&gateway_token_file)?)?;
     let client = Client::try_from(cluster::config(kubeconfig.as_deref()).await?)?;
 
-    let lake = lake::open(&data, store, true, &clock, &metrics).await?;
+    let lake = lake::open(&data, store, lake::Role::Gateway, &clock, &metrics).await?;
     let (journal, outbox) = Journal::open(&lake, clock.clone()).await?;
     let gateway = Arc::new(Gateway::new(
         Arc::new(lake.clone()),

@@ -15,6 +15,7 @@ mod parts;
 mod query;
 mod simulate;
 mod standalone;
+mod test_runbooks;
 
 use std::process::ExitCode;
 

@@ -14,7 +14,7 @@ use causeway_controllers::{
 };
 use causeway_kubekit::{Activity, ControllerMetrics, while_leading};
 use causeway_lake::Lake;
-use causeway_model::{Clock as _, SourceRef};
+use causeway_model::SourceRef;
 use causeway_notify::{NotifyMetrics, RetryPolicy};
 use causeway_pipeline::{Gateway, GatewayConfig, PipelineMetrics};
 use causeway_relay::{Hub, Observation};
@@ -35,7 +35,7 @@ use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::{Endpoints, listen, url};
 use crate::parts::shared_folder::SharedFolder;
 use crate::parts::store::StoreArguments;
-use crate::parts::{cluster, lake, maintain, runtime, token};
+use crate::parts::{changes, cluster, lake, maintain, runtime, token};
 
 /// How long work under way may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -86,7 +86,9 @@ pub(crate) struct OperatorArguments {
 pub(crate) fn run(arguments: OperatorArguments) -> Result<()> {
     arguments.log.start()?;
     if !arguments.store.is_shared() {
-        bail!("--store is missing: tables and the engine's state must be where every operator and gateway finds them, s3://BUCKET or file:///FOLDER");
+        bail!(
+            "--store is missing: tables and the engine's state must be where every operator and gateway finds them, s3://BUCKET or file:///FOLDER"
+        );
     }
     runtime::with_lake(&arguments.data.clone(), stand(arguments))
 }
@@ -105,14 +107,23 @@ async fn stand(arguments: OperatorArguments) -> Result<()> {
     let token = token::read(&arguments.gateway_token_file)?;
     let clock = ProcessClock::new(ClockMode::Wall, None);
     let cluster = cluster::connect(arguments.kubeconfig.as_deref()).await?;
-    let lake = lake::open(&arguments.data, arguments.store.clone(), false, &clock, &metrics).await?;
+    let role = lake::Role::Operator;
+    let lake = lake::open(&arguments.data, arguments.store.clone(), role, &clock, &metrics).await?;
     // Rows of an earlier process under this name, in its own log: nobody else commits those.
     lake.flush().await?;
     let candidate = Candidate::stand(cluster.client.clone(), LEASE, "operator", arguments.lease.clone());
     // A standby is ready to follow.
     standing.ready();
-    let office =
-        Office { arguments, token, admin_url, clock, cluster, lake, metrics, identity: candidate.identity.clone() };
+    let office = Office {
+        arguments,
+        token,
+        admin_url,
+        clock,
+        cluster,
+        lake,
+        metrics,
+        identity: candidate.identity.clone(),
+    };
     let led = while_leading(candidate.leadership.clone(), stop.clone(), |epoch| {
         tracing::info!(epoch, "leads");
         office.lead(stop.clone())
@@ -190,9 +201,10 @@ impl Office {
             ..Endpoints::default()
         };
         let console = self.console(&host, stop.clone())?;
-        let own = declared_api::router(host.clone(), clock.clone());
         tasks.spawn(served("gateways", serve(gateways, hub.router(self.token.clone()), stop.clone())));
-        tasks.spawn(served("api", serve(api, console.router_with(own), stop.clone())));
+        let further = changes::router(host.clone(), self.clock.clone())
+            .merge(declared_api::router(host.clone(), self.clock.clone()));
+        tasks.spawn(served("api", serve(api, console.router_with(further), stop.clone())));
         endpoints.write(data)?;
         tracing::info!(?endpoints, "ready");
         stop.cancelled().await;
@@ -231,7 +243,7 @@ impl Office {
     }
 
     /// The API, as whoever calls.
-    fn console(&self, host: &Arc<EngineHost>, stop: CancellationToken) -> Result<Console> {
+    fn console(&self, host: &Arc<EngineHost>, stop: CancellationToken) -> Result<Arc<Console>> {
         let telemetry = LocalInsight { lake: self.lake.clone(), host: host.clone() };
         Console::new(ConsoleConfig {
             gate: Gate::new(self.cluster.config.clone()),

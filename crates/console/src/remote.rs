@@ -8,6 +8,7 @@ use causeway_model::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::draw::encoded;
 use crate::session::Token;
 
 /// How long an answer may take.
@@ -125,7 +126,7 @@ impl Insight for RemoteReader {
         entity: &'a str,
         signal: &'a str,
     ) -> BoxFuture<'a, Result<Vec<BandPoint>, QueryError>> {
-        let request = self.get("series").query(&[("entity", entity), ("signal", signal)]);
+        let request = self.get(&format!("series?entity={}&signal={}", encoded(entity), encoded(signal)));
         Box::pin(async move { self.json(request, "points").await })
     }
 

@@ -36,6 +36,7 @@ mod pause;
 mod peak;
 mod peak_event;
 mod plan;
+mod rehearsal;
 mod remediation;
 mod remediation_policy;
 mod run;
@@ -49,11 +50,12 @@ mod text;
 pub use admission::Admission;
 pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
-pub use gateway::{GatewayContext, run_gateway};
 pub use feed::{IncidentFeed, IncidentInbox};
+pub use gateway::{GatewayContext, run_gateway};
 pub use ports::{
     Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
 };
+pub use rehearsal::{TestOutcome, TestVerdict, check_runbook, test_runbook};
 pub use run::{run, run_executor};
 
 /// Field manager of mutations, and actor in the audit log.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, PeakConfig, PeakReport, Placement,
-    ServiceConfig, State,
+    BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
+    PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_model::SourceRef;
 use causeway_steps::Pipeline;
@@ -37,6 +37,10 @@ pub trait Engine: Send + Sync {
     fn set_placements(&self, placements: Vec<Placement>);
     /// Makes an incident a part of another; both by fingerprint. What is over or unknown stays as it is.
     fn merge(&self, fingerprint: &str, into: &str);
+    /// Keeps what a repair of an incident was planned on, as JSON text, beside its bundle.
+    fn keep_objects(&self, fingerprint: &str, objects: String);
+    /// Who is connected with a service, known by any of these names; `None` while no telemetry shows it.
+    fn neighbours(&self, entities: &[String]) -> Option<Neighbours>;
     /// How far data reaches, microseconds since the Unix epoch; `None` before the first record.
     fn watermark(&self) -> Option<i64>;
 }

@@ -289,7 +289,8 @@ impl House<'_> {
             });
         let triggers = controller.triggers();
         self.spawn(controller, tasks);
-        let keeper = feed::Keeper { client: runtime.client.clone(), mirrors: m.clone(), clock: runtime.clock.clone() };
+        let keeper =
+            feed::Keeper { client: runtime.client.clone(), mirrors: m.clone(), clock: runtime.clock.clone() };
         tasks.spawn(feed::serve(inbox, keeper, triggers, self.stop.clone()));
     }
 

@@ -65,7 +65,13 @@ impl Assembler {
     }
 
     /// Adds a partial of a gateway. `false`: its window was released already, so that it comes too late.
-    pub(crate) fn add(&mut self, gateway: &Arc<str>, sequence: u64, partial: Partial, now_us: Micros) -> bool {
+    pub(crate) fn add(
+        &mut self,
+        gateway: &Arc<str>,
+        sequence: u64,
+        partial: Partial,
+        now_us: Micros,
+    ) -> bool {
         let origin = (Arc::clone(gateway), partial.source.clone());
         let progress = self.sources.entry(origin).or_default();
         progress.until_us = progress.until_us.max(partial.window.end_us);

@@ -91,7 +91,14 @@ impl Calls {
             if !made && is_public(address) {
                 let (count, first_us, last_us) = call;
                 let callee = EntityId::new(EntityKind::External, "", &address.to_string());
-                self.topology.observe_call(&CallStub { caller, callee, count, first_us, last_us, seen: Seen::Peer });
+                self.topology.observe_call(&CallStub {
+                    caller,
+                    callee,
+                    count,
+                    first_us,
+                    last_us,
+                    seen: Seen::Peer,
+                });
             }
         }
         self.previous = current;
@@ -104,7 +111,9 @@ impl Calls {
                 continue;
             }
             let label = |key: &str| {
-                id.group.split(',').find_map(|pair| pair.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')))
+                id.group
+                    .split(',')
+                    .find_map(|pair| pair.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')))
             };
             let Some(host) = label("peer.service").or_else(|| label("server.address")) else { continue };
             let caller = service(&id.entity);
@@ -179,9 +188,9 @@ impl Peer {
             ("Tool/", EntityKind::Tool),
             ("Model/", EntityKind::Model),
         ];
-        let named = kinds.iter().find_map(|(prefix, kind)| {
-            text.strip_prefix(prefix).map(|name| EntityId::new(*kind, "", name))
-        });
+        let named = kinds
+            .iter()
+            .find_map(|(prefix, kind)| text.strip_prefix(prefix).map(|name| EntityId::new(*kind, "", name)));
         match (named, text.parse()) {
             (Some(named), _) => Self::Named(named),
             (None, Ok(address)) => Self::Address(address),

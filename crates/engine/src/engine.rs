@@ -6,9 +6,7 @@ use std::sync::Arc;
 use ahash::AHashMap;
 use causeway_causal::group::Grouper;
 use causeway_causal::topology::Topology;
-use causeway_model::{
-    Completeness, Event, Finding, Micros, Partial, SeriesId, SourceRef, Window,
-};
+use causeway_model::{Completeness, Event, Finding, Micros, Partial, SeriesId, SourceRef, Window};
 
 use crate::assemble::{Assembled, Assembler, Progress};
 use crate::baseline::{Baselines, Content};
@@ -19,8 +17,8 @@ use crate::change::Change;
 use crate::config::{EngineConfig, ServiceConfig};
 use crate::detect::{Point, Watched};
 use crate::diagnose;
-use crate::golden::{Golden, is_golden};
 use crate::foresee::is_crossing;
+use crate::golden::{Golden, is_golden};
 use crate::groups::grouper;
 use crate::history::History;
 use crate::incident::{Incident, IncidentPhase};
@@ -328,7 +326,7 @@ impl Engine {
             || is_crossing(series)
             || is_golden(series)
                 && (entry_points.contains(service)
-                    || self.services.iter().any(|s| s.entry_point && s.telemetry_name == service))
+                    || self.services.iter().any(|s| s.entry_point && s.is(service)))
     }
 
     fn evaluate(&mut self, window: Window, content: Assembled) {
@@ -401,7 +399,8 @@ impl Engine {
     fn measure(&mut self, at_us: Micros) -> Vec<Finding> {
         let known: BTreeSet<SeriesId> = self.measured.open().map(|f| f.series.clone()).collect();
         let tenant = |entity: &str| self.tenants.get(entity).cloned().unwrap_or_default();
-        let states = measured::states(&self.metrics, at_us, &tenant, &|state| known.contains(&state.series()));
+        let states =
+            measured::states(&self.metrics, at_us, &tenant, &|state| known.contains(&state.series()));
         self.measured.set(states, at_us)
     }
 
@@ -433,10 +432,13 @@ impl Engine {
     /// Counts the requests of an incident, and brings its impact and money up to date: after a minute, then whenever it
     /// has gone on for a tenth longer, so that a status is not written for nothing.
     fn figure(&mut self, index: usize, at_us: Micros) {
-        let Some(incident) = self.incidents.get(index).filter(|i| i.phase == IncidentPhase::Open) else { return };
+        let Some(incident) = self.incidents.get(index).filter(|i| i.phase == IncidentPhase::Open) else {
+            return;
+        };
         let counted = diagnose::count(self, incident, at_us);
         let is_due = at_us - incident.figured_us >= FIGURE_US.max((at_us - incident.since_us) / 10);
-        let figures = (is_due && incident.draft.is_some()).then(|| diagnose::figures(self, incident, counted, at_us));
+        let figures =
+            (is_due && incident.draft.is_some()).then(|| diagnose::figures(self, incident, counted, at_us));
         let Some(incident) = self.incidents.get_mut(index) else { return };
         (incident.requests, incident.counted_us) = (counted, at_us);
         if let (Some((impact, money)), Some(draft)) = (figures, &mut incident.draft) {
@@ -467,7 +469,7 @@ impl Engine {
                 if let Some(group) = incident.group {
                     self.grouper.end(group, at_us);
                 }
-                self.noise.note(&incident.signature(), incident.peak, incident.since_us);
+                self.noise.note(&incident.signature(), &incident.peaks, incident.since_us);
             }
         }
         let is_over = |i: &Incident| matches!(i.phase, IncidentPhase::Resolved | IncidentPhase::Prevented);

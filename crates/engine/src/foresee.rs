@@ -53,7 +53,9 @@ impl Engine {
             // What hurts already is not foretold.
             let known = self.incidents.iter().any(|i| {
                 i.fingerprint == incident.fingerprint
-                    || i.namespace == namespace && i.service == incident.service && i.phase == IncidentPhase::Open
+                    || i.namespace == namespace
+                        && i.service == incident.service
+                        && i.phase == IncidentPhase::Open
             });
             if !known {
                 self.incidents.push(incident);
@@ -81,7 +83,10 @@ impl Engine {
 /// The symptom of a foretold incident that has come.
 fn crossing(incident: &Incident, newest: Option<Point>, at_us: Micros) -> Option<Finding> {
     let predicted = incident.predicted.as_ref()?;
-    let series = SeriesId { signal: format!("{PREFIX}{}", predicted.series.signal).into(), ..predicted.series.clone() };
+    let series = SeriesId {
+        signal: format!("{PREFIX}{}", predicted.series.signal).into(),
+        ..predicted.series.clone()
+    };
     let value = |of: fn(Point) -> f64| newest.map(of).filter(|v| v.is_finite()).unwrap_or_default();
     Some(Finding {
         id: finding_id(&incident.namespace, &series, at_us),

@@ -70,9 +70,8 @@ impl Engine {
     /// Hands the symptoms of a group that no incident has yet to the group's incident.
     fn extend(&mut self, group: u64) {
         let Some(members) = self.grouper.group(group).map(|g| g.findings.clone()) else { return };
-        let mut symptoms: Vec<Finding> =
-            members.iter().filter_map(|id| self.waiting.remove(id)).collect();
-        symptoms.sort_by(|a, b| (a.since_us, &a.id).cmp(&(b.since_us, &b.id)));
+        let mut symptoms: Vec<Finding> = members.iter().filter_map(|id| self.waiting.remove(id)).collect();
+        symptoms.sort_by(|a, b| (a.since_us, &a.series).cmp(&(b.since_us, &b.series)));
         for finding in symptoms {
             let own = |i: &&mut Incident| i.group == Some(group) && i.merged_into.is_none();
             if let Some(incident) = self.incidents.iter_mut().find(own) {
@@ -86,6 +85,7 @@ impl Engine {
             } else {
                 let mut incident = Incident::open(&finding, group);
                 incident.noise = self.noise.known(&incident.signature(), incident.since_us);
+                incident.reach(&finding.series, excess(finding.observed, finding.expected));
                 if incident.noise.is_some() {
                     self.events.push(noise_event(&incident));
                 }
@@ -117,7 +117,8 @@ impl Engine {
             let open = |i: &&Incident| i.fingerprint == fingerprint && i.phase == IncidentPhase::Open;
             engine.incidents.iter().find(open).and_then(|i| Some((i.group?, i.namespace.clone())))
         };
-        let (Some((gone, namespace)), Some((kept, other))) = (group(self, fingerprint), group(self, into)) else {
+        let (Some((gone, namespace)), Some((kept, other))) = (group(self, fingerprint), group(self, into))
+        else {
             return;
         };
         if namespace == other && self.grouper.merge(gone, kept) {
@@ -127,7 +128,9 @@ impl Engine {
 
     fn merge_groups(&mut self, gone: u64, kept: u64, at_us: Micros) {
         let of = |group: u64| move |i: &&mut Incident| i.group == Some(group) && i.merged_into.is_none();
-        let Some(into) = self.incidents.iter_mut().find(of(kept)).map(|i| i.fingerprint.clone()) else { return };
+        let Some(into) = self.incidents.iter_mut().find(of(kept)).map(|i| i.fingerprint.clone()) else {
+            return;
+        };
         let Some(lost) = self.incidents.iter_mut().find(of(gone)) else { return };
         lost.merge_into(&into, at_us);
         let (symptoms, told, since_us) = (lost.symptoms.clone(), lost.is_told(), lost.since_us);
@@ -145,17 +148,17 @@ impl Engine {
     /// Follows how far symptoms are from what is expected. Noise that got worse than it ever was is told.
     pub(crate) fn follow_peaks(&mut self) {
         for index in 0..self.incidents.len() {
-            let Some(incident) = self.incidents.get(index).filter(|i| i.phase == IncidentPhase::Open) else { continue };
+            let Some(incident) = self.incidents.get(index).filter(|i| i.phase == IncidentPhase::Open) else {
+                continue;
+            };
             let firing = incident.symptoms.values().filter(|f| f.state == FindingState::Open);
-            let worst = firing
-                .filter_map(|f| self.newest_point(&f.series))
-                .map(|point| excess(point.value, point.expected))
-                .fold(incident.peak, f64::max);
+            let reached: Vec<_> = firing
+                .filter_map(|f| Some((f.series.clone(), self.newest_point(&f.series)?)))
+                .map(|(series, point)| (series, excess(point.value, point.expected)))
+                .collect();
             let Some(incident) = self.incidents.get_mut(index) else { continue };
-            incident.peak = worst;
-            if incident.noise.is_some_and(|known| worst > known) {
-                incident.noise = None;
-                incident.revision += 1;
+            for (series, excess) in reached {
+                incident.reach(&series, excess);
             }
         }
     }
@@ -181,7 +184,11 @@ impl Engine {
             latest_us,
             state,
             reopened: incident.reopened,
-            roots: entities.iter().cloned().chain((!incident.root.is_empty()).then(|| incident.root.clone())).collect(),
+            roots: entities
+                .iter()
+                .cloned()
+                .chain((!incident.root.is_empty()).then(|| incident.root.clone()))
+                .collect(),
             entities,
             findings: incident.symptoms.keys().cloned().collect(),
             cause: (!incident.root.is_empty()).then(|| incident.root.clone()),

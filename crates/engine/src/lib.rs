@@ -35,13 +35,13 @@ pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Forecasting, Foretold, Graded, OutlookConfig, OutlookReport,
     Selector,
 };
-pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest};
-/// Arithmetic of error budgets, in which objectives are declared.
-pub use causeway_predict::burn;
-/// What became of predictions.
-pub use causeway_predict::Grade;
+pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest, with_objects};
 /// What can be wrong in itself.
 pub use causeway_causal::state::StateKind;
+/// What became of predictions.
+pub use causeway_predict::Grade;
+/// Arithmetic of error budgets, in which objectives are declared.
+pub use causeway_predict::burn;
 /// In which Baselines are declared.
 pub use causeway_predict::{Direction, MissingData, ModelKind, Offsets, Sensitivity, WindowRule};
 pub use change::{Change, ChangeClass};
@@ -49,8 +49,8 @@ pub use config::{EngineConfig, ServiceConfig};
 pub use declared::Declared;
 pub use detect::Point;
 pub use engine::Engine;
-pub use incident::{Incident, IncidentPhase, Prediction, SymptomState};
-pub use learned::{Counts, Learned};
+pub use incident::{Incident, IncidentPhase, Peaks, Prediction, SymptomState};
+pub use learned::{Counts, Learned, Neighbours};
 pub use objective::{
     EventSource, Indicator, Labels, NotLabels, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices,
     underlying,

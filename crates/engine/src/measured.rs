@@ -46,13 +46,7 @@ pub(crate) fn states(
     found
 }
 
-fn state(
-    tenant: &dyn Fn(&str) -> String,
-    entity: &str,
-    kind: StateKind,
-    object: &str,
-    value: f64,
-) -> State {
+fn state(tenant: &dyn Fn(&str) -> String, entity: &str, kind: StateKind, object: &str, value: f64) -> State {
     State {
         namespace: tenant(entity),
         entity: entity.to_owned(),
@@ -68,7 +62,9 @@ fn state(
 fn is_expiry(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     (name.contains("cert") || name.contains("ssl") || name.contains("tls") || name.contains("x509"))
-        && ["expir", "not_after", "notafter", "not.after", "valid_until"].iter().any(|word| name.contains(word))
+        && ["expir", "not_after", "notafter", "not.after", "valid_until"]
+            .iter()
+            .any(|word| name.contains(word))
         && !name.contains("error")
 }
 
@@ -100,7 +96,11 @@ fn expiry(
         format!("the certificate{whose} of {} ended at {end}", id.entity)
     } else {
         // Steps of a day, so that the sentence stays while the time runs.
-        format!("the certificate{whose} of {} ends at {end}, within {:.0} days", id.entity, (left_s / 86_400.0).ceil())
+        format!(
+            "the certificate{whose} of {} ends at {end}, within {:.0} days",
+            id.entity,
+            (left_s / 86_400.0).ceil()
+        )
     };
     Some(found)
 }
@@ -161,7 +161,9 @@ fn part_of(name: &str, group: &str) -> Option<Part> {
         "system.filesystem.usage" if group.contains("state=used") => Part::Used,
         "system.filesystem.usage" if group.contains("state=free") => Part::Free,
         "k8s.volume.capacity" | "k8s.node.filesystem.capacity" | "k8s.pod.filesystem.capacity" => Part::Size,
-        "k8s.volume.available" | "k8s.node.filesystem.available" | "k8s.pod.filesystem.available" => Part::Free,
+        "k8s.volume.available" | "k8s.node.filesystem.available" | "k8s.pod.filesystem.available" => {
+            Part::Free
+        }
         "node_filesystem_avail_bytes" | "kubelet_volume_stats_available_bytes" => Part::Free,
         "node_filesystem_size_bytes" | "kubelet_volume_stats_capacity_bytes" => Part::Size,
         _ => return None,
@@ -194,7 +196,8 @@ fn filling(
         found.note = format!("the disk{whose} of {entity} is {share} full");
     } else if let (Some(minutes), true) = (soon, now >= FILLED - slack) {
         let full = rfc3339(newest * MINUTE_US + (minutes * MINUTE_US as f64) as i64);
-        found.note = format!("the disk{whose} of {entity} is {share} full, and full by {full} as it fills now");
+        found.note =
+            format!("the disk{whose} of {entity} is {share} full, and full by {full} as it fills now");
     } else {
         return None;
     }
@@ -217,8 +220,10 @@ fn trend(used: &BTreeMap<i64, f64>) -> Option<f64> {
 
 fn slope(points: &[(f64, f64)]) -> Option<f64> {
     let half = points.len() / 2;
-    let mut slopes: Vec<f64> =
-        (0..half).filter_map(|at| Some((points.get(at)?, points.get(at + half)?))).map(|(a, b)| (b.1 - a.1) / (b.0 - a.0)).collect();
+    let mut slopes: Vec<f64> = (0..half)
+        .filter_map(|at| Some((points.get(at)?, points.get(at + half)?)))
+        .map(|(a, b)| (b.1 - a.1) / (b.0 - a.0))
+        .collect();
     slopes.sort_by(f64::total_cmp);
     slopes.get(slopes.len() / 2).copied()
 }
@@ -244,7 +249,8 @@ mod tests {
         let metrics: MetricHistory = series
             .iter()
             .map(|(name, group, history)| {
-                let id = SeriesId { entity: "shop/db".into(), signal: (*name).into(), group: (*group).into() };
+                let id =
+                    SeriesId { entity: "shop/db".into(), signal: (*name).into(), group: (*group).into() };
                 (id, history.clone())
             })
             .collect();
@@ -271,7 +277,8 @@ mod tests {
                 [(
                     StateKind::CertificateExpiry,
                     "Certificate/cn=shop".to_owned(),
-                    "the certificate (cn=shop) of shop/db ends at 2023-03-30T02:40:00Z, within 2 days".to_owned()
+                    "the certificate (cn=shop) of shop/db ends at 2023-03-30T10:40:00Z, within 2 days"
+                        .to_owned()
                 )]
             );
         }
@@ -294,11 +301,13 @@ mod tests {
         assert_eq!(filling.len(), 1, "80 % and full in less than two hours");
         assert!(filling[0].2.contains("full by 1970-01-01T02:"), "{}", filling[0].2);
         assert_eq!(share(line(0.96, 0.0)).len(), 1);
-        let stopped: Vec<(i64, f64)> = (0..40).map(|m| (m, if m < 18 { 0.4 + 0.02 * m as f64 } else { 0.76 })).collect();
+        let stopped: Vec<(i64, f64)> =
+            (0..40).map(|m| (m, if m < 18 { 0.4 + 0.02 * m as f64 } else { 0.76 })).collect();
         assert!(share(history(&stopped)).is_empty(), "it has stopped filling");
         let free = line(0.04e9, 0.0);
         let size = line(1e9, 0.0);
-        let pair = found(&[("k8s.volume.available", "pvc=a", free), ("k8s.volume.capacity", "pvc=a", size)], 40);
+        let pair =
+            found(&[("k8s.volume.available", "pvc=a", free), ("k8s.volume.capacity", "pvc=a", size)], 40);
         assert_eq!((pair.len(), pair[0].1.as_str()), (1, "Disk/pvc=a"));
     }
 }

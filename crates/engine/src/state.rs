@@ -95,7 +95,8 @@ impl States {
 
     /// States that have lasted for long enough at `at_us`.
     pub(crate) fn due(&mut self, at_us: Micros) -> Vec<Finding> {
-        let lasted = |_: &Key, (state, since_us): &mut (State, Micros)| at_us - *since_us >= state.kind.hold_us();
+        let lasted =
+            |_: &Key, (state, since_us): &mut (State, Micros)| at_us - *since_us >= state.kind.hold_us();
         let due: Vec<(Key, (State, Micros))> = self.pending.extract_if(.., lasted).collect();
         due.into_iter()
             .map(|(key, (state, since_us))| {

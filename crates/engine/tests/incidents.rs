@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use causeway_causal::topology::EntityKind;
 use causeway_engine::{
-    BaselineConfig, Change, ChangeClass, Direction, Engine, EngineConfig, Grade, Incident, IncidentPhase, MissingData,
-    ModelKind, OutlookConfig, Placement, Selector, Sensitivity, ServiceConfig, State, StateKind, SymptomState,
-    WindowRule,
+    BaselineConfig, Change, ChangeClass, Direction, Engine, EngineConfig, Grade, Incident, IncidentPhase,
+    MissingData, ModelKind, OutlookConfig, Placement, Selector, Sensitivity, ServiceConfig, State, StateKind,
+    SymptomState, WindowRule,
 };
 use causeway_model::{
     FindingState, Partial, SeriesId, SeriesKind, SeriesPartial, SourceRef, SpanKind, SpanStub, Window,
@@ -38,7 +38,14 @@ fn partial(start: i64, series: Vec<(SeriesId, SeriesPartial)>, spans: Vec<SpanSt
     }
 }
 
-fn series(entity: &str, signal: &str, kind: SeriesKind, at: i64, sum: f64, count: u64) -> (SeriesId, SeriesPartial) {
+fn series(
+    entity: &str,
+    signal: &str,
+    kind: SeriesKind,
+    at: i64,
+    sum: f64,
+    count: u64,
+) -> (SeriesId, SeriesPartial) {
     let mut values = SeriesPartial { kind, ..SeriesPartial::default() };
     values.add(at, sum);
     values.count = count;
@@ -54,7 +61,15 @@ fn golden(entity: &str, start: i64, seconds: f64, errors: f64) -> Vec<(SeriesId,
     ]
 }
 
-fn span(trace: u64, id: u64, parent: u64, service: &str, kind: SpanKind, at: i64, peer: Option<&str>) -> SpanStub {
+fn span(
+    trace: u64,
+    id: u64,
+    parent: u64,
+    service: &str,
+    kind: SpanKind,
+    at: i64,
+    peer: Option<&str>,
+) -> SpanStub {
     SpanStub {
         trace,
         span: id,
@@ -75,13 +90,26 @@ fn tree_spans(size: usize, start: i64) -> Vec<SpanStub> {
     (0..size)
         .map(|at| {
             let parent = if at == 0 { 0 } else { ((at - 1) / 2 + 1) as u64 };
-            span(trace, at as u64 + 1, parent, &format!("shop/s{at}"), SpanKind::Server, start + at as i64, None)
+            span(
+                trace,
+                at as u64 + 1,
+                parent,
+                &format!("shop/s{at}"),
+                SpanKind::Server,
+                start + at as i64,
+                None,
+            )
         })
         .collect()
 }
 
 /// Feeds windows of a tree; `bad` says by how much a service is slow and how much it fails in a window.
-fn feed_tree(engine: &mut Engine, size: usize, windows: std::ops::Range<i64>, bad: &dyn Fn(i64, usize) -> f64) {
+fn feed_tree(
+    engine: &mut Engine,
+    size: usize,
+    windows: std::ops::Range<i64>,
+    bad: &dyn Fn(i64, usize) -> f64,
+) {
     for index in windows {
         let start = index * STEP;
         let mut all = Vec::new();
@@ -167,7 +195,9 @@ fn a_signal_that_flaps_for_an_hour_is_one_incident_with_three_messages_at_most()
     feed_tree(&mut engine, 1, 0..90, &|_, _| 1.0);
     for index in 90..450 {
         // Two minutes bad, six minutes good.
-        feed_tree(&mut engine, 1, index..index + 1, &|index, _| if (index - 90) % 48 < 12 { 10.0 } else { 1.0 });
+        feed_tree(&mut engine, 1, index..index + 1, &|index, _| {
+            if (index - 90) % 48 < 12 { 10.0 } else { 1.0 }
+        });
         for incident in engine.incidents() {
             let known = phases.entry(incident.fingerprint.clone()).or_default();
             if known.last() != Some(&incident.phase) {
@@ -286,7 +316,10 @@ fn a_full_disk_and_a_certificate_open_incidents_from_metrics() {
     }
     let found: BTreeSet<(&str, &str)> =
         told(&engine).iter().map(|i| (i.service.as_str(), i.signal.as_str())).collect();
-    assert_eq!(found, BTreeSet::from([("shop/db", "state:DiskFilling"), ("shop/web", "state:CertificateExpiry")]));
+    assert_eq!(
+        found,
+        BTreeSet::from([("shop/db", "state:DiskFilling"), ("shop/web", "state:CertificateExpiry")])
+    );
 }
 
 /// A Baseline of a pool that looks an hour ahead for a crossing of 100.
@@ -339,19 +372,25 @@ fn what_is_foretold_comes_true_or_is_prevented_and_is_graded() {
     let incident = told(&engine)[0].clone();
     assert_eq!(incident.phase, IncidentPhase::Predicted);
     let predicted = incident.predicted.clone().expect("a prediction");
-    assert!(predicted.deadline_us > predicted.made_us && predicted.probability >= 0.5 && predicted.grade.is_none());
+    assert!(
+        predicted.deadline_us > predicted.made_us
+            && predicted.probability >= 0.5
+            && predicted.grade.is_none()
+    );
     assert!(incident.draft.is_none() && incident.symptoms.is_empty());
     let mut other = Engine::restore(EngineConfig::default(), &engine.snapshot().unwrap()).unwrap();
 
     // It goes on as it did.
     feed_pool(&mut engine, minute..200, &rising);
-    let came = told(&engine).into_iter().find(|i| i.fingerprint == incident.fingerprint).expect("kept").clone();
+    let came =
+        told(&engine).into_iter().find(|i| i.fingerprint == incident.fingerprint).expect("kept").clone();
     assert_eq!(came.phase, IncidentPhase::Open, "{came:?}");
     assert_eq!(came.predicted.and_then(|p| p.grade), Some(Grade::Hit));
     assert_eq!(came.symptom, SymptomState::Firing);
     // Then it falls again.
     feed_pool(&mut engine, 200..230, &|_| 20.0);
-    let over = told(&engine).into_iter().find(|i| i.fingerprint == incident.fingerprint).expect("kept").clone();
+    let over =
+        told(&engine).into_iter().find(|i| i.fingerprint == incident.fingerprint).expect("kept").clone();
     assert_eq!(over.phase, IncidentPhase::Resolved);
 
     // Somebody does something about it.
@@ -366,7 +405,8 @@ fn what_is_foretold_comes_true_or_is_prevented_and_is_graded() {
     };
     other.change(change, "shop");
     feed_pool(&mut other, minute..minute + 130, &|minute| 20.0 + scatter(minute));
-    let avoided = told(&other).into_iter().find(|i| i.fingerprint == incident.fingerprint).expect("kept").clone();
+    let avoided =
+        told(&other).into_iter().find(|i| i.fingerprint == incident.fingerprint).expect("kept").clone();
     assert_eq!(avoided.phase, IncidentPhase::Prevented, "{avoided:?}");
     assert_eq!(avoided.predicted.and_then(|p| p.grade), Some(Grade::Prevented));
 }
@@ -431,8 +471,10 @@ fn people_merge_incidents_and_a_restart_keeps_them() {
     let mut engine = Engine::new(EngineConfig::default());
     for name in ["a", "b"] {
         engine.set_states(
-            [vec![crash_loop("shop/a", "a-1")], vec![crash_loop("shop/a", "a-1"), crash_loop("shop/b", "b-1")]]
-                [usize::from(name == "b")]
+            [
+                vec![crash_loop("shop/a", "a-1")],
+                vec![crash_loop("shop/a", "a-1"), crash_loop("shop/b", "b-1")],
+            ][usize::from(name == "b")]
             .clone(),
             100 * STEP + i64::from(name == "b") * 300 * STEP,
         );
@@ -525,7 +567,8 @@ fn two_hundred_services_are_found_with_reused_addresses_and_without_traces() {
     let wrong = found.difference(&truth).count() as f64 / found.len() as f64;
     assert!(hit >= 0.99, "found {hit}");
     assert!(wrong <= 0.01, "false {wrong}");
-    let inferred = edges.iter().find(|e| e.inferred && service(e.to.kind) && service(e.from.kind)).expect("inferred");
+    let inferred =
+        edges.iter().find(|e| e.inferred && service(e.to.kind) && service(e.from.kind)).expect("inferred");
     assert!(inferred.confidence < 0.6, "{inferred:?}");
     for kind in [
         EntityKind::Model,
@@ -539,7 +582,11 @@ fn two_hundred_services_are_found_with_reused_addresses_and_without_traces() {
     ] {
         assert!(edges.iter().any(|e| e.to.kind == kind), "{kind:?}");
     }
-    assert_eq!(edges.iter().filter(|e| e.to.kind == EntityKind::External).count(), 1, "no address became a peer");
+    assert_eq!(
+        edges.iter().filter(|e| e.to.kind == EntityKind::External).count(),
+        1,
+        "no address became a peer"
+    );
     assert!(engine.topology().edges_at(-STEP).is_empty(), "nothing existed before");
 }
 

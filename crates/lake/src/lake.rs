@@ -99,7 +99,7 @@ impl Lake {
         let mut visit = |frame: crate::wal::Frame| -> Result<(), WalError> {
             let Kind::Rows(table) = frame.kind else { return Ok(()) };
             let index = table_index(table);
-            if frame.sequence > logs[index].committed() {
+            if frame.sequence > logs[index].committed() && !options.forget.contains(&table) {
                 let rows = |detail| WalError::Rows { sequence: frame.sequence, table, detail };
                 let batch = frame.decode().map_err(|e| rows(e.to_string()))?;
                 check_schema(table, &batch).map_err(rows)?;

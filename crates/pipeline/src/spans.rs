@@ -126,15 +126,47 @@ mod tests {
         let cases: [(SpanKind, &[(&str, &str)], Option<&str>); 13] = [
             (Client, &[("server.address", "10.0.0.7")], Some("10.0.0.7")),
             (Client, &[("server.address", "a.example"), ("peer.service", "tax")], Some("tax")),
-            (Client, &[("db.system.name", "postgresql"), ("server.address", "db"), ("db.namespace", "shop")], Some("Database/postgresql:db:shop")),
+            (
+                Client,
+                &[("db.system.name", "postgresql"), ("server.address", "db"), ("db.namespace", "shop")],
+                Some("Database/postgresql:db:shop"),
+            ),
             (Client, &[("db.system", "redis")], Some("Database/redis")),
-            (Client, &[("db.system.name", "dynamodb"), ("aws.dynamodb.table_names", "tax-rates")], Some("Database/dynamodb:tax-rates")),
-            (Producer, &[("messaging.system", "kafka"), ("messaging.destination.name", "orders")], Some("Queue/kafka:orders")),
+            (
+                Client,
+                &[("db.system.name", "dynamodb"), ("aws.dynamodb.table_names", "tax-rates")],
+                Some("Database/dynamodb:tax-rates"),
+            ),
+            (
+                Producer,
+                &[("messaging.system", "kafka"), ("messaging.destination.name", "orders")],
+                Some("Queue/kafka:orders"),
+            ),
             (Client, &[("faas.invoked_name", "resize")], Some("Function/resize")),
-            (Client, &[("gen_ai.operation.name", "chat"), ("gen_ai.provider.name", "openai"), ("gen_ai.request.model", "gpt-5")], Some("Model/openai:gpt-5")),
-            (Internal, &[("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", "search")], Some("Tool/search")),
-            (Internal, &[("gen_ai.operation.name", "invoke_agent"), ("gen_ai.agent.name", "planner")], Some("Agent/planner")),
-            (Client, &[("gen_ai.operation.name", "chat"), ("server.address", "api.example")], Some("api.example")),
+            (
+                Client,
+                &[
+                    ("gen_ai.operation.name", "chat"),
+                    ("gen_ai.provider.name", "openai"),
+                    ("gen_ai.request.model", "gpt-5"),
+                ],
+                Some("Model/openai:gpt-5"),
+            ),
+            (
+                Internal,
+                &[("gen_ai.operation.name", "execute_tool"), ("gen_ai.tool.name", "search")],
+                Some("Tool/search"),
+            ),
+            (
+                Internal,
+                &[("gen_ai.operation.name", "invoke_agent"), ("gen_ai.agent.name", "planner")],
+                Some("Agent/planner"),
+            ),
+            (
+                Client,
+                &[("gen_ai.operation.name", "chat"), ("server.address", "api.example")],
+                Some("api.example"),
+            ),
             (Server, &[("server.address", "here")], None),
             (Client, &[], None),
         ];

@@ -186,12 +186,13 @@ pub async fn rebuild(lake: &Lake, journal: &Journal, gateway: &Arc<Gateway>) -> 
     }
     let records = Arc::new(AtomicU64::new(0));
     let (counter, gateway, closed) = (Arc::clone(&records), Arc::clone(gateway), journal.closed.clone());
-    let visit = move |table, rows| match gateway.replay_rows(table, &rows, |source| closed.get(source).copied()) {
-        Ok(count) => {
-            counter.fetch_add(count, Ordering::Relaxed);
-        }
-        Err(error) => tracing::error!(%error, "records of the write-ahead log are not in any window"),
-    };
+    let visit =
+        move |table, rows| match gateway.replay_rows(table, &rows, |source| closed.get(source).copied()) {
+            Ok(count) => {
+                counter.fetch_add(count, Ordering::Relaxed);
+            }
+            Err(error) => tracing::error!(%error, "records of the write-ahead log are not in any window"),
+        };
     lake.logged_rows(visit).await?;
     Ok(records.load(Ordering::Relaxed))
 }

@@ -36,7 +36,10 @@ impl Link {
             .timeout(TIMEOUT)
             .pool_max_idle_per_host(1)
             .build()
-            .map_err(|error| RelayError::Unreachable { endpoint: endpoint.clone(), detail: error.to_string() })?;
+            .map_err(|error| RelayError::Unreachable {
+                endpoint: endpoint.clone(),
+                detail: error.to_string(),
+            })?;
         Ok(Self { endpoint, token: token.into(), http, leader: None })
     }
 

@@ -43,7 +43,8 @@ impl Browser {
             assert!(begun.elapsed() < PATIENCE, "chromedriver does not answer");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let options = json!({"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"]});
+        let options =
+            json!({"args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"]});
         let wanted = json!({"browserName": "chrome", "goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}});
         let made = browser.post("/session", json!({"capabilities": {"alwaysMatch": wanted}})).await;
         browser.session = format!("{}/session/{}", browser.session, made["sessionId"].as_str().unwrap());

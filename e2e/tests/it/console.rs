@@ -64,11 +64,14 @@ impl AskingDemo {
             let endpoints: Value = serde_json::from_str(&endpoints).unwrap();
             let console = endpoints["api"].as_str().unwrap().to_owned();
             let token = std::fs::read_to_string(self.data().join("token")).unwrap().trim().to_owned();
-            let Ok(answer) = http.get(format!("{console}/api/v1/remediations")).bearer_auth(&token).send().await else {
+            let Ok(answer) =
+                http.get(format!("{console}/api/v1/remediations")).bearer_auth(&token).send().await
+            else {
                 continue;
             };
             let answer: Value = answer.json().await.unwrap();
-            if answer["items"].as_array().unwrap().iter().any(|r| r["status"]["phase"] == "AwaitingApproval") {
+            if answer["items"].as_array().unwrap().iter().any(|r| r["status"]["phase"] == "AwaitingApproval")
+            {
                 return (console, token);
             }
         }
@@ -91,7 +94,9 @@ async fn a_person_approves_a_repair_in_the_browser_and_sees_it_happen() {
 
     browser.click(".rows a").await;
     browser.until("location.pathname.startsWith('/incidents/train-ticket/')").await;
-    for part in ["svg .band", "svg .blame", ".cite", "tr[id^=evidence-]", ".remediation[data-phase=AwaitingApproval]"] {
+    for part in
+        ["svg .band", "svg .blame", ".cite", "tr[id^=evidence-]", ".remediation[data-phase=AwaitingApproval]"]
+    {
         browser.until(&format!("document.querySelector('{part}')")).await;
     }
     browser.until("document.querySelector('.live').dataset.state === 'live'").await;

@@ -13,8 +13,8 @@ use tokio::net::TcpListener;
 
 use super::BYTE_BUDGET;
 use crate::log::LogArguments;
-use crate::parts::cluster;
 use crate::parts::clock::{ClockMode, ProcessClock};
+use crate::parts::cluster;
 
 /// How long answers under way may take to end.
 const DRAIN: Duration = Duration::from_secs(10);

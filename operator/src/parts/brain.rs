@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use causeway_controllers::{Engine, IncidentFeed, IncidentInbox};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, PeakConfig, PeakReport,
-    ServiceConfig,
+    BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
+    PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::Activity;
 use causeway_lake::Lake;
@@ -69,7 +69,14 @@ impl Brain {
         metrics.register(|registry| registry.register_collector(Box::new(collector)));
         let (feed, inbox) = IncidentFeed::new();
         let (audit, keeper) = audit::open(lake, data, settings, activity.clone(), clock.clone()).await?;
-        let persisting = persist::serve(lake.clone(), Arc::clone(&state), feed, activity.clone(), outputs);
+        let persisting = persist::serve(
+            lake.clone(),
+            Arc::clone(&state),
+            Arc::downgrade(&host),
+            feed,
+            activity.clone(),
+            outputs,
+        );
         let ends = BrainEnds {
             inbox,
             audit: Arc::new(audit),
@@ -106,8 +113,7 @@ impl Brain {
     /// Rebuilds windows from the lake's records, through a gateway that ends at [`Brain::intake`] or
     /// [`Brain::relearning`]; then hands on again what was known.
     pub(crate) async fn relearn(&self, lake: &Lake, gateway: &Gateway) -> Result<()> {
-        let since_us =
-            self.resumed_us.map_or(self.now_us - LOOK_BACK_US, |t| t - engine_config().recent_us);
+        let since_us = self.resumed_us.map_or(self.now_us - LOOK_BACK_US, |t| t - engine_config().recent_us);
         let records = replay(lake, gateway, since_us).await?;
         gateway.tick();
         tracing::info!(records, since = causeway_model::rfc3339(since_us), "windows rebuilt from the lake");
@@ -181,6 +187,26 @@ impl Engine for EngineHost {
 
     fn change(&self, change: Change, namespace: &str) {
         Self::change(self, change, namespace);
+    }
+
+    fn keep_objects(&self, fingerprint: &str, objects: String) {
+        Self::keep_objects(self, fingerprint, objects);
+    }
+
+    fn set_states(&self, states: Vec<State>) {
+        Self::set_states(self, states);
+    }
+
+    fn set_placements(&self, placements: Vec<Placement>) {
+        Self::set_placements(self, placements);
+    }
+
+    fn merge(&self, fingerprint: &str, into: &str) {
+        Self::merge(self, fingerprint, into);
+    }
+
+    fn neighbours(&self, entities: &[String]) -> Option<Neighbours> {
+        self.read(|engine| engine.neighbours(entities))
     }
 
     fn watermark(&self) -> Option<i64> {

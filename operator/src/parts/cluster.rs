@@ -40,7 +40,9 @@ pub(crate) async fn connect(kubeconfig: Option<&Path>) -> Result<Cluster> {
     let user = answer.status.and_then(|s| s.user_info).and_then(|u| u.username).unwrap_or_default();
     let groups = client.list_api_groups().await?;
     if !groups.groups.iter().any(|group| group.name == causeway_crds::GROUP) {
-        bail!("the cluster at {url} has no kinds of Causeway: causeway crd | kubectl apply --server-side -f -");
+        bail!(
+            "the cluster at {url} has no kinds of Causeway: causeway crd | kubectl apply --server-side -f -"
+        );
     }
     tracing::info!(%url, user, "works with a cluster");
     Ok(Cluster { client, user, config })

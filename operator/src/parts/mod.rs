@@ -2,6 +2,7 @@
 
 pub(crate) mod brain;
 pub(crate) mod candidate;
+pub(crate) mod changes;
 pub(crate) mod clock;
 pub(crate) mod cluster;
 pub(crate) mod declared_api;
@@ -19,4 +20,3 @@ pub(crate) mod runtime;
 pub(crate) mod shared_folder;
 pub(crate) mod store;
 pub(crate) mod token;
-

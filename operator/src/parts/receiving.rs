@@ -6,7 +6,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use causeway_controllers::{Gateway, Protocol, SourceObservation, SourceSettings};
 use causeway_ingest::{
-    Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer, Secret, SourceCredential, SourceLimits,
+    Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer, Secret, SourceCredential,
+    SourceLimits,
 };
 use causeway_model::{Clock, SourceRef};
 use causeway_relay::Observation;

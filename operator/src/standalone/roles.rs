@@ -29,7 +29,7 @@ use crate::parts::declared_api;
 use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::Endpoints;
 use crate::parts::receiving::{self, GatewayPort};
-use crate::parts::{lake, maintain};
+use crate::parts::{changes, lake, maintain};
 
 /// How long roles may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -69,7 +69,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     if let (Control::Local(cluster), Some(address)) = (&control, &endpoints.kubernetes) {
         cluster.write_kubeconfig(&data.join("kubeconfig"), address)?;
     }
-    let lake = lake::open(&data, store, false, &clock, &metrics).await?;
+    let lake = lake::open(&data, store, lake::Role::Standalone, &clock, &metrics).await?;
     let (brain, ends) = Brain::wake(BrainParts {
         lake: &lake,
         data: &data,
@@ -135,8 +135,10 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         controllers: controller_clock.clone(),
         activity: activity.clone(),
     };
-    let own = router(Arc::new(state)).merge(declared_api::router(host.clone(), clock.clone()));
-    shutdown.spawn("api", serve(ports.api, console.router_with(own), stop.clone()));
+    let further = router(Arc::new(state))
+        .merge(changes::router(host.clone(), clock.clone()))
+        .merge(declared_api::router(host.clone(), clock.clone()));
+    shutdown.spawn("api", serve(ports.api, console.router_with(further), stop.clone()));
     shutdown.spawn("admin", serve(ports.admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
     if let Some(folder) = &manifests {
         // As the administrator, whose rights a person with the kubeconfig has.

@@ -82,7 +82,7 @@ impl Scale {
 /// The next round number above, so that the axis has round ticks.
 fn nice(value: f64) -> f64 {
     let unit = 10_f64.powf(value.log10().floor());
-    [1.0, 1.2, 1.6, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0]
+    [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0]
         .iter()
         .map(|m| m * unit)
         .find(|v| *v >= value)
@@ -216,7 +216,7 @@ fn amount(value: f64, top: f64, signal: &str) -> String {
         return format!("{:.*} %", digits, value * 100.0);
     }
     if signal == "latency" {
-        return if top < 1.0 { format!("{:.0} ms", value * 1000.0) } else { format!("{value:.1} s") };
+        return if top <= 1.0 { format!("{:.0} ms", value * 1000.0) } else { format!("{value:.1} s") };
     }
     if top >= 10.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
@@ -248,7 +248,9 @@ mod tests {
             &[mark(400, "<symptom>"), mark(405, "incident"), mark(9_000, "later")],
             "latency",
         );
-        for part in ["class=\"band\"", "class=\"line out\" d=\"M", "&lt;symptom&gt;", "incident", "2.1 s"] {
+        for part in
+            ["class=\"band\"", "class=\"line out\" d=\"M", "&lt;symptom&gt;", "incident", "1.8 s", "2.4 s"]
+        {
             assert!(svg.contains(part), "{part}: {svg}");
         }
         assert!(!svg.contains("later") && !svg.contains("NaN"), "{svg}");

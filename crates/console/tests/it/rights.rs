@@ -14,11 +14,7 @@ async fn a_person_signs_in_by_token_and_out() {
     assert_eq!(away.status(), 303);
     assert_eq!(away.headers()["location"], "/sign-in?next=%2Fincidents%2Fshop%2Fslow");
     let door = get("/sign-in?next=/incidents/shop/slow").send().await.unwrap().text().await.unwrap();
-    assert!(
-        door.contains("name=\"next\" value=\"&#x2f;incidents")
-            || door.contains("value=\"/incidents/shop/slow\""),
-        "{door}"
-    );
+    assert!(door.replace("&#x2f;", "/").contains("value=\"/incidents/shop/slow\""), "{door}");
 
     let sign_in = |token: String| {
         let body = format!("token={token}&next=/incidents/shop/slow");
@@ -62,7 +58,7 @@ async fn a_link_of_another_site_comes_to_its_page() {
         .header("sec-fetch-site", "cross-site");
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status(), 200);
-    let page = answer.text().await.unwrap();
+    let page = answer.text().await.unwrap().replace("&#x2f;", "/");
     assert!(page.contains("http-equiv=\"refresh\"") && page.contains("/incidents/shop/slow"), "{page}");
 }
 

@@ -152,13 +152,17 @@ impl Watcher {
     async fn scaler(&mut self, object: &HorizontalPodAutoscaler, at: Timestamp) {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let fields = diff::of_scaler(object);
-        let Some(before) = self.before.insert(object.uid().unwrap_or_default(), fields.clone()) else { return };
+        let Some(before) = self.before.insert(object.uid().unwrap_or_default(), fields.clone()) else {
+            return;
+        };
         let changed = diff::between(&before, &fields);
-        let Some(target) = object.spec.as_ref().map(|spec| &spec.scale_target_ref).filter(|_| !changed.is_empty())
+        let Some(target) =
+            object.spec.as_ref().map(|spec| &spec.scale_target_ref).filter(|_| !changed.is_empty())
         else {
             return;
         };
-        let author = self.author("autoscaling/v2", "HorizontalPodAutoscaler", &namespace, &name, &changed).await;
+        let author =
+            self.author("autoscaling/v2", "HorizontalPodAutoscaler", &namespace, &name, &changed).await;
         for entity in entities_of(&self.mirrors, &target.kind, &namespace, &target.name) {
             let object = format!("HorizontalPodAutoscaler/{namespace}/{name}");
             let change = change(&entity, object, "changed", ChangeClass::Scaling, &changed, &author, at);

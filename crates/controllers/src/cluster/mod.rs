@@ -157,7 +157,8 @@ fn survey(mirrors: &Mirrors) -> (Vec<State>, Vec<Placement>) {
 /// Kind and name of the workload that a pod belongs to; the pod itself when it has none.
 fn workload_of(pod: &PodView) -> (&'static str, String) {
     let owners = pod.metadata.owner_references.iter().flatten();
-    let Some(owner) = owners.clone().find(|owner| owner.controller == Some(true)).or_else(|| owners.clone().next())
+    let Some(owner) =
+        owners.clone().find(|owner| owner.controller == Some(true)).or_else(|| owners.clone().next())
     else {
         return ("Pod", pod.name_any());
     };
@@ -175,7 +176,9 @@ fn workload_of(pod: &PodView) -> (&'static str, String) {
         "DaemonSet" => ("DaemonSet", name.clone()),
         // Runs of a CronJob have the minute in their name.
         "Job" => {
-            let run = name.rsplit_once('-').filter(|(_, run)| run.len() >= 8 && run.bytes().all(|b| b.is_ascii_digit()));
+            let run = name
+                .rsplit_once('-')
+                .filter(|(_, run)| run.len() >= 8 && run.bytes().all(|b| b.is_ascii_digit()));
             ("Job", run.map_or(name.as_str(), |(front, _)| front).to_owned())
         }
         _ => ("Pod", name.clone()),
@@ -192,7 +195,8 @@ mod tests {
     fn pods_lead_to_their_workload() {
         let pod = |kind: &str, name: &str, hash: Option<&str>| -> PodView {
             let labels = hash.map(|hash| json!({"pod-template-hash": hash}));
-            let owner = json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": true}]);
+            let owner =
+                json!([{"apiVersion": "v1", "kind": kind, "name": name, "uid": "u", "controller": true}]);
             serde_json::from_value(
                 json!({"metadata": {"name": "p", "labels": labels, "ownerReferences": owner}}),
             )

@@ -51,8 +51,7 @@ fn of_container(container: &ContainerView, who: &str) -> Option<Wrong> {
     let ContainerView { name, restart_count, .. } = container;
     let waiting = container.state.waiting.as_ref();
     if let Some(waiting) = waiting.filter(|w| IMAGE.contains(&w.reason.as_str())) {
-        let note =
-            format!("the image of container {name} of {who} can't be pulled: {}", said(waiting));
+        let note = format!("the image of container {name} of {who} can't be pulled: {}", said(waiting));
         return Some(Wrong { kind: StateKind::ImagePull, value: 1.0, note });
     }
     if container.ready {
@@ -69,7 +68,11 @@ fn of_container(container: &ContainerView, who: &str) -> Option<Wrong> {
     // A container that ended well, such as an initial one, has no failure.
     let failed = ended.exit_code != 0 || ended.reason == "Error";
     if backs_off || (failed && *restart_count >= RESTARTS) {
-        let why = if ended.message.is_empty() { String::new() } else { format!(": {}", first_line(&ended.message)) };
+        let why = if ended.message.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", first_line(&ended.message))
+        };
         let note = format!(
             "container {name} of {who} ends again and again ({restart_count} restarts), the last time with exit code {}{why}",
             ended.exit_code
@@ -103,7 +106,8 @@ mod tests {
     use super::*;
 
     fn pod(status: Value) -> PodView {
-        serde_json::from_value(json!({"metadata": {"name": "web-1", "namespace": "shop"}, "status": status})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "web-1", "namespace": "shop"}, "status": status}))
+            .unwrap()
     }
 
     fn container(ready: bool, restarts: i32, state: Value, last: Value) -> PodView {
@@ -120,20 +124,44 @@ mod tests {
             ("runs", container(true, 0, runs.clone(), json!({})), None),
             ("restarted long ago", container(true, 9, runs.clone(), ended("OOMKilled", 137)), None),
             ("starts", container(false, 0, waits("ContainerCreating"), json!({})), None),
-            ("backs off", container(false, 5, waits("CrashLoopBackOff"), ended("Error", 1)), Some(StateKind::CrashLoop)),
-            ("between two starts", container(false, 3, runs.clone(), ended("Error", 1)), Some(StateKind::CrashLoop)),
+            (
+                "backs off",
+                container(false, 5, waits("CrashLoopBackOff"), ended("Error", 1)),
+                Some(StateKind::CrashLoop),
+            ),
+            (
+                "between two starts",
+                container(false, 3, runs.clone(), ended("Error", 1)),
+                Some(StateKind::CrashLoop),
+            ),
             ("one restart", container(false, 1, runs.clone(), ended("Error", 1)), None),
-            ("killed", container(false, 1, runs.clone(), ended("OOMKilled", 137)), Some(StateKind::OutOfMemory)),
-            ("killed now", container(false, 0, ended("OOMKilled", 137), json!({})), Some(StateKind::OutOfMemory)),
-            ("no image", container(false, 0, waits("ImagePullBackOff"), json!({})), Some(StateKind::ImagePull)),
+            (
+                "killed",
+                container(false, 1, runs.clone(), ended("OOMKilled", 137)),
+                Some(StateKind::OutOfMemory),
+            ),
+            (
+                "killed now",
+                container(false, 0, ended("OOMKilled", 137), json!({})),
+                Some(StateKind::OutOfMemory),
+            ),
+            (
+                "no image",
+                container(false, 0, waits("ImagePullBackOff"), json!({})),
+                Some(StateKind::ImagePull),
+            ),
             (
                 "no node",
                 pod(json!({"phase": "Pending", "conditions": [
                     {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]})),
                 Some(StateKind::Unschedulable),
             ),
-            ("done", pod(json!({"phase": "Succeeded", "containerStatuses": [
-                {"name": "main", "ready": false, "restartCount": 4, "state": ended("Error", 1)}]})), None),
+            (
+                "done",
+                pod(json!({"phase": "Succeeded", "containerStatuses": [
+                {"name": "main", "ready": false, "restartCount": 4, "state": ended("Error", 1)}]})),
+                None,
+            ),
             ("an initial one that is done", container(false, 3, ended("Completed", 0), json!({})), None),
         ];
         for (name, pod, kind) in cases {

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_actions::Decimal;
-use causeway_crds::incident::{
-    IncidentState, IncidentStatus, Predicted, PredictionGrade, RemediationLink,
-};
+use causeway_crds::incident::{IncidentState, IncidentStatus, Predicted, PredictionGrade, RemediationLink};
 use causeway_crds::{ConditionType, Incident, Outcome, Phase, Reason, Remediation, SymptomState};
 use causeway_engine::{Grade, Incident as EngineIncident, IncidentPhase, Prediction};
 use causeway_kubekit::{ObjectKey, Occurrence, Progress, Reconciler, Report, Requeue, Statement, Truth};
@@ -19,6 +17,7 @@ use kube::api::{Api, DeleteParams, Preconditions};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
+pub(crate) use self::diagnosis::cause_kind;
 use self::repair::Repair;
 use self::symptom::Watermark;
 use crate::error::{ControllerError, Doing};
@@ -104,7 +103,7 @@ impl Reconciler for Incidents {
             Ok(()) => {
                 let mut current = object.clone();
                 current.status = Some(status.clone());
-                repair::plan_repair(&self.client, &self.mirrors, &current, now).await?
+                repair::plan_repair(&self.client, &self.mirrors, &self.ports, &current, now).await?
             }
         };
         if let Repair::Planned(run) = &repair {
@@ -126,15 +125,14 @@ impl Reconciler for Incidents {
         let Done { status, known, repair } = done;
         let progress = match &known.engine {
             Some(_) => Progress::ready(Reason::Tracked.as_str(), "Followed by the engine"),
-            None if is_over(status.state) => {
-                Progress::ready(Reason::Tracked.as_str(), "Over")
-            }
+            None if is_over(status.state) => Progress::ready(Reason::Tracked.as_str(), "Over"),
             None => Progress::reconciling(
                 Reason::Waiting.as_str(),
                 "The engine does not know this incident; it is no longer followed unless its data comes again",
             ),
         };
-        let silent_until = object.spec.silence_until.as_ref().map(|until| until.0).filter(|until| *until > now);
+        let silent_until =
+            object.spec.silence_until.as_ref().map(|until| until.0).filter(|until| *until > now);
         let requeue = if let Some(at) = retires_at(&status).filter(|at| *at > now) {
             Requeue::At(at)
         } else if let Some(at) = silent_until.filter(|_| active(&known.runs).is_none()) {
@@ -199,7 +197,8 @@ impl Incidents {
             return Ok(None);
         }
         let key = ObjectKey::of(object);
-        let api: Api<Incident> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+        let api: Api<Incident> =
+            Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
         let exactly = Preconditions { uid: object.uid(), resource_version: None };
         let parameters = DeleteParams { preconditions: Some(exactly), ..DeleteParams::default() };
         match api.delete(&key.name, &parameters).await {
@@ -270,7 +269,8 @@ fn is_over(state: IncidentState) -> bool {
 /// When the object of an incident that is over is deleted: by the clock, counted from when the status first said so.
 fn retires_at(status: &IncidentStatus) -> Option<Timestamp> {
     let resolved = ConditionType::Resolved.as_str();
-    let over = status.conditions.iter().find(|condition| condition.type_ == resolved && condition.status == "True");
+    let over =
+        status.conditions.iter().find(|condition| condition.type_ == resolved && condition.status == "True");
     let since = over.filter(|_| is_over(status.state))?.last_transition_time.0;
     since.checked_add(KEPT).ok()
 }

@@ -183,8 +183,7 @@ async fn a_gateway_configures_itself_and_writes_nothing() {
         gateway: world.gateway.clone(),
     };
     let looked = Arc::clone(&ready);
-    let task =
-        tokio::spawn(run_gateway(context, move || looked.store(true, Ordering::SeqCst), stop.clone()));
+    let task = tokio::spawn(run_gateway(context, move || looked.store(true, Ordering::SeqCst), stop.clone()));
     world.until(|| ready.load(Ordering::SeqCst)).await;
     assert!(world.gateway.sources.lock().unwrap().is_empty(), "its Secret is not there");
     world.create::<Secret>(secret("t0ps3cret")).await;
@@ -194,7 +193,10 @@ async fn a_gateway_configures_itself_and_writes_nothing() {
     };
     world.until(|| tokens() == ["t0ps3cret"]).await;
     let now: LogSource = world.get("otlp").await;
-    assert_eq!(now.metadata.resource_version, created.metadata.resource_version, "the status is the operator's");
+    assert_eq!(
+        now.metadata.resource_version, created.metadata.resource_version,
+        "the status is the operator's"
+    );
     world.api::<LogSource>().delete("otlp", &DeleteParams::default()).await.unwrap();
     world.until(|| tokens().is_empty()).await;
     stop.cancel();

@@ -229,7 +229,8 @@ impl Baselines {
         let mut out = Vec::new();
         for baseline in self.all.values() {
             let Some(wanted) = baseline.config.outlook else { continue };
-            for foretold in baseline.series.iter().filter_map(|(id, followed)| followed.outlook.foretold(id)) {
+            for foretold in baseline.series.iter().filter_map(|(id, followed)| followed.outlook.foretold(id))
+            {
                 let tenant = tenants.get(&foretold.series.entity).unwrap_or(&baseline.config.namespace);
                 let words = text::prediction(&baseline.config, &wanted, &foretold);
                 out.push((tenant.clone(), foretold, words));
