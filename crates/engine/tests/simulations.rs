@@ -133,7 +133,12 @@ fn a_new_series_learns_from_its_siblings() {
         (0..230)
             .map(|minute| {
                 let pods = if minute < 200 { 0..4 } else { 0..5 };
-                let gauge = |sum| SeriesPartial { kind: SeriesKind::Gauge, count: 1, sum, ..SeriesPartial::default() };
+                let gauge = |sum| SeriesPartial {
+                    kind: SeriesKind::Gauge,
+                    count: 1,
+                    sum,
+                    ..SeriesPartial::default()
+                };
                 let series = pods.map(|n| (pod(n), gauge(value(n, minute)))).collect();
                 (minute * MINUTE, Past { series, lines: Vec::new() })
             })

@@ -27,7 +27,11 @@ impl Collector for EngineCollector {
             self.0.read(|engine| (engine.counts(), engine.learned(), engine.forecasting()));
         let counters = [
             ("engine_windows", "Windows evaluated", counts.windows),
-            ("engine_late_partials", "Aggregates that came after their window was evaluated", counts.late_partials),
+            (
+                "engine_late_partials",
+                "Aggregates that came after their window was evaluated",
+                counts.late_partials,
+            ),
             ("engine_series_refused", "Series ignored because the limit was reached", counts.series_refused),
             ("engine_rankings", "Rankings of causes made", counts.rankings),
             ("engine_crossings_unforeseen", "Crossings that no prediction foretold", graded.unforeseen),
@@ -36,8 +40,12 @@ impl Collector for EngineCollector {
             let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, counter.metric_type())?)?;
         }
-        let mut family =
-            encoder.encode_descriptor("engine_predictions", "Graded predictions", None, MetricType::Counter)?;
+        let mut family = encoder.encode_descriptor(
+            "engine_predictions",
+            "Graded predictions",
+            None,
+            MetricType::Counter,
+        )?;
         let grades = [
             ("hit", graded.hits),
             ("miss", graded.misses),
@@ -60,7 +68,12 @@ impl Collector for EngineCollector {
         if let Some(brier) = brier {
             let help = "Mean squared error of the probabilities of predictions: 0 is perfect, 0.25 what always saying a half gets";
             let gauge = ConstGauge::new(brier);
-            gauge.encode(encoder.encode_descriptor("engine_prediction_brier", help, None, MetricType::Gauge)?)?;
+            gauge.encode(encoder.encode_descriptor(
+                "engine_prediction_brier",
+                help,
+                None,
+                MetricType::Gauge,
+            )?)?;
         }
         Ok(())
     }
