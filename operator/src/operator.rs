@@ -201,9 +201,9 @@ impl Office {
             ..Endpoints::default()
         };
         let console = self.console(&host, stop.clone())?;
-        let own = declared_api::router(host.clone(), clock.clone());
         tasks.spawn(served("gateways", serve(gateways, hub.router(self.token.clone()), stop.clone())));
-        let further = own.merge(changes::router(host.clone(), self.clock.clone()));
+        let further = changes::router(host.clone(), self.clock.clone())
+            .merge(declared_api::router(host.clone(), self.clock.clone()));
         tasks.spawn(served("api", serve(api, console.router_with(further), stop.clone())));
         endpoints.write(data)?;
         tracing::info!(?endpoints, "ready");
