@@ -8,4 +8,5 @@ pub mod otlp;
 pub mod process;
 pub mod recording;
 pub mod scale;
+pub mod shop;
 pub mod simulator;

@@ -4,7 +4,8 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 use crate::{
-    audit, bundle, console, crd, executor, gateway, offline, operator, query, standalone, test_runbooks,
+    audit, bundle, console, convert, crd, executor, gateway, offline, operator, query, simulate, standalone,
+    test_runbooks,
 };
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
@@ -29,6 +30,12 @@ enum Command {
     Console(console::ConsoleArguments),
     /// Run a SQL query against a running Causeway
     Query(query::QueryArguments),
+    /// Show what a Baseline or an SLO would have said of the past
+    Simulate(simulate::SimulateArguments),
+    /// Make SLOs from the documents of another tool
+    Import(convert::ImportArguments),
+    /// Write SLOs as documents of another tool
+    Export(convert::ExportArguments),
     /// Verify that nobody changed, removed or reordered entries of the audit log
     VerifyAudit(audit::VerifyAuditArguments),
     /// Fetch the bundle of an Incident: one file with all that its cause was decided from
@@ -60,6 +67,9 @@ impl Arguments {
             Command::Executor(arguments) => executor::run(arguments),
             Command::Console(arguments) => console::run(arguments),
             Command::Query(arguments) => query::run(arguments),
+            Command::Simulate(arguments) => simulate::run(arguments),
+            Command::Import(arguments) => convert::import(&arguments),
+            Command::Export(arguments) => convert::export(&arguments),
             Command::VerifyAudit(arguments) => audit::run(arguments),
             Command::Bundle(arguments) => bundle::fetch(arguments),
             Command::Replay(arguments) => bundle::replay(&arguments),

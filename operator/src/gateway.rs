@@ -98,7 +98,7 @@ async fn receive(arguments: GatewayArguments) -> Result<()> {
     let link = Link::new(operator, token::read(&gateway_token_file)?)?;
     let client = Client::try_from(cluster::config(kubeconfig.as_deref()).await?)?;
 
-    let lake = lake::open(&data, store, true, &clock, &metrics).await?;
+    let lake = lake::open(&data, store, lake::Role::Gateway, &clock, &metrics).await?;
     let (journal, outbox) = Journal::open(&lake, clock.clone()).await?;
     let gateway = Arc::new(Gateway::new(
         Arc::new(lake.clone()),

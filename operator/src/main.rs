@@ -4,6 +4,7 @@ mod audit;
 mod bundle;
 mod cli;
 mod console;
+mod convert;
 mod crd;
 mod executor;
 mod gateway;
@@ -12,6 +13,7 @@ mod offline;
 mod operator;
 mod parts;
 mod query;
+mod simulate;
 mod standalone;
 mod test_runbooks;
 

@@ -14,7 +14,7 @@ use causeway_controllers::{
 };
 use causeway_kubekit::{Activity, ControllerMetrics, while_leading};
 use causeway_lake::Lake;
-use causeway_model::{Clock as _, SourceRef};
+use causeway_model::SourceRef;
 use causeway_notify::{NotifyMetrics, RetryPolicy};
 use causeway_pipeline::{Gateway, GatewayConfig, PipelineMetrics};
 use causeway_relay::{Hub, Observation};
@@ -30,11 +30,12 @@ use crate::parts::brain::{Brain, BrainEnds, BrainParts};
 use crate::parts::candidate::{Candidate, LeaseArguments};
 use crate::parts::clock::{ClockMode, ProcessClock};
 use crate::parts::cluster::Cluster;
+use crate::parts::declared_api;
 use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::{Endpoints, listen, url};
 use crate::parts::shared_folder::SharedFolder;
 use crate::parts::store::StoreArguments;
-use crate::parts::{cluster, lake, maintain, runtime, token};
+use crate::parts::{changes, cluster, lake, maintain, runtime, token};
 
 /// How long work under way may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -106,7 +107,8 @@ async fn stand(arguments: OperatorArguments) -> Result<()> {
     let token = token::read(&arguments.gateway_token_file)?;
     let clock = ProcessClock::new(ClockMode::Wall, None);
     let cluster = cluster::connect(arguments.kubeconfig.as_deref()).await?;
-    let lake = lake::open(&arguments.data, arguments.store.clone(), false, &clock, &metrics).await?;
+    let role = lake::Role::Operator;
+    let lake = lake::open(&arguments.data, arguments.store.clone(), role, &clock, &metrics).await?;
     // Rows of an earlier process under this name, in its own log: nobody else commits those.
     lake.flush().await?;
     let candidate = Candidate::stand(cluster.client.clone(), LEASE, "operator", arguments.lease.clone());
@@ -166,7 +168,7 @@ impl Office {
         let told = data.join(NOTIFICATIONS);
         let notifications = SharedFolder::fetch(lake, &told, NOTIFICATIONS).await?;
         let audit = AuditSettings { key: Some(arguments.audit_key.clone()), commits: true };
-        let parts = BrainParts { lake, data, clock, activity: &activity, audit: &audit };
+        let parts = BrainParts { lake, data, clock, activity: &activity, audit: &audit, metrics };
         let (brain, BrainEnds { inbox, audit, background }) = Brain::wake(parts).await?;
         let (mut tasks, mut queues) = (JoinSet::new(), JoinSet::new());
         background.into_iter().for_each(|task| drop(queues.spawn(task)));
@@ -200,7 +202,9 @@ impl Office {
         };
         let console = self.console(&host, stop.clone())?;
         tasks.spawn(served("gateways", serve(gateways, hub.router(self.token.clone()), stop.clone())));
-        tasks.spawn(served("api", serve(api, console.router(), stop.clone())));
+        let further = changes::router(host.clone(), self.clock.clone())
+            .merge(declared_api::router(host.clone(), self.clock.clone()));
+        tasks.spawn(served("api", serve(api, console.router_with(further), stop.clone())));
         endpoints.write(data)?;
         tracing::info!(?endpoints, "ready");
         stop.cancelled().await;
@@ -239,7 +243,7 @@ impl Office {
     }
 
     /// The API, as whoever calls.
-    fn console(&self, host: &Arc<EngineHost>, stop: CancellationToken) -> Result<Console> {
+    fn console(&self, host: &Arc<EngineHost>, stop: CancellationToken) -> Result<Arc<Console>> {
         let telemetry = LocalInsight { lake: self.lake.clone(), host: host.clone() };
         Console::new(ConsoleConfig {
             gate: Gate::new(self.cluster.config.clone()),

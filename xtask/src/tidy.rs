@@ -27,7 +27,7 @@ const IMPURE_CALLS: [&str; 8] = [
     "std::process::",
 ];
 /// Crates of ours that each crate may use; crates that are not listed may use all.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("steps", &["model"]),

@@ -33,6 +33,8 @@ mod objective;
 mod objects;
 mod observing;
 mod pause;
+mod peak;
+mod peak_event;
 mod plan;
 mod rehearsal;
 mod remediation;

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use causeway_crds::{
     Approval, Baseline, ClusterGuardrail, Incident, LogSource, MonitoredService, NotificationTarget, Pause,
-    Remediation, RemediationPolicy, Runbook, SLO,
+    PeakEvent, Remediation, RemediationPolicy, Runbook, SLO,
 };
 use causeway_kubekit::{Activity, Mirror, Named};
 use k8s_openapi::api::apps::v1::Deployment;
@@ -54,6 +54,7 @@ mirrors! {
     log_sources: LogSource,
     nodes: NodeView,
     pauses: Pause,
+    peaks: PeakEvent,
     pods: PodView,
     policies: RemediationPolicy,
     remediations: Remediation,
@@ -70,6 +71,7 @@ impl Mirrors {
         spawn(&self.guardrails, tasks, stop);
         spawn(&self.incidents, tasks, stop);
         spawn(&self.pauses, tasks, stop);
+        spawn(&self.peaks, tasks, stop);
         spawn(&self.policies, tasks, stop);
         spawn(&self.remediations, tasks, stop);
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_crds::incident::IncidentState;
-use causeway_crds::{Incident, Remediation, SLO};
+use causeway_crds::{Incident, PeakEvent, Remediation, SLO};
 use causeway_kubekit::{
     Busy, Controller, ControllerConfig, Mirror, ObjectKey, Reconciler, Runtime, TrackWritesLayer,
 };
@@ -31,6 +31,7 @@ use crate::monitored_service::MonitoredServices;
 use crate::notification_target::{Couriers, NotificationTargets};
 use crate::observing::{Observer, Observing};
 use crate::pause::Pauses;
+use crate::peak_event::PeakEvents;
 use crate::ports::Ports;
 use crate::remediation::{FirstSeen, Fixers, Remediations};
 use crate::remediation_policy::Policies;
@@ -158,7 +159,7 @@ impl House<'_> {
         let sources = self.observer(sources, &m.log_sources);
         m.secrets.wake(sources.triggers());
         self.spawn(sources, tasks);
-        let services = MonitoredServices::new(m.clone(), ports.engine.clone());
+        let services = MonitoredServices::new(m.clone(), ports.engine.clone(), self.runtime.clock.clone());
         let services = self
             .observer(services, &m.services)
             .watch(&m.incidents, in_namespace_of(&m.services))
@@ -183,15 +184,18 @@ impl House<'_> {
     fn declared(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         let (engine, services) = (&ports.engine, m.services.clone());
-        let declarations = Arc::new(Declarations::new(m.clone(), engine.clone()));
+        let declarations = Arc::new(Declarations::new(m.clone(), engine.clone(), self.runtime.clock.clone()));
         tasks.spawn(Arc::clone(&declarations).at_start(self.runtime.activity.busy(), self.stop.clone()));
         let baselines =
             Baselines { mirrors: m.clone(), engine: engine.clone(), declarations: declarations.clone() };
         let baselines = self.observer(baselines, &m.baselines).needs(&m.slos);
         self.spawn(baselines.watch(&services, in_namespace_of(&m.baselines)), tasks);
-        let slos = Slos { mirrors: m.clone(), engine: engine.clone(), declarations };
+        let slos = Slos { mirrors: m.clone(), engine: engine.clone(), declarations: declarations.clone() };
         let slos = self.observer(slos, &m.slos).needs(&m.baselines);
         self.spawn(slos.watch(&services, in_namespace_of(&m.slos)), tasks);
+        let peaks = PeakEvents { mirrors: m.clone(), engine: engine.clone(), declarations };
+        let peaks = self.observer(peaks, &m.peaks).watch(&services, everywhere(&m.peaks));
+        self.spawn(peaks, tasks);
     }
 
     fn notifications(
@@ -311,6 +315,7 @@ impl House<'_> {
             })
             .watch(&m.incidents, unfinished_of(&m.remediations))
             .watch(&m.pauses, unfinished(&m.remediations))
+            .watch(&m.peaks, unfinished::<PeakEvent>(&m.remediations))
             .watch(&m.guardrails, unfinished(&m.remediations))
             .watch(&m.policies, unfinished(&m.remediations))
             .watch(&m.remediations, others_waiting(&m.remediations));

@@ -29,8 +29,17 @@ pub(crate) fn is_entity(service: &MonitoredService, entity: &str, namespace: &st
 }
 
 /// Begins of the names of entities that run as no workload.
-const NO_WORKLOAD: [&str; 8] =
-    ["Database", "Queue", "External", "Function", "Agent", "Tool", "Model", "HorizontalPodAutoscaler"];
+const NO_WORKLOAD: [&str; 9] = [
+    "Node",
+    "Database",
+    "Queue",
+    "External",
+    "Function",
+    "Agent",
+    "Tool",
+    "Model",
+    "HorizontalPodAutoscaler",
+];
 
 /// The object that an entity names or runs as; `None` when there is none.
 ///

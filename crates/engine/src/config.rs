@@ -73,3 +73,13 @@ pub struct ServiceConfig {
     #[serde(default)]
     pub offsets: Option<Offsets>,
 }
+
+impl ServiceConfig {
+    /// Whether an entity of telemetry is this service: by its name there, or by that name below its namespace.
+    pub(crate) fn is(&self, entity: &str) -> bool {
+        self.telemetry_name == entity
+            || entity
+                .split_once('/')
+                .is_some_and(|(namespace, name)| namespace == self.namespace && name == self.telemetry_name)
+    }
+}

@@ -326,7 +326,7 @@ impl Engine {
             || is_crossing(series)
             || is_golden(series)
                 && (entry_points.contains(service)
-                    || self.services.iter().any(|s| s.entry_point && s.telemetry_name == service))
+                    || self.services.iter().any(|s| s.entry_point && s.is(service)))
     }
 
     fn evaluate(&mut self, window: Window, content: Assembled) {
@@ -469,7 +469,7 @@ impl Engine {
                 if let Some(group) = incident.group {
                     self.grouper.end(group, at_us);
                 }
-                self.noise.note(&incident.signature(), incident.peak, incident.since_us);
+                self.noise.note(&incident.signature(), &incident.peaks, incident.since_us);
             }
         }
         let is_over = |i: &Incident| matches!(i.phase, IncidentPhase::Resolved | IncidentPhase::Prevented);

@@ -71,7 +71,7 @@ impl Engine {
     fn extend(&mut self, group: u64) {
         let Some(members) = self.grouper.group(group).map(|g| g.findings.clone()) else { return };
         let mut symptoms: Vec<Finding> = members.iter().filter_map(|id| self.waiting.remove(id)).collect();
-        symptoms.sort_by(|a, b| (a.since_us, &a.id).cmp(&(b.since_us, &b.id)));
+        symptoms.sort_by(|a, b| (a.since_us, &a.series).cmp(&(b.since_us, &b.series)));
         for finding in symptoms {
             let own = |i: &&mut Incident| i.group == Some(group) && i.merged_into.is_none();
             if let Some(incident) = self.incidents.iter_mut().find(own) {
@@ -85,6 +85,7 @@ impl Engine {
             } else {
                 let mut incident = Incident::open(&finding, group);
                 incident.noise = self.noise.known(&incident.signature(), incident.since_us);
+                incident.reach(&finding.series, excess(finding.observed, finding.expected));
                 if incident.noise.is_some() {
                     self.events.push(noise_event(&incident));
                 }
@@ -151,15 +152,13 @@ impl Engine {
                 continue;
             };
             let firing = incident.symptoms.values().filter(|f| f.state == FindingState::Open);
-            let worst = firing
-                .filter_map(|f| self.newest_point(&f.series))
-                .map(|point| excess(point.value, point.expected))
-                .fold(incident.peak, f64::max);
+            let reached: Vec<_> = firing
+                .filter_map(|f| Some((f.series.clone(), self.newest_point(&f.series)?)))
+                .map(|(series, point)| (series, excess(point.value, point.expected)))
+                .collect();
             let Some(incident) = self.incidents.get_mut(index) else { continue };
-            incident.peak = worst;
-            if incident.noise.is_some_and(|known| worst > known) {
-                incident.noise = None;
-                incident.revision += 1;
+            for (series, excess) in reached {
+                incident.reach(&series, excess);
             }
         }
     }

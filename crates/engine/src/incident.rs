@@ -37,6 +37,13 @@ pub enum IncidentPhase {
     Prevented,
 }
 
+/// Figures by entity and signal.
+pub type Peaks = BTreeMap<String, f64>;
+
+fn peak_key(series: &SeriesId) -> String {
+    format!("{} {}", series.entity, series.signal)
+}
+
 /// Why an incident was opened before anybody was hurt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
@@ -104,12 +111,12 @@ pub struct Incident {
     /// Until when these are counted.
     #[serde(default)]
     pub counted_us: Micros,
-    /// Worst distance of a symptom from what is expected, in the symptom's unit.
+    /// Worst distance of each symptom from what is expected, in its unit, by entity and signal.
     #[serde(default)]
-    pub peak: f64,
-    /// Excess up to which it is known noise and told to nobody; `None` when it is told.
+    pub peaks: Peaks,
+    /// Distances up to which it is known noise and told to nobody; `None` when it is told.
     #[serde(default)]
-    pub noise: Option<f64>,
+    pub noise: Option<Peaks>,
     /// Entity that impact is walked up from.
     #[serde(default)]
     pub root: String,
@@ -149,7 +156,7 @@ impl Incident {
             predicted: None,
             requests: Requests::default(),
             counted_us: finding.since_us,
-            peak: excess(finding.observed, finding.expected),
+            peaks: Peaks::from([(peak_key(&finding.series), excess(finding.observed, finding.expected))]),
             noise: None,
             root: String::new(),
             figured_us: finding.at_us,
@@ -189,7 +196,7 @@ impl Incident {
             predicted: Some(prediction),
             requests: Requests::default(),
             counted_us: made_us,
-            peak: 0.0,
+            peaks: Peaks::new(),
             noise: None,
             root: String::new(),
             figured_us: made_us,
@@ -216,6 +223,18 @@ impl Incident {
         self.revision += 1;
     }
 
+    /// Notes how far a symptom is from what is expected. What gets worse than known noise ever was is told from then on.
+    pub(crate) fn reach(&mut self, series: &SeriesId, excess: f64) {
+        let key = peak_key(series);
+        let is_news = |known: &Peaks| known.get(&key).is_none_or(|limit| excess > *limit);
+        if self.noise.as_ref().is_some_and(is_news) {
+            self.noise = None;
+            self.revision += 1;
+        }
+        let peak = self.peaks.entry(key).or_default();
+        *peak = peak.max(excess);
+    }
+
     /// Whether it is told: it is no known noise.
     pub(crate) fn is_told(&self) -> bool {
         self.noise.is_none()
@@ -228,7 +247,7 @@ impl Incident {
 
     /// What recurring incidents have in common.
     pub(crate) fn signature(&self) -> String {
-        fingerprint(&[&self.namespace, &self.service, &self.signal])
+        fingerprint(&[&self.namespace, &self.service])
     }
 
     /// When it last hurt, at data time `at_us`.
@@ -246,7 +265,7 @@ impl Incident {
             (latest.observed, latest.expected) = (opened.observed, opened.expected);
             (latest.lower, latest.upper, latest.score) = (opened.lower, opened.upper, opened.score);
         }
-        self.peak = self.peak.max(excess(latest.observed, latest.expected));
+        self.reach(&latest.series, excess(latest.observed, latest.expected));
         self.symptoms.insert(finding.id.clone(), latest);
         if finding.state == FindingState::Open && self.phase == IncidentPhase::Resolved {
             self.phase = IncidentPhase::Open;

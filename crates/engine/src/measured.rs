@@ -277,7 +277,7 @@ mod tests {
                 [(
                     StateKind::CertificateExpiry,
                     "Certificate/cn=shop".to_owned(),
-                    "the certificate (cn=shop) of shop/db ends at 2023-03-30T02:40:00Z, within 2 days"
+                    "the certificate (cn=shop) of shop/db ends at 2023-03-30T10:40:00Z, within 2 days"
                         .to_owned()
                 )]
             );

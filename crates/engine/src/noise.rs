@@ -13,6 +13,8 @@ use linfa_clustering::Dbscan;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use crate::incident::Peaks;
+
 const DAY_US: i64 = 86_400_000_000;
 /// Days on which a cluster must have been seen.
 const DAYS: usize = 7;
@@ -26,10 +28,10 @@ const MOST: usize = 256;
 const SIGNATURES: usize = 2_000;
 
 /// An occurrence that is over.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Occurrence {
     at_us: Micros,
-    peak: f64,
+    peaks: Peaks,
 }
 
 /// What is known of recurring signatures.
@@ -39,10 +41,10 @@ pub(crate) struct Noise {
 }
 
 impl Noise {
-    /// Notes an occurrence that is over, with its worst excess.
-    pub(crate) fn note(&mut self, signature: &str, peak: f64, at_us: Micros) {
+    /// Notes an occurrence that is over, with its worst excesses.
+    pub(crate) fn note(&mut self, signature: &str, peaks: &Peaks, at_us: Micros) {
         let seen = self.seen.entry(signature.to_owned()).or_default();
-        seen.push(Occurrence { at_us, peak });
+        seen.push(Occurrence { at_us, peaks: peaks.clone() });
         if seen.len() > MOST {
             seen.remove(0);
         }
@@ -56,11 +58,11 @@ impl Noise {
         }
     }
 
-    /// The excess up to which an occurrence that begins at `at_us` is known noise; `None` when it is not known.
+    /// The excesses up to which an occurrence that begins at `at_us` is known noise; `None` when it is not known.
     /// Cost: O(n²) in the occurrences of one signature, at most 256, when an incident opens.
-    pub(crate) fn known(&self, signature: &str, at_us: Micros) -> Option<f64> {
+    pub(crate) fn known(&self, signature: &str, at_us: Micros) -> Option<Peaks> {
         let recent = |o: &&Occurrence| at_us - o.at_us <= (DAYS as i64) * DAY_US + DAY_US / 2;
-        let past: Vec<Occurrence> = self.seen.get(signature)?.iter().filter(recent).copied().collect();
+        let past: Vec<Occurrence> = self.seen.get(signature)?.iter().filter(recent).cloned().collect();
         if past.len() < DAYS {
             return None;
         }
@@ -73,8 +75,15 @@ impl Noise {
             .map(|o| (at_us - o.at_us + DAY_US / 2).div_euclid(DAY_US))
             .filter(|day| *day >= 1)
             .collect();
-        let worst = alike().map(|o| o.peak).fold(0.0, f64::max);
-        (days.len() >= DAYS).then_some(worst * WORSE)
+        if days.len() < DAYS {
+            return None;
+        }
+        let mut limits = Peaks::new();
+        for (key, peak) in alike().flat_map(|o| &o.peaks) {
+            let limit = limits.entry(key.clone()).or_default();
+            *limit = limit.max(*peak * WORSE);
+        }
+        Some(limits)
     }
 }
 
@@ -98,14 +107,18 @@ mod tests {
 
     const HOUR_US: i64 = DAY_US / 24;
 
+    fn peaks(peak: f64) -> Peaks {
+        Peaks::from([("shop/web latency".to_owned(), peak)])
+    }
+
     #[test]
     fn a_daily_spike_is_known_on_day_eight_up_to_one_and_a_half_times_its_worst() {
         let mut noise = Noise::default();
         for day in 0..7 {
             assert_eq!(noise.known("backup", day * DAY_US), None);
-            noise.note("backup", 4.0 + (day % 2) as f64, day * DAY_US + (day % 3) * 600_000_000);
+            noise.note("backup", &peaks(4.0 + (day % 2) as f64), day * DAY_US + (day % 3) * 600_000_000);
         }
-        assert_eq!(noise.known("backup", 7 * DAY_US), Some(7.5));
+        assert_eq!(noise.known("backup", 7 * DAY_US), Some(peaks(7.5)));
         assert_eq!(
             noise.known("backup", 7 * DAY_US + 9 * HOUR_US),
             None,
@@ -122,10 +135,10 @@ mod tests {
         for day in 0..7 {
             around_midnight.note(
                 "s",
-                1.0,
+                &peaks(1.0),
                 day * DAY_US + if day % 2 == 0 { -600_000_000 } else { 600_000_000 },
             );
-            anywhere.note("s", 1.0, day * DAY_US + (day * 7 % 24) * HOUR_US);
+            anywhere.note("s", &peaks(1.0), day * DAY_US + (day * 7 % 24) * HOUR_US);
         }
         assert!(around_midnight.known("s", 7 * DAY_US).is_some());
         assert_eq!(anywhere.known("s", 7 * DAY_US), None);
@@ -135,8 +148,8 @@ mod tests {
     fn memory_is_bounded() {
         let mut noise = Noise::default();
         for at in 0..3_000 {
-            noise.note(&format!("s{at}"), 1.0, at);
-            noise.note("often", 1.0, at);
+            noise.note(&format!("s{at}"), &peaks(1.0), at);
+            noise.note("often", &peaks(1.0), at);
         }
         assert!(noise.seen.len() <= SIGNATURES && noise.seen["often"].len() <= MOST);
     }

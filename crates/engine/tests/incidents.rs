@@ -130,6 +130,7 @@ fn entry(name: &str) -> ServiceConfig {
         telemetry_name: format!("shop/{name}"),
         entry_point: true,
         revenue_per_hour: Some(("EUR".into(), "36000".into())),
+        offsets: None,
     }
 }
 

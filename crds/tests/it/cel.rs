@@ -262,3 +262,36 @@ fn small_rules() {
     refuses("remediation.md", &[("/spec/inverse", json!({"type": "Mutations"}))], "named by type");
     accepts("remediation.md", &[("/spec/inverse", json!({"type": "NotNeeded"}))]);
 }
+
+#[test]
+fn peak_events_are_times_that_can_be() {
+    let page = "peak-event.md";
+    let window = |start: &str, end: &str| json!({"start": start, "end": end, "timeZone": "Europe/Amsterdam"});
+    let at = |start: &str, end: &str| ("/spec/window", window(start, end));
+    accepts(page, &[at("2026-11-01T00:00:00", "2026-12-01T00:00:00")]);
+    refuses(page, &[at("2026-11-01T00:00:00", "2026-12-01T00:00:01")], "at most 30 days");
+    refuses(page, &[at("2026-11-27T06:00:00", "2026-11-27T06:00:00")], "end must be after start");
+    accepts(page, &[at("2026-11-27T00:00:00", "2026-11-27T23:59:59"), ("/spec/repeat", json!("Daily"))]);
+    refuses(page, &[("/spec/repeat", json!("Daily"))], "shorter than a day");
+    accepts(page, &[("/spec/repeat", json!("Weekly"))]);
+    refuses(
+        page,
+        &[at("2026-11-27T00:00:00", "2026-12-04T00:00:00"), ("/spec/repeat", json!("Weekly"))],
+        "shorter than a week",
+    );
+    accepts(page, &[("/spec/warmUp", json!("168h"))]);
+    refuses(page, &[("/spec/warmUp", json!("169h"))], "at most 168h");
+    refuses(page, &[("/spec/coolDown", json!("200h"))], "at most 168h");
+    for (multiplier, fine) in [("100", true), ("0.01", true), ("0", false), ("-1", false), ("100.1", false)] {
+        let change = [("/spec/expected/0/multiplier", json!(multiplier))];
+        if fine {
+            accepts(page, &change);
+        } else {
+            refuses(page, &change, "above 0 and at most 100");
+        }
+    }
+    refuses(page, &[("/spec/expected/0/signal", json!("Metric"))], "exactly when signal is Metric");
+    refuses(page, &[("/spec/expected/0/metric", json!("orders"))], "exactly when signal is Metric");
+    refuses(page, &[("/spec/business/revenuePerHour", json!("-1"))], "must not be negative");
+    refuses(page, &[("/spec/business/curve/0/revenuePerHour", json!("-1"))], "must not be negative");
+}

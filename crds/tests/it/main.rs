@@ -4,6 +4,7 @@
 mod cel;
 #[cfg(test)]
 mod committed;
+mod convert;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]

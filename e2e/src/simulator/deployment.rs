@@ -13,7 +13,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::json;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::pod;
+use super::{Place, pod};
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 const HASH: &str = "pod-template-hash";
@@ -24,6 +24,7 @@ pub(super) async fn reconcile(
     deployment: &Deployment,
     sets: &[ReplicaSet],
     pods: &HashMap<String, Vec<Pod>>,
+    place: Place<'_>,
 ) -> Result<usize> {
     let namespace = deployment.namespace().unwrap_or_default();
     let spec = deployment.spec.clone().context("has no spec")?;
@@ -53,7 +54,7 @@ pub(super) async fn reconcile(
     for set in sets.iter().chain((!sets.iter().any(|s| s.uid() == current.uid())).then_some(&current)) {
         let replicas = if set.uid() == current.uid() { wanted } else { 0 };
         let present = set.uid().and_then(|uid| pods.get(&uid)).map(Vec::as_slice).unwrap_or_default();
-        writes += settle_set(client, &api, set, replicas, present).await?;
+        writes += settle_set(client, &api, set, replicas, present, place).await?;
     }
     let revision = revision(&current).max(if writes == 0 { newest } else { 0 });
     writes += settle_status(client, deployment, wanted, revision).await?;
@@ -97,6 +98,7 @@ async fn settle_set(
     set: &ReplicaSet,
     replicas: i32,
     present: &[Pod],
+    place: Place<'_>,
 ) -> Result<usize> {
     let mut set = set.clone();
     let mut writes = 0;
@@ -105,7 +107,7 @@ async fn settle_set(
         set = api.patch(&set.name_any(), &PatchParams::default(), &Patch::Merge(&patch)).await?;
         writes += 1;
     }
-    writes += pod::reconcile(client, &set, present).await?;
+    writes += pod::reconcile(client, &set, present, place).await?;
     let status = ReplicaSetStatus {
         replicas,
         ready_replicas: Some(replicas),

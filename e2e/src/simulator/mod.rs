@@ -31,6 +31,8 @@ use fault::Fault;
 
 /// Passes after which a rollout that still changes things is an error.
 const MAX_PASSES: usize = 10;
+/// Where all pods of a recording run.
+const NODE: &str = "node-1";
 
 /// Arguments of `simulate`.
 #[derive(Args, Debug)]
@@ -126,8 +128,11 @@ fn failure(error: anyhow::Error) -> Failure {
 impl Simulator {
     /// Brings every Deployment to where its controller and kubelet would bring it.
     async fn step(&self) -> Result<StepAnswer> {
-        let writes =
-            if self.real_controllers { rollout::at_rest(&self.client).await? } else { self.play().await? };
+        let writes = if self.real_controllers {
+            rollout::at_rest(&self.client).await?
+        } else {
+            play(&self.client, &|_| NODE.to_owned()).await?
+        };
         let mut fault = self.fault.lock().await;
         if fault.is_active() {
             let pods = pod::instances(&self.client, fault.workloads()).await?;
@@ -136,40 +141,43 @@ impl Simulator {
         Ok(StepAnswer { fault_active: fault.is_active(), writes })
     }
 
-    /// Plays the controllers until nothing changes; gives the number of writes.
-    async fn play(&self) -> Result<usize> {
-        let mut writes = 0;
-        for _ in 0..MAX_PASSES {
-            let changed = self.pass().await?;
-            writes += changed;
-            if changed == 0 {
-                return Ok(writes);
-            }
-        }
-        anyhow::bail!("Deployments do not come to rest after {MAX_PASSES} passes")
-    }
-
     async fn begin(&self) -> Result<StepAnswer> {
         let mut fault = self.fault.lock().await;
         let pods = pod::instances(&self.client, fault.workloads()).await?;
         fault.begin(pods)?;
         Ok(StepAnswer { fault_active: fault.is_active(), writes: 0 })
     }
+}
 
-    async fn pass(&self) -> Result<usize> {
-        let mut writes = 0;
-        let all = ListParams::default();
-        // Three lists a pass: most Deployments are at rest, and looking at each would cost several calls.
-        let sets = by_owner(Api::<ReplicaSet>::all(self.client.clone()).list(&all).await?.items);
-        let pods = by_owner(Api::<Pod>::all(self.client.clone()).list(&all).await?.items);
-        for deployment in Api::<Deployment>::all(self.client.clone()).list(&all).await? {
-            let sets = deployment.uid().and_then(|uid| sets.get(&uid)).map(Vec::as_slice).unwrap_or_default();
-            writes += deployment::reconcile(&self.client, &deployment, sets, &pods)
-                .await
-                .with_context(|| format!("Deployment {}", deployment.name_any()))?;
+/// Chooses the node of a new pod, by its `app` label.
+pub(crate) type Place<'a> = &'a (dyn Fn(&str) -> String + Sync);
+
+/// Plays the controllers of Deployments until nothing changes; gives the number of writes.
+pub(crate) async fn play(client: &Client, place: Place<'_>) -> Result<usize> {
+    let mut writes = 0;
+    for _ in 0..MAX_PASSES {
+        let changed = pass(client, place).await?;
+        writes += changed;
+        if changed == 0 {
+            return Ok(writes);
         }
-        Ok(writes)
     }
+    anyhow::bail!("Deployments do not come to rest after {MAX_PASSES} passes")
+}
+
+async fn pass(client: &Client, place: Place<'_>) -> Result<usize> {
+    let mut writes = 0;
+    let all = ListParams::default();
+    // Three lists a pass: most Deployments are at rest, and looking at each would cost several calls.
+    let sets = by_owner(Api::<ReplicaSet>::all(client.clone()).list(&all).await?.items);
+    let pods = by_owner(Api::<Pod>::all(client.clone()).list(&all).await?.items);
+    for deployment in Api::<Deployment>::all(client.clone()).list(&all).await? {
+        let sets = deployment.uid().and_then(|uid| sets.get(&uid)).map(Vec::as_slice).unwrap_or_default();
+        writes += deployment::reconcile(client, &deployment, sets, &pods, place)
+            .await
+            .with_context(|| format!("Deployment {}", deployment.name_any()))?;
+    }
+    Ok(writes)
 }
 
 /// Objects by the uid of their owner.

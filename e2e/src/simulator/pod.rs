@@ -9,6 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client, Resource, ResourceExt};
 
+use super::Place;
+
 /// Uids of the running pods of the named workloads, by their `app` label.
 pub(super) async fn instances(client: &Client, workloads: &[String]) -> Result<BTreeSet<String>> {
     let mut uids = BTreeSet::new();
@@ -25,7 +27,12 @@ pub(super) async fn instances(client: &Client, workloads: &[String]) -> Result<B
 }
 
 /// Creates and deletes pods until the ReplicaSet has as many as it wants, all of them ready. Gives the number of writes.
-pub(super) async fn reconcile(client: &Client, set: &ReplicaSet, present: &[Pod]) -> Result<usize> {
+pub(super) async fn reconcile(
+    client: &Client,
+    set: &ReplicaSet,
+    present: &[Pod],
+    place: Place<'_>,
+) -> Result<usize> {
     let namespace = set.namespace().unwrap_or_default();
     let api = Api::<Pod>::namespaced(client.clone(), &namespace);
     let spec = set.spec.as_ref();
@@ -38,17 +45,15 @@ pub(super) async fn reconcile(client: &Client, set: &ReplicaSet, present: &[Pod]
     let template = spec.and_then(|s| s.template.clone()).unwrap_or_default();
     for _ in present.len()..wanted {
         let labels = template.metadata.as_ref().and_then(|m| m.labels.clone());
+        let app = labels.as_ref().and_then(|l| l.get("app")).map(String::as_str).unwrap_or_default();
         let pod = Pod {
             metadata: ObjectMeta {
                 generate_name: Some(format!("{}-", set.name_any())),
-                labels,
+                labels: labels.clone(),
                 owner_references: set.controller_owner_ref(&()).map(|o| vec![o]),
                 ..ObjectMeta::default()
             },
-            spec: Some(PodSpec {
-                node_name: Some("node-1".to_owned()),
-                ..template.spec.clone().unwrap_or_default()
-            }),
+            spec: Some(PodSpec { node_name: Some(place(app)), ..template.spec.clone().unwrap_or_default() }),
             status: None,
         };
         let created = api.create(&PostParams::default(), &pod).await?;

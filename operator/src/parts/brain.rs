@@ -7,16 +7,19 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use causeway_controllers::{Engine, IncidentFeed, IncidentInbox};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, ServiceConfig,
+    BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
+    PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::Activity;
 use causeway_lake::Lake;
 use causeway_model::{BoxFuture, Clock as _, Micros, Partial};
 use causeway_pipeline::{Gateway, PartialSink};
+use causeway_telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::ProcessClock;
 use super::engine_host::{EngineHost, engine_config};
+use super::engine_metrics::EngineCollector;
 use super::engine_state::EngineState;
 use super::persist;
 use super::recover::replay;
@@ -34,6 +37,7 @@ pub(crate) struct BrainParts<'a> {
     pub(crate) clock: &'a Arc<ProcessClock>,
     pub(crate) activity: &'a Activity,
     pub(crate) audit: &'a AuditSettings,
+    pub(crate) metrics: &'a Metrics,
 }
 
 /// Engine, its state in the lake, and the audit log.
@@ -56,14 +60,23 @@ pub(crate) struct BrainEnds {
 impl Brain {
     /// Becomes the owner of the engine's state, and goes on from what the owner before has left.
     pub(crate) async fn wake(parts: BrainParts<'_>) -> Result<(Self, BrainEnds)> {
-        let BrainParts { lake, data, clock, activity, audit: settings } = parts;
+        let BrainParts { lake, data, clock, activity, audit: settings, metrics } = parts;
         let (state, engine) = EngineState::claim(lake).await?;
         let state = Arc::new(state);
         let resumed_us = engine.watermark_us();
         let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone());
+        let collector = EngineCollector(Arc::clone(&host));
+        metrics.register(|registry| registry.register_collector(Box::new(collector)));
         let (feed, inbox) = IncidentFeed::new();
         let (audit, keeper) = audit::open(lake, data, settings, activity.clone(), clock.clone()).await?;
-        let persisting = persist::serve(lake.clone(), Arc::clone(&state), feed, activity.clone(), outputs);
+        let persisting = persist::serve(
+            lake.clone(),
+            Arc::clone(&state),
+            Arc::downgrade(&host),
+            feed,
+            activity.clone(),
+            outputs,
+        );
         let ends = BrainEnds {
             inbox,
             audit: Arc::new(audit),
@@ -164,12 +177,36 @@ impl Engine for EngineHost {
         self.read(|engine| engine.baseline(namespace, name))
     }
 
+    fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        Self::set_peaks(self, peaks);
+    }
+
+    fn peak(&self, name: &str) -> Option<PeakReport> {
+        self.read(|engine| engine.peak(name))
+    }
+
     fn change(&self, change: Change, namespace: &str) {
         Self::change(self, change, namespace);
     }
 
     fn keep_objects(&self, fingerprint: &str, objects: String) {
         Self::keep_objects(self, fingerprint, objects);
+    }
+
+    fn set_states(&self, states: Vec<State>) {
+        Self::set_states(self, states);
+    }
+
+    fn set_placements(&self, placements: Vec<Placement>) {
+        Self::set_placements(self, placements);
+    }
+
+    fn merge(&self, fingerprint: &str, into: &str) {
+        Self::merge(self, fingerprint, into);
+    }
+
+    fn neighbours(&self, entities: &[String]) -> Option<Neighbours> {
+        self.read(|engine| engine.neighbours(entities))
     }
 
     fn watermark(&self) -> Option<i64> {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use causeway_engine::{
     BaselineConfig, BundleFile, Change, Declared, Engine, EngineConfig, Incident, ObjectiveConfig,
-    ServiceConfig,
+    PeakConfig, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::{Activity, Busy};
 use causeway_model::{Clock, Event, Finding, Partial};
@@ -22,8 +23,8 @@ pub(crate) struct Output {
     pub(crate) incidents: Vec<Incident>,
     /// All incidents, when one changed.
     pub(crate) all: Vec<Incident>,
-    /// All that is declared, when that changed.
-    pub(crate) declared: Option<Declared>,
+    /// Whether what is declared changed: see [`EngineHost::take_declared`].
+    pub(crate) declared: bool,
     pub(crate) bundles: Vec<BundleFile>,
     /// What repairs were planned on, by the fingerprint of their incidents.
     pub(crate) objects: Vec<(String, String)>,
@@ -41,6 +42,8 @@ pub(crate) struct EngineHost {
     clock: Arc<dyn Clock>,
     activity: Activity,
     outputs: mpsc::UnboundedSender<(Output, Busy)>,
+    /// What is declared changed, and was not taken yet.
+    declared: AtomicBool,
 }
 
 impl EngineHost {
@@ -52,7 +55,7 @@ impl EngineHost {
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<(Output, Busy)>) {
         let (outputs, receiver) = mpsc::unbounded_channel();
         let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });
-        (Arc::new(Self { guarded, clock, activity, outputs }), receiver)
+        (Arc::new(Self { guarded, clock, activity, outputs, declared: AtomicBool::new(false) }), receiver)
     }
 
     /// Takes a closed window.
@@ -71,6 +74,25 @@ impl EngineHost {
     pub(crate) fn change(&self, change: Change, namespace: &str) {
         let mut guarded = self.guarded.lock();
         guarded.engine.change(change, namespace);
+        self.publish(&mut guarded);
+    }
+
+    /// Replaces what is wrong in itself now.
+    pub(crate) fn set_states(&self, states: Vec<State>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_states(states, self.clock.now_us());
+        self.publish(&mut guarded);
+    }
+
+    /// Replaces what runs where.
+    pub(crate) fn set_placements(&self, placements: Vec<Placement>) {
+        self.guarded.lock().engine.set_placements(placements, self.clock.now_us());
+    }
+
+    /// Makes an incident a part of another.
+    pub(crate) fn merge(&self, fingerprint: &str, into: &str) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.merge(fingerprint, into, self.clock.now_us());
         self.publish(&mut guarded);
     }
 
@@ -107,6 +129,19 @@ impl EngineHost {
         self.guarded.lock().engine.await_sources(self.clock.now_us());
     }
 
+    /// Replaces all events.
+    pub(crate) fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_peaks(peaks);
+        self.publish_declared(&mut guarded);
+    }
+
+    /// All that is declared, once it changed.
+    pub(crate) fn take_declared(&self) -> Declared {
+        self.declared.store(false, Ordering::SeqCst);
+        self.read(Engine::declared)
+    }
+
     /// Reads the engine.
     pub(crate) fn read<T>(&self, read: impl FnOnce(&Engine) -> T) -> T {
         read(&self.guarded.lock().engine)
@@ -132,15 +167,16 @@ impl EngineHost {
     }
 
     fn publish(&self, guarded: &mut Guarded) {
-        self.hand_on(guarded, None);
+        self.hand_on(guarded, false);
     }
 
     fn publish_declared(&self, guarded: &mut Guarded) {
-        let declared = guarded.engine.declared();
-        self.hand_on(guarded, Some(declared));
+        // Many objects are declared one after the other at a start: what waits to be taken is the newest anyway.
+        let waits = self.declared.swap(true, Ordering::SeqCst);
+        self.hand_on(guarded, !waits);
     }
 
-    fn hand_on(&self, guarded: &mut Guarded, declared: Option<Declared>) {
+    fn hand_on(&self, guarded: &mut Guarded, declared: bool) {
         let Guarded { engine, published } = guarded;
         let incidents: Vec<Incident> = engine
             .incidents()
@@ -167,7 +203,7 @@ impl EngineHost {
         if output.findings.is_empty()
             && output.events.is_empty()
             && output.incidents.is_empty()
-            && output.declared.is_none()
+            && !output.declared
         {
             return;
         }

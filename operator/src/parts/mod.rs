@@ -2,9 +2,12 @@
 
 pub(crate) mod brain;
 pub(crate) mod candidate;
+pub(crate) mod changes;
 pub(crate) mod clock;
 pub(crate) mod cluster;
+pub(crate) mod declared_api;
 pub(crate) mod engine_host;
+mod engine_metrics;
 pub(crate) mod engine_state;
 mod forecast_function;
 pub(crate) mod lake;

@@ -25,10 +25,11 @@ use crate::audit::AuditSettings;
 use crate::console::{BYTE_BUDGET, LocalInsight};
 use crate::parts::brain::{Brain, BrainEnds, BrainParts};
 use crate::parts::clock::{ClockMode, ProcessClock};
+use crate::parts::declared_api;
 use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::Endpoints;
 use crate::parts::receiving::{self, GatewayPort};
-use crate::parts::{lake, maintain};
+use crate::parts::{changes, lake, maintain};
 
 /// How long roles may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -68,13 +69,14 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     if let (Control::Local(cluster), Some(address)) = (&control, &endpoints.kubernetes) {
         cluster.write_kubeconfig(&data.join("kubeconfig"), address)?;
     }
-    let lake = lake::open(&data, store, false, &clock, &metrics).await?;
+    let lake = lake::open(&data, store, lake::Role::Standalone, &clock, &metrics).await?;
     let (brain, ends) = Brain::wake(BrainParts {
         lake: &lake,
         data: &data,
         clock: &clock,
         activity: &activity,
         audit: &AuditSettings::default(),
+        metrics: &metrics,
     })
     .await?;
     let BrainEnds { inbox, audit, background } = ends;
@@ -133,7 +135,10 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         controllers: controller_clock.clone(),
         activity: activity.clone(),
     };
-    shutdown.spawn("api", serve(ports.api, console.router_with(router(Arc::new(state))), stop.clone()));
+    let further = router(Arc::new(state))
+        .merge(declared_api::router(host.clone(), clock.clone()))
+        .merge(changes::router(host.clone(), clock.clone()));
+    shutdown.spawn("api", serve(ports.api, console.router_with(further), stop.clone()));
     shutdown.spawn("admin", serve(ports.admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
     if let Some(folder) = &manifests {
         // As the administrator, whose rights a person with the kubeconfig has.

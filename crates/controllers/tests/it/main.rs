@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod baseline;
+mod cluster;
 mod configuration;
+mod lifecycle;
 mod notification;
+mod peak_event;
 mod repair;
 mod slo;
 mod steps;
+mod tax_rate;
 mod world;

@@ -9,6 +9,7 @@ mod follow;
 mod outlook;
 mod report;
 mod sample;
+mod siblings;
 mod text;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use config::{BaselineConfig, Selector};
 use follow::Followed;
 pub(crate) use outlook::Ended;
-pub use outlook::{Foretold, Graded, OutlookConfig, OutlookReport};
+pub use outlook::{Forecasting, Foretold, Graded, OutlookConfig, OutlookReport};
 use outlook::{Outlook, Seen};
 pub use report::{BaselineReport, BaselineState};
 pub(crate) use sample::Content;
@@ -48,7 +49,7 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    fn new(config: BaselineConfig) -> Self {
+    pub(crate) fn new(config: BaselineConfig) -> Self {
         Self { config, series: Vec::new(), left_out: 0, at_us: 0, ledger: Ledger::default() }
     }
 
@@ -57,6 +58,12 @@ impl Baseline {
             .binary_search_by(|(id, _)| id.cmp(series))
             .ok()
             .and_then(|at| Some(&self.series.get(at)?.1))
+    }
+
+    /// Points that ended at `at_us`, of every series.
+    pub(crate) fn newest(&self, at_us: Micros) -> impl Iterator<Item = (&SeriesId, Point)> {
+        let newest = move |followed: &Followed| followed.points.back().copied().filter(|p| p.at_us == at_us);
+        self.series.iter().filter_map(move |(id, followed)| Some((id, newest(followed)?)))
     }
 
     fn close(&mut self, at_us: Micros) -> Vec<Finding> {
@@ -78,7 +85,8 @@ impl Baseline {
         closed
     }
 
-    fn observe(
+    /// Takes a window. Gives the findings that open or close.
+    pub(crate) fn observe(
         &mut self,
         namespace: &str,
         window: Window,
@@ -96,7 +104,9 @@ impl Baseline {
         for (id, (form, _)) in &samples {
             if let Err(at) = self.series.binary_search_by(|(known, _)| known.cmp(id)) {
                 if self.series.len() < config.max_series {
-                    let mut followed = Followed::new(config, *form);
+                    let running = self.series.iter().filter_map(|(_, sibling)| sibling.detector().typical());
+                    let prior = siblings::prior(&running.collect::<Vec<_>>());
+                    let mut followed = Followed::new(config, *form, prior);
                     followed.declare(&calendar.of(&id.entity, config.selector.subject()));
                     self.series.insert(at, (id.clone(), followed));
                 } else {
@@ -189,6 +199,13 @@ impl Baselines {
                 followed.declare(&calendar.of(&id.entity, subject));
             }
         }
+    }
+
+    /// How the forecasts of all Baselines fare.
+    pub(crate) fn forecasting(&self) -> Forecasting {
+        let mut ledger = Ledger::default();
+        self.all.values().for_each(|baseline| ledger.merge(&baseline.ledger));
+        Forecasting { graded: Graded::of(&ledger), brier: ledger.brier() }
     }
 
     /// Every series with its detector.

@@ -1,0 +1,115 @@
+//! Calls between services: who is asked, how long the caller waits, and how often it succeeds after its retries.
+
+use super::rng::exceeds;
+use super::topology::Topology;
+use super::world::World;
+
+/// Whom a call goes to, as positions in the topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callee {
+    /// A service.
+    Service(usize),
+    /// A store.
+    Store(usize),
+}
+
+/// A call with its names resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Edge {
+    /// Callee.
+    pub to: Callee,
+    /// Calls per request.
+    pub per: f64,
+    /// A failure is answered by a fallback.
+    pub soft: bool,
+    /// Broker, where nobody waits.
+    pub via: Option<usize>,
+    /// Answers are cached.
+    pub cached: bool,
+    /// Journey of the entry service that it belongs to.
+    pub journey: Option<usize>,
+    /// Share of the caller's requests that take part; 1 but for journeys.
+    pub share: f64,
+}
+
+/// How an instance answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// Mean seconds.
+    pub time: f64,
+    /// Share that succeeds.
+    pub good: f64,
+}
+
+/// How a call goes, seen by the caller.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Outcome {
+    /// Mean seconds that the caller waits, over all attempts.
+    pub time: f64,
+    /// Share that succeeds in the end.
+    pub good: f64,
+    /// Attempts per call.
+    pub attempts: f64,
+}
+
+/// The calls of a topology whose names are known to be right.
+pub(super) fn edges(topology: &Topology) -> Vec<Vec<Edge>> {
+    let service = |name: &str| topology.services.iter().position(|s| s.name == name);
+    let store = |name: &str| topology.stores.iter().position(|s| s.name == name);
+    let edge = |call: &super::topology::Call, journey: Option<usize>| {
+        let to = service(&call.to).map(Callee::Service).or_else(|| store(&call.to).map(Callee::Store))?;
+        let share = journey.map_or(1.0, |j| topology.journeys[j].share);
+        let via = call.via.as_deref().and_then(store);
+        Some(Edge { to, per: call.per, soft: call.soft, via, cached: call.cached, journey, share })
+    };
+    topology
+        .services
+        .iter()
+        .map(|s| {
+            if s.name == topology.entry {
+                let journeys = topology.journeys.iter().enumerate();
+                journeys
+                    .flat_map(|(j, journey)| journey.calls.iter().filter_map(move |c| edge(c, Some(j))))
+                    .collect()
+            } else {
+                s.calls.iter().filter_map(|c| edge(c, None)).collect()
+            }
+        })
+        .collect()
+}
+
+impl World {
+    /// How a call of a service goes, by what the last second was like.
+    #[must_use]
+    pub fn call(&self, caller: usize, edge: &Edge) -> Outcome {
+        if let Some(broker) = edge.via {
+            return Outcome { time: self.query_time(broker), good: 1.0, attempts: 1.0 };
+        }
+        let to = match edge.to {
+            Callee::Store(store) => {
+                let last = self.stores[store].last;
+                let good = 1.0 - last.shed / (last.arrived + 1e-9);
+                return Outcome { time: self.query_time(store), good, attempts: 1.0 };
+            }
+            Callee::Service(to) => to,
+        };
+        let name = &self.topology.services[caller].name;
+        let timeout = self.cluster.number(name, "CALL_TIMEOUT_MS") / 1e3;
+        let retries = self.cluster.number(name, "CALL_RETRIES").min(10.0) as i32;
+        let own = &self.of[to];
+        let n = own.len() as f64;
+        let (mut good, mut time) = (0.0, 0.0);
+        for at in own {
+            let answer = self.instances[*at].answer;
+            // Before its first second an instance is taken to be well.
+            let answer = if answer == Answer::default() { Answer { time: 0.01, good: 1.0 } } else { answer };
+            let late = exceeds(answer.time, timeout);
+            good += answer.good * (1.0 - late) / n;
+            // What is too late costs the timeout, what is not its mean time at most.
+            time += (late * timeout + (1.0 - late) * answer.time.min(timeout)) / n;
+        }
+        let bad = if own.is_empty() { 1.0 } else { (1.0 - good).clamp(0.0, 1.0) };
+        let attempts = (0..=retries).map(|k| bad.powi(k)).sum::<f64>();
+        Outcome { time: time * attempts, good: 1.0 - bad.powi(retries + 1), attempts }
+    }
+}

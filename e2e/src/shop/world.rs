@@ -1,0 +1,744 @@
+//! The shop as it runs: one-second fluid ticks over services, stores and nodes. A clone is a snapshot; clones run on alike.
+
+use std::collections::BTreeMap;
+
+use super::autoscaler::Autoscaler;
+use super::cause::{Behaviour, Cause, Scenario};
+use super::cluster::{Cluster, first_tag, place};
+use super::flow::{Answer, Callee, Edge, edges};
+use super::rng::{Rng, exceeds, hash};
+use super::station::{Limits, Second, Station};
+use super::topology::{Topology, TopologyError};
+
+/// Seconds that people wait for a page.
+const PATIENCE: f64 = 8.0;
+/// Seconds in which a new instance needs more CPU.
+const COLD: i64 = 20;
+/// How much more.
+const COLD_WORK: f64 = 1.5;
+/// Seconds after which an entry of a cache is asked for again on average.
+const CACHE_ASK: f64 = 8.0;
+/// Seconds between two looks of the autoscalers, as in Kubernetes.
+const AUTOSCALE: u64 = 15;
+/// Weight of the newest second in the use that autoscalers see.
+const FRESH: f64 = 0.1;
+
+/// An instance of a service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instance {
+    /// Service, position in the topology.
+    pub service: usize,
+    /// Pod.
+    pub pod: String,
+    /// Node.
+    pub node: String,
+    /// CPU limit, in cores.
+    pub cpu: f64,
+    /// How its image differs.
+    pub release: Behaviour,
+    /// How it differs by itself.
+    pub fault: Behaviour,
+    /// Share of its connections that work.
+    pub connections: f64,
+    /// Second in which it began to take requests.
+    pub born: i64,
+    /// Cores that it would use.
+    pub wants: f64,
+    /// Requests at it.
+    pub station: Station,
+    /// What the last second brought.
+    pub last: Second,
+    /// Time from request to answer, and share of the arrivals that succeed.
+    pub answer: Answer,
+    /// Share of its requests that fail by itself.
+    pub errors: f64,
+    /// Use of its connections to stores, 0 to 1.
+    pub pool_use: f64,
+    /// Requests that wait for a connection.
+    pub pending: f64,
+}
+
+/// A store.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoreState {
+    /// Queries at it.
+    pub station: Station,
+    /// What the last second brought.
+    pub last: Second,
+    /// Connections that its clients would hold.
+    pub asked: f64,
+}
+
+/// Sums since the beginning, in requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Ledger {
+    /// Requests that came to any service.
+    pub arrived: f64,
+    /// Served.
+    pub served: f64,
+    /// Turned away, or lost with an instance.
+    pub failed: f64,
+    /// Orders that succeeded.
+    pub orders: f64,
+    /// Orders that were lost.
+    pub lost: f64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Crowd {
+    journey: Option<String>,
+    factor: f64,
+    since: u64,
+    ramp: u64,
+}
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct World {
+    /// What it is made of.
+    pub topology: Topology,
+    /// What Kubernetes says.
+    pub cluster: Cluster,
+    /// Seconds since the beginning.
+    pub second: u64,
+    /// Instances, in the order of services and pods.
+    pub instances: Vec<Instance>,
+    /// Stores, as in the topology.
+    pub stores: Vec<StoreState>,
+    /// Sums.
+    pub ledger: Ledger,
+    /// Share of orders that succeed now.
+    pub order_success: f64,
+    /// Cores that something else takes, by node.
+    pub noise: BTreeMap<String, f64>,
+    pub(crate) edges: Vec<Vec<Edge>>,
+    /// Positions in `instances` by service.
+    pub(crate) of: Vec<Vec<usize>>,
+    order: Vec<usize>,
+    seed: u64,
+    rng: Rng,
+    releases: BTreeMap<(String, String), Behaviour>,
+    crowds: Vec<Crowd>,
+    autoscalers: Vec<Autoscaler>,
+    usage: Vec<f64>,
+}
+
+impl World {
+    /// A shop that has been running for a while.
+    ///
+    /// # Errors
+    /// When the topology can't be used.
+    pub fn new(topology: Topology, seed: u64) -> Result<Self, TopologyError> {
+        let order = topology.order()?;
+        let (services, stores) = (topology.services.len(), topology.stores.len());
+        let mut world = Self {
+            cluster: Cluster::of(&topology, seed),
+            second: 0,
+            instances: Vec::new(),
+            stores: vec![StoreState::default(); stores],
+            ledger: Ledger::default(),
+            order_success: 1.0,
+            noise: BTreeMap::new(),
+            edges: edges(&topology),
+            of: vec![Vec::new(); services],
+            order,
+            seed,
+            rng: Rng::new(seed, "demand"),
+            releases: BTreeMap::new(),
+            crowds: Vec::new(),
+            autoscalers: vec![Autoscaler::default(); services],
+            usage: vec![0.0; services],
+            topology,
+        };
+        world.play();
+        for instance in &mut world.instances {
+            instance.born = -1_000;
+        }
+        Ok(world)
+    }
+
+    /// Brings pods to where Deployments want them, without an API.
+    pub fn play(&mut self) {
+        let mut cluster = std::mem::take(&mut self.cluster);
+        cluster.play(&|service| self.free_nodes(service));
+        self.cluster = cluster;
+        self.follow();
+    }
+
+    /// Nodes that a service may run on, with their cores less what is used there by others: what a scheduler sees.
+    #[must_use]
+    pub fn free_nodes(&self, service: &str) -> Vec<(String, f64)> {
+        let noise = |name: &str| self.noise.get(name).copied().unwrap_or_default();
+        let pool = self.topology.service(service).and_then(|s| s.pool.as_deref());
+        let nodes = self.topology.nodes.iter().filter(|n| n.pool.as_deref() == pool);
+        nodes.map(|n| (n.name.clone(), n.cores - noise(&n.name))).collect()
+    }
+
+    /// The node for a new pod of a service.
+    #[must_use]
+    pub fn node_for(&self, service: &str) -> String {
+        place(&self.cluster.pods, service, &self.free_nodes(service))
+    }
+
+    /// Takes over the pods of the cluster: new ones start cold, the requests at gone ones are lost.
+    pub fn follow(&mut self) {
+        let mut old: BTreeMap<String, Instance> =
+            self.instances.drain(..).map(|i| (i.pod.clone(), i)).collect();
+        for (at, service) in self.topology.services.iter().enumerate() {
+            self.of[at].clear();
+            for pod in self.cluster.pods.iter().filter(|p| p.service == service.name) {
+                self.of[at].push(self.instances.len());
+                let release = self.releases.get(&(service.name.clone(), pod.tag.clone()));
+                let instance = old.remove(&pod.name).unwrap_or_else(|| Instance {
+                    service: at,
+                    pod: pod.name.clone(),
+                    node: pod.node.clone(),
+                    cpu: pod.cpu,
+                    release: release.cloned().unwrap_or_default(),
+                    fault: Behaviour::default(),
+                    connections: 1.0,
+                    born: self.second as i64,
+                    wants: 0.0,
+                    station: Station::default(),
+                    last: Second::default(),
+                    answer: Answer::default(),
+                    errors: 0.0,
+                    pool_use: 0.0,
+                    pending: 0.0,
+                });
+                self.instances.push(instance);
+            }
+        }
+        self.ledger.failed += old.values().map(|i| i.station.queued).sum::<f64>();
+    }
+
+    /// Sets a cause. Returns what has to be changed in Kubernetes for it; [`World::cluster`] has it already.
+    pub fn begin(&mut self, scenario: &Scenario) -> Change {
+        let service = scenario.service(self.seed);
+        let here = self.topology.services.iter().position(|s| s.name == service);
+        let own = here.map(|s| self.of[s].clone()).unwrap_or_default();
+        match &scenario.cause {
+            Cause::Release { behaviour } => {
+                let tag = format!("{:012x}", hash(self.seed, &["release", &service, "1"]) >> 16);
+                self.releases.insert((service.clone(), tag.clone()), behaviour.clone());
+                if let Some(workload) = self.cluster.workloads.get_mut(&service) {
+                    workload.tag.clone_from(&tag);
+                }
+                return Change::Image { service, tag };
+            }
+            Cause::Config { config_map, key, value } => {
+                let config_map = config_map.replace("{service}", &service);
+                let values = self.cluster.configs.entry(config_map.clone()).or_default();
+                values.insert(key.clone(), value.clone());
+                return Change::Config { config_map, key: key.clone(), value: value.clone() };
+            }
+            Cause::Demand { journey, factor, ramp } => self.crowds.push(Crowd {
+                journey: journey.clone(),
+                factor: *factor,
+                since: self.second,
+                ramp: *ramp,
+            }),
+            Cause::StuckConnections { left } => {
+                for at in own {
+                    self.instances[at].connections = *left;
+                }
+            }
+            Cause::Instance { behaviour } => {
+                let pick = Rng::new(self.seed, "instance").below(own.len());
+                if let Some(at) = own.get(pick) {
+                    self.instances[*at].fault = behaviour.clone();
+                }
+            }
+            Cause::NodeNoise { cores } => {
+                let mut pods: BTreeMap<&str, usize> = BTreeMap::new();
+                for at in &own {
+                    *pods.entry(&self.instances[*at].node).or_default() += 1;
+                }
+                let busiest =
+                    pods.iter().max_by_key(|(_, count)| **count).map(|(node, _)| (*node).to_owned());
+                if let Some(node) = busiest {
+                    *self.noise.entry(node).or_default() += cores;
+                }
+            }
+        }
+        Change::None
+    }
+
+    /// Requests per second that people send now, by journey.
+    #[must_use]
+    pub fn demand(&self) -> Vec<f64> {
+        let crowd = |journey: &str| -> f64 {
+            let told = self.crowds.iter().filter(|c| c.journey.as_deref().is_none_or(|j| j == journey));
+            told.map(|c| {
+                let part = (self.second - c.since) as f64 / c.ramp.max(1) as f64;
+                1.0 + (c.factor - 1.0) * part.min(1.0)
+            })
+            .product()
+        };
+        self.topology.journeys.iter().map(|j| self.topology.demand * j.share * crowd(&j.name)).collect()
+    }
+
+    /// One second.
+    pub fn tick(&mut self) {
+        let wave = self.rng.about_one(0.05);
+        let journeys: Vec<f64> = self.demand().iter().map(|d| d * wave).collect();
+        let total: f64 = journeys.iter().sum();
+        let shares = self.node_shares();
+        let held = self.held_connections();
+        let mut rates = vec![0.0; self.topology.services.len()];
+        let mut queries = vec![0.0; self.stores.len()];
+        let entry = self.topology.services.iter().position(|s| s.name == self.topology.entry);
+        if let Some(entry) = entry {
+            rates[entry] = total;
+        }
+        let (served_before, failed_before) = (self.ledger.served, self.ledger.failed);
+        let mut entry_flow = (0.0, 0.0);
+        for service in self.order.clone() {
+            let (served, shed) = self.serve(service, rates[service], &shares, &held);
+            self.ledger.arrived += rates[service];
+            self.ledger.served += served;
+            self.ledger.failed += shed;
+            if Some(service) == entry {
+                entry_flow = (served, shed);
+            }
+            self.spread(service, served, &journeys, &mut rates, &mut queries);
+        }
+        debug_assert!(self.ledger.served >= served_before && self.ledger.failed >= failed_before);
+        for (at, store) in self.topology.stores.iter().enumerate() {
+            let limits = Limits {
+                work: store.work_ms / 1e3,
+                cores: store.cores,
+                speed: 1.0,
+                workers: store.max_connections,
+                calls: 0.0,
+                connections: f64::INFINITY,
+                room: store.max_connections,
+            };
+            self.stores[at].last = self.stores[at].station.second(queries[at], &limits);
+        }
+        for service in self.order.clone().into_iter().rev() {
+            self.answers(service, &journeys);
+        }
+        self.count_orders(entry, &journeys, entry_flow);
+        self.second += 1;
+        for service in 0..self.usage.len() {
+            let used = |of: fn(&Instance) -> f64| -> f64 {
+                self.of[service].iter().map(|i| of(&self.instances[*i])).sum()
+            };
+            let percent = 100.0 * used(|i| i.last.cores_used) / used(|i| i.cpu).max(1e-9);
+            self.usage[service] += FRESH * (percent - self.usage[service]);
+        }
+    }
+
+    /// Runs by itself: controllers, autoscalers and all.
+    pub fn run(&mut self, seconds: u64) {
+        for _ in 0..seconds {
+            for (service, replicas) in self.autoscale() {
+                if let Some(workload) = self.cluster.workloads.get_mut(&service) {
+                    workload.replicas = replicas;
+                }
+            }
+            self.play();
+            self.tick();
+        }
+    }
+
+    /// What the autoscalers ask for, where that is not what is there; nothing between two looks.
+    pub fn autoscale(&mut self) -> Vec<(String, u32)> {
+        if !self.second.is_multiple_of(AUTOSCALE) || self.second == 0 {
+            return Vec::new();
+        }
+        self.autoscale_now()
+    }
+
+    /// What the autoscalers ask for now, where that is not what is there.
+    pub fn autoscale_now(&mut self) -> Vec<(String, u32)> {
+        let mut out = Vec::new();
+        for (at, service) in self.topology.services.iter().enumerate() {
+            let Some(bounds) = self.cluster.autoscalers.get(&service.name) else { continue };
+            let Some(workload) = self.cluster.workloads.get(&service.name) else { continue };
+            let wanted = self.autoscalers[at].wanted(self.second, workload.replicas, self.usage[at], bounds);
+            if wanted != workload.replicas {
+                out.push((service.name.clone(), wanted));
+            }
+        }
+        out
+    }
+
+    /// Use of the CPU limit of a service's instances, in percent, as an autoscaler sees it.
+    #[must_use]
+    pub fn usage(&self, service: usize) -> f64 {
+        self.usage.get(service).copied().unwrap_or_default()
+    }
+
+    /// Part of what its instances want that each node can give.
+    fn node_shares(&self) -> BTreeMap<String, f64> {
+        let wanted = |node: &str| -> f64 {
+            self.instances.iter().filter(|i| i.node == node).map(|i| i.wants).sum::<f64>()
+                + self.noise.get(node).copied().unwrap_or_default()
+        };
+        self.topology
+            .nodes
+            .iter()
+            .map(|n| (n.name.clone(), (n.cores / wanted(&n.name).max(1e-9)).min(1.0)))
+            .collect()
+    }
+
+    /// Part of the connections that clients ask for that each store takes.
+    fn held_connections(&mut self) -> Vec<f64> {
+        for store in &mut self.stores {
+            store.asked = 0.0;
+        }
+        for instance in &self.instances {
+            let pool = self.cluster.number(&self.topology.services[instance.service].name, "DB_POOL_SIZE");
+            for edge in &self.edges[instance.service] {
+                if let (Callee::Store(store), None) = (edge.to, edge.via) {
+                    self.stores[store].asked += pool;
+                }
+            }
+        }
+        let most = self.topology.stores.iter().map(|s| s.max_connections);
+        most.zip(&self.stores).map(|(most, store)| (most / store.asked.max(1e-9)).min(1.0)).collect()
+    }
+
+    /// Share of a cached call's requests that an instance answers itself.
+    pub(crate) fn hit(&self, instance: &Instance, edge: &Edge) -> f64 {
+        if !edge.cached {
+            return 0.0;
+        }
+        let ttl = self.cluster.number(&self.topology.services[instance.service].name, "CACHE_TTL_SECONDS");
+        let age = (self.second as i64 - instance.born) as f64;
+        ttl / (ttl + CACHE_ASK) * (age / ttl.max(1.0)).clamp(0.0, 1.0)
+    }
+
+    /// Share of a service's requests that its rule refuses, and the values that do it.
+    #[must_use]
+    pub fn refused(&self, service: usize) -> Vec<(String, String, f64)> {
+        let Some(rule) = &self.topology.services[service].rule else { return Vec::new() };
+        let values = self.cluster.configs.get(&rule.config_map);
+        let value = |key: &str| values.and_then(|v| v.get(key)).cloned().unwrap_or_default();
+        rule.keys
+            .iter()
+            .map(|(key, k)| (key.clone(), value(key), k.share))
+            .filter(|(_, value, _)| !value.parse::<f64>().is_ok_and(|value| value < rule.below))
+            .collect()
+    }
+
+    /// Lets the instances of a service serve; gives what was served and what was turned away.
+    fn serve(
+        &mut self,
+        service: usize,
+        rate: f64,
+        shares: &BTreeMap<String, f64>,
+        held: &[f64],
+    ) -> (f64, f64) {
+        let own = self.of[service].clone();
+        if own.is_empty() {
+            return (0.0, rate);
+        }
+        let name = self.topology.services[service].name.clone();
+        let (workers, pool) =
+            (self.cluster.number(&name, "WORKERS"), self.cluster.number(&name, "DB_POOL_SIZE"));
+        let refused: f64 = self.refused(service).iter().map(|(_, _, share)| share).sum();
+        let waits_for_nobody = self.consumes(service);
+        let (mut served, mut shed) = (0.0, 0.0);
+        for at in own.clone() {
+            let instance = &self.instances[at];
+            let (mut connections, mut pool_use) = (f64::INFINITY, 0.0_f64);
+            let mut calls = instance.release.wait + instance.fault.wait;
+            for edge in &self.edges[service] {
+                let asked = edge.per * edge.share * (1.0 - self.hit(instance, edge));
+                calls += asked * self.call(service, edge).time;
+                if let (Callee::Store(store), None) = (edge.to, edge.via) {
+                    let time = self.query_time(store);
+                    let usable = pool * held[store] * instance.connections;
+                    connections = connections.min(usable / (asked * time).max(1e-9));
+                    pool_use = pool_use.max(instance.last.arrived * asked * time / usable.max(1e-9));
+                }
+            }
+            let cold = if self.second as i64 - instance.born < COLD { COLD_WORK } else { 1.0 };
+            let work = self.topology.services[service].work_ms / 1e3
+                * instance.release.work
+                * instance.fault.work
+                * cold;
+            let speed = shares.get(&instance.node).copied().unwrap_or(1.0);
+            let cores = instance.cpu * speed;
+            let room = if waits_for_nobody { f64::INFINITY } else { Limits::usual_room(workers) };
+            let limits = Limits { work, cores, speed, workers, calls, connections, room };
+            let arrived = rate / own.len() as f64;
+            let instance = &mut self.instances[at];
+            instance.wants = ((instance.station.queued + arrived) * work).min(instance.cpu);
+            instance.last = instance.station.second(arrived, &limits);
+            let good = (1.0 - instance.release.errors) * (1.0 - instance.fault.errors) * (1.0 - refused);
+            instance.errors = 1.0 - good.max(0.0);
+            instance.pool_use = pool_use.min(1.0);
+            let by_pool = connections <= limits.capacity();
+            instance.pending = if by_pool { instance.station.queued } else { 0.0 };
+            served += instance.last.served;
+            shed += instance.last.shed;
+        }
+        (served, shed)
+    }
+
+    /// Seconds that a query holds its connection now.
+    #[must_use]
+    pub fn query_time(&self, store: usize) -> f64 {
+        let told = &self.topology.stores[store];
+        self.stores[store].last.own_time.max(told.work_ms / 1e3) + told.hold_ms / 1e3
+    }
+
+    /// Whether a service takes its requests from a broker.
+    #[must_use]
+    pub fn consumes(&self, service: usize) -> bool {
+        let to = |e: &&Edge| e.to == Callee::Service(service);
+        let mut calls = self.edges.iter().flatten().filter(to).peekable();
+        calls.peek().is_some() && calls.all(|e| e.via.is_some())
+    }
+
+    /// Sends what `served` requests of a service ask of others.
+    fn spread(&self, service: usize, served: f64, journeys: &[f64], rates: &mut [f64], queries: &mut [f64]) {
+        let all: f64 = journeys.iter().sum::<f64>().max(1e-9);
+        let instances = &self.of[service];
+        for edge in &self.edges[service] {
+            let share = edge.journey.map_or(1.0, |j| journeys[j] / all);
+            let hits = instances.iter().map(|i| self.hit(&self.instances[*i], edge)).sum::<f64>();
+            let asked = served * edge.per * share * (1.0 - hits / instances.len().max(1) as f64);
+            if let Some(broker) = edge.via {
+                queries[broker] += asked;
+            }
+            match edge.to {
+                Callee::Service(to) => rates[to] += asked * self.call(service, edge).attempts,
+                Callee::Store(to) => queries[to] += asked,
+            }
+        }
+    }
+
+    /// Works out how the instances of a service answer.
+    fn answers(&mut self, service: usize, journeys: &[f64]) {
+        let all: f64 = journeys.iter().sum::<f64>().max(1e-9);
+        for edge in &mut self.edges[service] {
+            edge.share = edge.journey.map_or(1.0, |j| journeys[j] / all);
+        }
+        for at in self.of[service].clone() {
+            let instance = &self.instances[at];
+            let mut time = instance.last.own_time + instance.release.wait + instance.fault.wait;
+            let mut good = 1.0;
+            for edge in self.edges[service].clone() {
+                let call = self.call(service, &edge);
+                let asked = edge.per * (1.0 - self.hit(instance, &edge));
+                time += asked * edge.share * call.time;
+                if !edge.soft && edge.via.is_none() {
+                    good *= 1.0 - edge.share * (1.0 - call.good.powf(asked));
+                }
+            }
+            let taken = 1.0 - instance.last.shed / (instance.last.arrived + 1e-9);
+            let good = (good * (1.0 - instance.errors) * taken).clamp(0.0, 1.0);
+            self.instances[at].answer = Answer { time, good };
+        }
+    }
+
+    fn count_orders(&mut self, entry: Option<usize>, journeys: &[f64], (served, shed): (f64, f64)) {
+        let Some(entry) = entry else { return };
+        let all: f64 = journeys.iter().sum::<f64>().max(1e-9);
+        let (mut orders, mut lost) = (0.0, 0.0);
+        for (at, journey) in self.topology.journeys.iter().enumerate().filter(|(_, j)| j.is_order) {
+            debug_assert!(journey.share >= 0.0);
+            let share = journeys[at] / all;
+            let good = self.journey_success(entry, at);
+            orders += served * share * good;
+            lost += served * share * (1.0 - good) + shed * share;
+        }
+        self.ledger.orders += orders;
+        self.ledger.lost += lost;
+        self.order_success = if orders + lost > 0.0 { orders / (orders + lost) } else { 1.0 };
+    }
+
+    /// Share of the served requests of a journey that succeed in time.
+    #[must_use]
+    pub fn journey_success(&self, entry: usize, journey: usize) -> f64 {
+        let own = &self.of[entry];
+        let of = |at: &usize| {
+            let instance = &self.instances[*at];
+            let (mut time, mut good) = (instance.last.own_time, 1.0 - instance.errors);
+            for edge in self.edges[entry].iter().filter(|e| e.journey == Some(journey)) {
+                let call = self.call(entry, edge);
+                let asked = edge.per * (1.0 - self.hit(instance, edge));
+                time += asked * call.time;
+                if !edge.soft && edge.via.is_none() {
+                    good *= call.good.powf(asked);
+                }
+            }
+            good * (1.0 - exceeds(time, PATIENCE))
+        };
+        if own.is_empty() { 0.0 } else { own.iter().map(of).sum::<f64>() / own.len() as f64 }
+    }
+
+    /// Tag that a service has at first.
+    #[must_use]
+    pub fn first_tag(&self, service: &str) -> String {
+        first_tag(self.seed, service)
+    }
+}
+
+/// What a cause changes in Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// The image of a Deployment.
+    Image {
+        /// Service.
+        service: String,
+        /// New tag.
+        tag: String,
+    },
+    /// A value of a ConfigMap.
+    Config {
+        /// Name.
+        config_map: String,
+        /// Key.
+        key: String,
+        /// New value.
+        value: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shop::topology::tests::small;
+    use proptest::prelude::*;
+
+    fn world(seed: u64) -> World {
+        World::new(small(), seed).unwrap()
+    }
+
+    fn scenario(cause: serde_json::Value, service: &str) -> Scenario {
+        serde_json::from_value(serde_json::json!({"title": "t", "services": [service], "cause": cause}))
+            .unwrap()
+    }
+
+    fn causes() -> Vec<Scenario> {
+        use serde_json::json;
+        vec![
+            scenario(json!({"type": "Release", "behaviour": {"work": 8}}), "price"),
+            scenario(json!({"type": "Config", "configMap": "tax-rates", "key": "NL", "value": "2.1"}), "tax"),
+            scenario(json!({"type": "Demand", "factor": 6, "ramp": 30}), "price"),
+            scenario(json!({"type": "StuckConnections", "left": 0.02}), "price"),
+            scenario(json!({"type": "Instance", "behaviour": {"wait": 4}}), "price"),
+            scenario(json!({"type": "NodeNoise", "cores": 150}), "price"),
+        ]
+    }
+
+    fn queued(world: &World) -> f64 {
+        world.instances.iter().map(|i| i.station.queued).sum()
+    }
+
+    fn balance(world: &World) -> f64 {
+        world.ledger.arrived - world.ledger.served - world.ledger.failed - queued(world)
+    }
+
+    #[test]
+    fn an_ordinary_day_loses_nothing() {
+        let mut w = world(1);
+        w.run(300);
+        assert!(w.ledger.lost < 0.001 * w.ledger.orders, "{:?}", w.ledger);
+        assert!(w.ledger.orders > 3_000.0 && balance(&w).abs() < 1e-3);
+    }
+
+    #[test]
+    fn every_cause_costs_orders_and_conserves_requests() {
+        for scenario in causes() {
+            let mut w = world(1);
+            w.run(100);
+            w.begin(&scenario);
+            let before = w.ledger.lost;
+            w.run(300);
+            assert!(w.ledger.lost - before > 10.0, "{} lost {}", scenario.cause.word(), w.ledger.lost);
+            assert!(balance(&w).abs() < 1e-3, "{}: {}", scenario.cause.word(), balance(&w));
+        }
+    }
+
+    /// Lost orders in five minutes after a repair, or without one.
+    fn lost(at: usize, repair: fn(&mut World)) -> f64 {
+        let mut w = world(1);
+        w.run(100);
+        w.begin(&causes()[at]);
+        w.run(120);
+        let before = w.ledger.lost;
+        repair(&mut w);
+        w.run(300);
+        w.ledger.lost - before
+    }
+
+    fn restart(w: &mut World) {
+        w.cluster.pods.retain(|p| p.service != "price");
+    }
+
+    #[test]
+    fn the_right_repair_helps_and_a_wrong_one_does_not() {
+        let undo = |w: &mut World| {
+            let tag = w.first_tag("price");
+            w.cluster.workloads.get_mut("price").unwrap().tag = tag;
+        };
+        let revert = |w: &mut World| {
+            w.cluster.configs.get_mut("tax-rates").unwrap().insert("NL".into(), "0.21".into());
+        };
+        let grow = |w: &mut World| {
+            w.cluster.autoscalers.get_mut("price").unwrap().max = 40;
+            for name in ["web", "tax", "mail"] {
+                w.cluster.workloads.get_mut(name).unwrap().replicas = 16;
+            }
+            w.noise.clear();
+        };
+        let rights: [(usize, fn(&mut World)); 6] =
+            [(0, undo), (1, revert), (2, grow), (3, restart), (4, restart), (5, restart)];
+        for (at, right) in rights {
+            let (with, without) = (lost(at, right), lost(at, |_| {}));
+            assert!(with < 0.5 * without, "{}: {with} of {without}", causes()[at].cause.word());
+        }
+        for (at, wrong) in [(0, restart as fn(&mut World)), (1, undo), (3, revert)] {
+            assert!(lost(at, wrong) > 0.9 * lost(at, |_| {}), "{}", causes()[at].cause.word());
+        }
+        let shrink = |w: &mut World| {
+            w.cluster.workloads.get_mut("web").unwrap().replicas = 1;
+            w.cluster.workloads.get_mut("web").unwrap().cpu = 0.1;
+        };
+        assert!(lost(0, shrink) > lost(0, |_| {}), "harm shows");
+    }
+
+    fn digest(w: &World) -> (Ledger, Vec<Instance>, Vec<StoreState>) {
+        (w.ledger, w.instances.clone(), w.stores.clone())
+    }
+
+    #[test]
+    fn the_seed_decides_everything() {
+        let play = |seed| {
+            let mut w = world(seed);
+            w.run(60);
+            w.begin(&causes()[4]);
+            w.run(60);
+            digest(&w)
+        };
+        assert_eq!(play(4), play(4));
+        assert_ne!(play(4).0, play(5).0);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn a_fork_runs_on_alike_and_an_action_on_it_does_not_touch_the_other(
+            seed in 0..1_000_u64, cause in 0..6_usize, before in 1..200_u64, after in 1..120_u64, replicas in 1..9_u32) {
+            let mut w = world(seed);
+            w.run(before);
+            w.begin(&causes()[cause]);
+            let (mut same, mut other) = (w.clone(), w.clone());
+            other.cluster.workloads.get_mut("tax").unwrap().replicas = replicas;
+            other.run(after);
+            w.run(after);
+            same.run(after);
+            prop_assert_eq!(digest(&w), digest(&same));
+            prop_assert!(balance(&other).abs() < 1e-3);
+        }
+    }
+}
