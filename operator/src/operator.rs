@@ -30,6 +30,7 @@ use crate::parts::brain::{Brain, BrainEnds, BrainParts};
 use crate::parts::candidate::{Candidate, LeaseArguments};
 use crate::parts::clock::{ClockMode, ProcessClock};
 use crate::parts::cluster::Cluster;
+use crate::parts::declared_api;
 use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::{Endpoints, listen, url};
 use crate::parts::shared_folder::SharedFolder;
@@ -167,7 +168,7 @@ impl Office {
         let told = data.join(NOTIFICATIONS);
         let notifications = SharedFolder::fetch(lake, &told, NOTIFICATIONS).await?;
         let audit = AuditSettings { key: Some(arguments.audit_key.clone()), commits: true };
-        let parts = BrainParts { lake, data, clock, activity: &activity, audit: &audit };
+        let parts = BrainParts { lake, data, clock, activity: &activity, audit: &audit, metrics };
         let (brain, BrainEnds { inbox, audit, background }) = Brain::wake(parts).await?;
         let (mut tasks, mut queues) = (JoinSet::new(), JoinSet::new());
         background.into_iter().for_each(|task| drop(queues.spawn(task)));
@@ -201,7 +202,8 @@ impl Office {
         };
         let console = self.console(&host, stop.clone())?;
         tasks.spawn(served("gateways", serve(gateways, hub.router(self.token.clone()), stop.clone())));
-        let further = changes::router(host.clone(), self.clock.clone());
+        let further = changes::router(host.clone(), self.clock.clone())
+            .merge(declared_api::router(host.clone(), self.clock.clone()));
         tasks.spawn(served("api", serve(api, console.router_with(further), stop.clone())));
         endpoints.write(data)?;
         tracing::info!(?endpoints, "ready");

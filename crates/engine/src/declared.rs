@@ -3,7 +3,7 @@
 use causeway_model::Finding;
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::{BaselineConfig, BaselineReport};
+use crate::baseline::{BaselineConfig, BaselineReport, Forecasting};
 use crate::config::ServiceConfig;
 use crate::engine::Engine;
 use crate::objective::{ObjectiveConfig, ObjectiveReport};
@@ -73,6 +73,12 @@ impl Engine {
     #[must_use]
     pub fn baseline(&self, namespace: &str, name: &str) -> Option<BaselineReport> {
         self.baselines.report(namespace, name)
+    }
+
+    /// How all forecasts fare. O(Baselines).
+    #[must_use]
+    pub fn forecasting(&self) -> Forecasting {
+        self.baselines.forecasting()
     }
 
     /// Findings that end because nobody wants them any more.

@@ -32,7 +32,8 @@ mod state;
 mod view;
 
 pub use baseline::{
-    BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
+    BaselineConfig, BaselineReport, BaselineState, Forecasting, Foretold, Graded, OutlookConfig,
+    OutlookReport, Selector,
 };
 pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest, with_objects};
 /// What can be wrong in itself.

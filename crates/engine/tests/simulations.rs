@@ -120,3 +120,37 @@ fn an_objective_tells_when_it_would_have_paged() {
     assert_eq!((series.signal.as_ref(), points.len()), ("slo:availability", 14 * DAY as usize));
     assert!(points.iter().all(|point| (point.expected - 0.001).abs() < 1e-9 && point.upper > point.expected));
 }
+
+#[test]
+fn a_new_series_learns_from_its_siblings() {
+    let pod = |pod: usize| SeriesId { group: format!("pod={pod}").into(), ..id("queue") };
+    let past = |alike: bool| -> BTreeMap<i64, Past> {
+        let level = |pod: usize| if alike || pod == 4 { 50.0 } else { 50.0 * 10_f64.powi(pod as i32) };
+        let value = |pod: usize, minute: i64| {
+            let noise = ((minute * 5 + pod as i64) as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+            level(pod) * (1.0 + noise as f64 / 10_240.0)
+        };
+        (0..230)
+            .map(|minute| {
+                let pods = if minute < 200 { 0..4 } else { 0..5 };
+                let gauge = |sum| SeriesPartial {
+                    kind: SeriesKind::Gauge,
+                    count: 1,
+                    sum,
+                    ..SeriesPartial::default()
+                };
+                let series = pods.map(|n| (pod(n), gauge(value(n, minute)))).collect();
+                (minute * MINUTE, Past { series, lines: Vec::new() })
+            })
+            .collect()
+    };
+    let config = BaselineConfig { selector: Selector::Metric("queue".into()), ..traffic() };
+    let first_band = |alike: bool| {
+        let simulation = simulate_baseline(&config, &DeclaredTime::default(), &past(alike));
+        assert_eq!(simulation.raised, []);
+        let points = &simulation.points[&pod(4)];
+        points.iter().position(|point| point.upper.is_finite()).unwrap()
+    };
+    assert!(first_band(true) <= 5, "{}", first_band(true));
+    assert!(first_band(false) >= 19, "{}", first_band(false));
+}

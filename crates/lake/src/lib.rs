@@ -17,6 +17,7 @@ mod fault;
 mod hot;
 mod lake;
 mod lock;
+mod logged;
 mod maintain;
 mod metrics;
 mod options;

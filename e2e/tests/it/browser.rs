@@ -29,6 +29,7 @@ impl Browser {
     /// Starts the browser; `None` where no driver is at hand (`cargo xtask test` always has one).
     pub(crate) async fn start() -> Option<Self> {
         let driver = std::env::var_os("CAUSEWAY_CHROMEDRIVER")?;
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let driver = Command::new(driver)
             .arg(format!("--port={port}"))

@@ -70,8 +70,8 @@ impl AskingDemo {
                 continue;
             };
             let answer: Value = answer.json().await.unwrap();
-            if answer["items"].as_array().unwrap().iter().any(|r| r["status"]["phase"] == "AwaitingApproval")
-            {
+            let waits = |r: &Value| r["status"]["phase"] == "AwaitingApproval";
+            if answer["items"].as_array().is_some_and(|all| all.iter().any(waits)) {
                 return (console, token);
             }
         }

@@ -10,4 +10,5 @@ mod console;
 mod kinds;
 mod kubectl;
 mod object_store;
+mod roles;
 mod support;

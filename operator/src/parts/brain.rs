@@ -14,10 +14,12 @@ use causeway_kubekit::Activity;
 use causeway_lake::Lake;
 use causeway_model::{BoxFuture, Clock as _, Micros, Partial};
 use causeway_pipeline::{Gateway, PartialSink};
+use causeway_telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
 use super::clock::ProcessClock;
 use super::engine_host::{EngineHost, engine_config};
+use super::engine_metrics::EngineCollector;
 use super::engine_state::EngineState;
 use super::persist;
 use super::recover::replay;
@@ -35,6 +37,7 @@ pub(crate) struct BrainParts<'a> {
     pub(crate) clock: &'a Arc<ProcessClock>,
     pub(crate) activity: &'a Activity,
     pub(crate) audit: &'a AuditSettings,
+    pub(crate) metrics: &'a Metrics,
 }
 
 /// Engine, its state in the lake, and the audit log.
@@ -57,11 +60,13 @@ pub(crate) struct BrainEnds {
 impl Brain {
     /// Becomes the owner of the engine's state, and goes on from what the owner before has left.
     pub(crate) async fn wake(parts: BrainParts<'_>) -> Result<(Self, BrainEnds)> {
-        let BrainParts { lake, data, clock, activity, audit: settings } = parts;
+        let BrainParts { lake, data, clock, activity, audit: settings, metrics } = parts;
         let (state, engine) = EngineState::claim(lake).await?;
         let state = Arc::new(state);
         let resumed_us = engine.watermark_us();
         let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone());
+        let collector = EngineCollector(Arc::clone(&host));
+        metrics.register(|registry| registry.register_collector(Box::new(collector)));
         let (feed, inbox) = IncidentFeed::new();
         let (audit, keeper) = audit::open(lake, data, settings, activity.clone(), clock.clone()).await?;
         let persisting = persist::serve(

@@ -76,7 +76,11 @@ impl EngineState {
     /// Writes the snapshot. With the first one, what earlier owners kept is taken over and removed.
     pub(crate) async fn save(&self, host: &EngineHost) -> Result<()> {
         let (snapshot, incidents, declared) = host.read(|engine| {
-            (engine.snapshot(), engine.incidents().into_iter().cloned().collect(), engine.declared())
+            (
+                engine.snapshot(),
+                engine.incidents().into_iter().cloned().collect::<Vec<_>>(),
+                engine.declared(),
+            )
         });
         self.lake.put_file(&name(self.generation, SNAPSHOT), snapshot?).await?;
         if self.complete.load(Ordering::SeqCst) {

@@ -6,16 +6,14 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use causeway_engine::{
-    Declared, DeclaredTime, Point, Raised, Simulation, simulate_baseline, simulate_objective,
-};
+use causeway_engine::{DeclaredTime, Point, Raised, Simulation, simulate_baseline, simulate_objective};
 use causeway_model::{Micros, SeriesId, parse_duration_us, rfc3339};
 use causeway_predict::picture::{Drawn, Picture};
 use clap::{Args, ValueEnum};
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use self::past::{Span, Stored, Wanted};
+use crate::parts::declared_api::DeclaredAnswer;
 use crate::query::{OutputFormat, QueryRequest, Server, ServerArguments, table};
 
 /// Shortest stretch of an objective, microseconds.
@@ -83,11 +81,6 @@ pub(crate) fn run(arguments: SimulateArguments) -> Result<()> {
     Ok(())
 }
 
-#[derive(Deserialize)]
-struct State {
-    now: Timestamp,
-}
-
 /// A recorded finding, of which others may be compared with.
 #[derive(Debug, Deserialize)]
 struct Recorded {
@@ -103,9 +96,8 @@ async fn simulated(
     name: &str,
     length_us: i64,
 ) -> Result<(String, Simulation, Vec<Recorded>)> {
-    let declared: Declared = serde_json::from_slice(&server.get("/api/v1/declared").await?)?;
-    let state: State = serde_json::from_slice(&server.get("/api/v1/state").await?)?;
-    let now_us = state.now.as_microsecond();
+    let answer = server.get("/api/v1/declared").await?;
+    let DeclaredAnswer { now_us, declared } = serde_json::from_slice(&answer)?;
     let unknown = |kind: &str| {
         format!(
             "no {kind} {namespace}/{name} is followed: apply it first (suspend: true is enough), give its \

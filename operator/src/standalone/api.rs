@@ -35,11 +35,7 @@ type Shared = State<Arc<ApiState>>;
 
 /// The routes; the console lets in who may read everything.
 pub(crate) fn router(state: Arc<ApiState>) -> Router {
-    Router::new()
-        .route("/api/v1/state", get(state_of))
-        .route("/api/v1/declared", get(declared))
-        .route("/api/v1/clock", post(step))
-        .with_state(state)
+    Router::new().route("/api/v1/state", get(state_of)).route("/api/v1/clock", post(step)).with_state(state)
 }
 
 /// An error as every surface shows it.
@@ -114,11 +110,6 @@ fn answer(state: &ApiState) -> StateAnswer {
 
 async fn state_of(State(state): Shared) -> Response {
     Json(answer(&state)).into_response()
-}
-
-/// Everything that is declared, in the words of the engine.
-async fn declared(State(state): Shared) -> Response {
-    Json(state.host.read(causeway_engine::Engine::declared)).into_response()
 }
 
 #[derive(Deserialize)]

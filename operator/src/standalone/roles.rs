@@ -25,6 +25,7 @@ use crate::audit::AuditSettings;
 use crate::console::{BYTE_BUDGET, LocalInsight};
 use crate::parts::brain::{Brain, BrainEnds, BrainParts};
 use crate::parts::clock::{ClockMode, ProcessClock};
+use crate::parts::declared_api;
 use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::Endpoints;
 use crate::parts::receiving::{self, GatewayPort};
@@ -75,6 +76,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         clock: &clock,
         activity: &activity,
         audit: &AuditSettings::default(),
+        metrics: &metrics,
     })
     .await?;
     let BrainEnds { inbox, audit, background } = ends;
@@ -133,7 +135,9 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         controllers: controller_clock.clone(),
         activity: activity.clone(),
     };
-    let further = router(Arc::new(state)).merge(changes::router(host.clone(), clock.clone()));
+    let further = router(Arc::new(state))
+        .merge(declared_api::router(host.clone(), clock.clone()))
+        .merge(changes::router(host.clone(), clock.clone()));
     shutdown.spawn("api", serve(ports.api, console.router_with(further), stop.clone()));
     shutdown.spawn("admin", serve(ports.admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
     if let Some(folder) = &manifests {

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use causeway_model::{Completeness, Finding, FindingState, Micros, SeriesId, Window};
-use causeway_predict::{Alert, Detector, Direction, Observation, Transition};
+use causeway_predict::{Alert, Config, Detector, Direction, Observation, Prior, Transition};
 use serde::{Deserialize, Serialize};
 
 use super::config::{BaselineConfig, Form};
@@ -66,10 +66,10 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) fn new(config: &BaselineConfig, form: Form) -> Self {
+    pub(super) fn new(config: &BaselineConfig, form: Form, prior: Option<Prior>) -> Self {
         Self {
             form,
-            detector: Detector::new(config.detector(form)),
+            detector: Detector::new(Config { prior, ..config.detector(form) }),
             alert: Alert::new(config.rule, config.missing),
             running: None,
             before: None,

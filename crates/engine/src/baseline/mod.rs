@@ -9,6 +9,7 @@ mod follow;
 mod outlook;
 mod report;
 mod sample;
+mod siblings;
 mod text;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use config::{BaselineConfig, Selector};
 use follow::Followed;
 pub(crate) use outlook::Ended;
-pub use outlook::{Foretold, Graded, OutlookConfig, OutlookReport};
+pub use outlook::{Forecasting, Foretold, Graded, OutlookConfig, OutlookReport};
 use outlook::{Outlook, Seen};
 pub use report::{BaselineReport, BaselineState};
 pub(crate) use sample::Content;
@@ -103,7 +104,9 @@ impl Baseline {
         for (id, (form, _)) in &samples {
             if let Err(at) = self.series.binary_search_by(|(known, _)| known.cmp(id)) {
                 if self.series.len() < config.max_series {
-                    let mut followed = Followed::new(config, *form);
+                    let running = self.series.iter().filter_map(|(_, sibling)| sibling.detector().typical());
+                    let prior = siblings::prior(&running.collect::<Vec<_>>());
+                    let mut followed = Followed::new(config, *form, prior);
                     followed.declare(&calendar.of(&id.entity, config.selector.subject()));
                     self.series.insert(at, (id.clone(), followed));
                 } else {
@@ -196,6 +199,13 @@ impl Baselines {
                 followed.declare(&calendar.of(&id.entity, subject));
             }
         }
+    }
+
+    /// How the forecasts of all Baselines fare.
+    pub(crate) fn forecasting(&self) -> Forecasting {
+        let mut ledger = Ledger::default();
+        self.all.values().for_each(|baseline| ledger.merge(&baseline.ledger));
+        Forecasting { graded: Graded::of(&ledger), brier: ledger.brier() }
     }
 
     /// Every series with its detector.

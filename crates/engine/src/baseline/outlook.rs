@@ -223,6 +223,18 @@ pub struct OutlookReport {
     pub next: Option<(Foretold, String)>,
     /// What became of earlier predictions.
     pub graded: Graded,
+    /// Mean squared error of their probabilities (Brier): 0 is perfect, 0.25 what always saying a half gets. `None` before any
+    /// was decided.
+    pub brier: Option<f64>,
+}
+
+/// How all forecasts fare.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Forecasting {
+    /// What became of predictions.
+    pub graded: Graded,
+    /// Mean squared error of their probabilities; `None` before any was decided.
+    pub brier: Option<f64>,
 }
 
 /// Counts of graded predictions.
