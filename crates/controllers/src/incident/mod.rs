@@ -135,7 +135,9 @@ impl Reconciler for Incidents {
         };
         let silent_until =
             object.spec.silence_until.as_ref().map(|until| until.0).filter(|until| *until > now);
-        let requeue = if let Some(at) = retires_at(&status).filter(|at| *at > now) {
+        let retires =
+            retires_at(&status).or_else(|| now.checked_add(KEPT).ok()).filter(|_| is_over(status.state));
+        let requeue = if let Some(at) = retires.filter(|at| *at > now) {
             Requeue::At(at)
         } else if let Some(at) = silent_until.filter(|_| active(&known.runs).is_none()) {
             Requeue::At(at)

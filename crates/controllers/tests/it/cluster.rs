@@ -2,6 +2,7 @@
 
 use causeway_crds::MonitoredService;
 use causeway_engine::{ChangeClass, StateKind};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams};
@@ -11,9 +12,13 @@ use serde_json::{Value, json};
 use crate::world::{SHOP, World};
 
 async fn pod(world: &World, name: &str, status: Value) {
+    // A pod whose owner does not exist is garbage.
+    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "main", "image": "shop/web:1"}]}});
+    let set = json!({"metadata": {"name": "web-5d4f9c"}, "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template}});
+    let uid = world.create::<ReplicaSet>(set).await.uid();
     let object = json!({
         "metadata": {"name": name, "labels": {"pod-template-hash": "5d4f9c"}, "ownerReferences": [
-            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4f9c", "uid": "u1", "controller": true}]},
+            {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-5d4f9c", "uid": uid, "controller": true}]},
         "spec": {"nodeName": "n1", "containers": [{"name": "main", "image": "shop/web:1"}]}});
     world.create::<Pod>(object).await;
     becomes(world, name, status).await;

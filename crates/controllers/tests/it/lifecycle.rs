@@ -64,7 +64,7 @@ async fn a_prediction_opens_comes_true_and_shows_its_grade() {
     assert_eq!(status.state, IncidentState::Predicted);
     assert_eq!(status.symptom.summary.as_deref(), Some("pool of shop/gateway rises above 90"));
     let predicted = status.predicted.unwrap();
-    assert_eq!((predicted.probability.unwrap().as_str(), predicted.grade), ("0.87", None));
+    assert_eq!((predicted.probability.unwrap().as_str(), predicted.grade), ("0.870", None));
     assert_eq!(condition(&object, "Resolved").unwrap()["reason"], "CrossingAhead");
     assert!(
         world.list::<causeway_crds::Remediation>().await.is_empty(),
