@@ -56,7 +56,7 @@ fn config(service: &MonitoredService, now: Timestamp) -> ServiceConfig {
         name: service.name_any(),
         telemetry_name: telemetry_name(service),
         entry_point: service.spec.entry_point.unwrap_or(true),
-        revenue_per_hour: business.map(|b| (b.revenue_per_hour.as_str().to_owned(), b.currency.clone())),
+        revenue_per_hour: business.map(|b| (b.currency.clone(), b.revenue_per_hour.as_str().to_owned())),
         offsets: service.spec.time_zone.as_ref().and_then(|name| Some(offsets(&time_zone(name).ok()?, now))),
     }
 }

@@ -67,7 +67,7 @@ pub struct ServiceConfig {
     pub telemetry_name: String,
     /// Whether people depend on it directly: its golden signals are symptoms even when others call it.
     pub entry_point: bool,
-    /// Revenue per hour that passes through it, as a decimal, with its ISO currency.
+    /// ISO currency, and the revenue per hour that passes through it as a decimal.
     pub revenue_per_hour: Option<(String, String)>,
     /// Offsets of the time zone that its users live by; UTC without.
     #[serde(default)]

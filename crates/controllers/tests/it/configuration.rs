@@ -106,7 +106,7 @@ async fn services_reach_the_engine_and_every_kind_says_how_it_is() {
         let services = world.engine.services.lock().unwrap();
         assert_eq!(services.len(), 1);
         assert_eq!(services[0].telemetry_name, "shop/gateway");
-        assert_eq!(services[0].revenue_per_hour, Some(("1200.5".into(), "EUR".into())));
+        assert_eq!(services[0].revenue_per_hour, Some(("EUR".into(), "1200.5".into())));
         assert!(services[0].entry_point);
     }
     let service: MonitoredService = world.get("gateway").await;
