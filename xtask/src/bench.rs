@@ -52,7 +52,7 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
         run(
             "detectors and forecasts",
             "cargo",
-            &["run", "--quiet", "--locked", "-p", "causeway-predict", "--example", "bench"],
+            &["run", "--quiet", "--locked", "-p", "causeway-predict", "--example", "detectors"],
         )?;
     }
     if matches!(what, Bench::All | Bench::Patterns) {

@@ -109,9 +109,12 @@ fn certificate(id: &SeriesId) -> String {
     if id.group.is_empty() { "Certificate".to_owned() } else { format!("Certificate/{}", id.group) }
 }
 
+/// Values by the start of their minute, Unix microseconds.
+type ByMinute = BTreeMap<i64, f64>;
+
 /// Used share of each volume by minute, from a share itself or from two of used, free and size.
-fn shares(metrics: &MetricHistory) -> BTreeMap<(String, String), BTreeMap<i64, f64>> {
-    let mut parts: BTreeMap<(String, String), [Option<BTreeMap<i64, f64>>; 3]> = BTreeMap::new();
+fn shares(metrics: &MetricHistory) -> BTreeMap<(String, String), ByMinute> {
+    let mut parts: BTreeMap<(String, String), [Option<ByMinute>; 3]> = BTreeMap::new();
     let mut out = BTreeMap::new();
     for (id, history) in metrics {
         let Some(part) = part_of(&id.signal, &id.group) else { continue };

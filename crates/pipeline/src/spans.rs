@@ -123,7 +123,9 @@ mod tests {
     #[test]
     fn peers_of_spans() {
         use SpanKind::{Client, Internal, Producer, Server};
-        let cases: [(SpanKind, &[(&str, &str)], Option<&str>); 13] = [
+        /// Kind of a span, its attributes, and the peer that they name.
+        type Case = (SpanKind, &'static [(&'static str, &'static str)], Option<&'static str>);
+        let cases: [Case; 13] = [
             (Client, &[("server.address", "10.0.0.7")], Some("10.0.0.7")),
             (Client, &[("server.address", "a.example"), ("peer.service", "tax")], Some("tax")),
             (

@@ -4,6 +4,7 @@
 mod cel;
 #[cfg(test)]
 mod committed;
+#[cfg(test)]
 mod convert;
 #[cfg(test)]
 mod examples;
