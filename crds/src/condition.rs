@@ -68,8 +68,6 @@ words! {
         BurnRateHealthy,
         /// Runbook: every step can be planned.
         Compiled,
-        /// Runbook: its tests pass.
-        TestsPassed,
         /// Runbook, RemediationPolicy: causeway-fixer may do what the steps need.
         PermissionsSufficient,
         /// RemediationPolicy: the guardrails leave it as it is.

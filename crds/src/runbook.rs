@@ -28,7 +28,6 @@ use crate::cause::CauseKind;
     printcolumn(name = "Causes", type_ = "string", json_path = ".spec.appliesTo.causes", priority = "1"),
     printcolumn(name = "Risk", type_ = "string", json_path = ".spec.risk"),
     printcolumn(name = "Rollback", type_ = "string", json_path = ".spec.rollback"),
-    printcolumn(name = "Tests", type_ = "integer", json_path = ".status.tests.passed", priority = "1"),
     printcolumn(name = "Runs", type_ = "integer", json_path = ".status.record.runs"),
     printcolumn(name = "Verified", type_ = "integer", json_path = ".status.record.verified"),
     printcolumn(
@@ -238,18 +237,6 @@ pub struct RunRecord {
     pub harmful: i32,
 }
 
-/// What came of the tests of a runbook.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TestRecord {
-    /// As expected.
-    pub passed: i32,
-    /// Not as expected.
-    pub failed: i32,
-    /// Whose bundle is not kept here.
-    pub missing: i32,
-}
-
 /// What the operator knows of the runbook.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -264,10 +251,7 @@ pub struct RunbookStatus {
     /// What came of it so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RunRecord>,
-    /// What came of its tests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tests: Option<TestRecord>,
-    /// Ready, Compiled, TestsPassed, PermissionsSufficient.
+    /// Ready, Compiled, PermissionsSufficient.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

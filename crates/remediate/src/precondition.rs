@@ -148,6 +148,8 @@ fn bounded(value: &Value, levels: usize) -> Value {
                 .collect(),
         ),
         Value::String(text) => Value::String(text.chars().take(4096).collect()),
+        // CEL does not mix kinds of numbers, and JSON has only one.
+        Value::Number(number) => json!(number.as_f64()),
         other => other.clone(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use causeway_causal::draft::{CauseDraft, EvidenceItem, IncidentDraft, Sentence, Severity};
@@ -20,6 +20,7 @@ use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer, che
 use causeway_localcluster::{LocalCluster, Options, User};
 use causeway_model::{Completeness, Finding, FindingState, SeriesId, SourceRef};
 use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
 };
@@ -313,13 +314,19 @@ impl World {
 
     /// Every object of every kind obeys the conventions that GitOps tools rely on, whatever state it is in.
     async fn conforms(&self) {
-        for definition in causeway_crds::all_crds() {
-            let (names, group) = (&definition.spec.names, &definition.spec.group);
-            let gvk = GroupVersionKind::gvk(group, causeway_crds::VERSION, &names.kind);
-            let resource = ApiResource::from_gvk_with_plural(&gvk, &names.plural);
-            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        // Schemas are costly to make.
+        static KINDS: LazyLock<Vec<ApiResource>> = LazyLock::new(|| {
+            let of = |definition: CustomResourceDefinition| {
+                let (names, group) = (definition.spec.names, definition.spec.group);
+                let gvk = GroupVersionKind::gvk(&group, causeway_crds::VERSION, &names.kind);
+                ApiResource::from_gvk_with_plural(&gvk, &names.plural)
+            };
+            causeway_crds::all_crds().into_iter().map(of).collect()
+        });
+        for resource in KINDS.iter() {
+            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), resource);
             for object in api.list(&ListParams::default()).await.unwrap() {
-                assert_eq!(check_conditions(&object), [], "{} {}", names.kind, object.name_any());
+                assert_eq!(check_conditions(&object), [], "{} {}", resource.kind, object.name_any());
             }
         }
     }
