@@ -364,8 +364,8 @@ fn audit_log(kubeconfig: &Path) -> Result<AuditLog> {
 impl AuditLog {
     /// Verb and resource of each write that the administrator made, as whom both this program and Causeway work.
     fn writes(&self) -> Result<Vec<String>> {
-        let text = std::fs::read_to_string(&self.0)
-            .with_context(|| format!("cannot read {}", self.0.display()))?;
+        let text =
+            std::fs::read_to_string(&self.0).with_context(|| format!("cannot read {}", self.0.display()))?;
         let write = |line: &str| {
             let event: Value = serde_json::from_str(line).ok()?;
             let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();

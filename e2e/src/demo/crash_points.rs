@@ -205,7 +205,8 @@ fn write_of(method: &Method, path: &str, body: &Bytes) -> Option<String> {
 fn stands(body: &Bytes) -> String {
     let object: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let last = object.pointer("/status/timeline").and_then(Value::as_array).and_then(|timeline| timeline.last());
+    let last =
+        object.pointer("/status/timeline").and_then(Value::as_array).and_then(|timeline| timeline.last());
     let last = last.and_then(|entry| entry.get("event")).and_then(Value::as_str).unwrap_or_default();
     format!(" {} {last} {}", text("/status/phase"), text("/status/reason"))
 }

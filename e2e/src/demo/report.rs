@@ -51,7 +51,9 @@ pub(super) async fn gather<'a>(
     let points: Vec<BandPoint> = parsed(&series, "points")?;
     let edges: Vec<CallEdge> = parsed(&remote.topology().await?, "edges")?;
     let first_lines = match story::first_lines_sql(&incident) {
-        Some(sql) => remote.query(&sql).await.map(|rows| rows.into_iter().skip(1).collect()).unwrap_or_default(),
+        Some(sql) => {
+            remote.query(&sql).await.map(|rows| rows.into_iter().skip(1).collect()).unwrap_or_default()
+        }
         None => Vec::new(),
     };
     Ok(Data {
@@ -59,7 +61,11 @@ pub(super) async fn gather<'a>(
         remediations,
         signal_picture: draw::band(&points, &story::marks(&timeline), &signal),
         signal_name: format!("{signal} of {entity}"),
-        topology_picture: draw::topology(&TopologyPicture { edges: &edges, path: &path, ..Default::default() }),
+        topology_picture: draw::topology(&TopologyPicture {
+            edges: &edges,
+            path: &path,
+            ..Default::default()
+        }),
         style: draw::STYLE,
         path,
         first_lines,

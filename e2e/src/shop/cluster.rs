@@ -181,7 +181,11 @@ mod tests {
         let mut c = Cluster::of(&small(), 1);
         c.play(&nodes);
         let spread = |s: &str| {
-            c.pods.iter().filter(|p| p.service == s).map(|p| &p.node).collect::<std::collections::BTreeSet<_>>()
+            c.pods
+                .iter()
+                .filter(|p| p.service == s)
+                .map(|p| &p.node)
+                .collect::<std::collections::BTreeSet<_>>()
         };
         assert_eq!(spread("web").len(), 2);
         assert_eq!(place(&[], "web", &[("a".into(), -3.0), ("b".into(), 1.0)]), "b");

@@ -68,7 +68,9 @@ pub(super) fn edges(topology: &Topology) -> Vec<Vec<Edge>> {
         .map(|s| {
             if s.name == topology.entry {
                 let journeys = topology.journeys.iter().enumerate();
-                journeys.flat_map(|(j, journey)| journey.calls.iter().filter_map(move |c| edge(c, Some(j)))).collect()
+                journeys
+                    .flat_map(|(j, journey)| journey.calls.iter().filter_map(move |c| edge(c, Some(j))))
+                    .collect()
             } else {
                 s.calls.iter().filter_map(|c| edge(c, None)).collect()
             }

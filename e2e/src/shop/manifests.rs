@@ -14,7 +14,9 @@ pub const REGISTRY: &str = "registry.example.com/shop";
 #[must_use]
 pub fn workloads(topology: &Topology, seed: u64) -> String {
     let cluster = Cluster::of(topology, seed);
-    let mut out = String::from("# The workloads of the shop. Made from its topology; what the values mean, only the shop knows.\n");
+    let mut out = String::from(
+        "# The workloads of the shop. Made from its topology; what the values mean, only the shop knows.\n",
+    );
     for (name, values) in &cluster.configs {
         config_map(&mut out, name, values);
     }
@@ -36,7 +38,12 @@ fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
 }
 
 fn config_map(out: &mut String, name: &str, values: &BTreeMap<String, String>) {
-    put(out, format_args!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\ndata:\n"));
+    put(
+        out,
+        format_args!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\ndata:\n"
+        ),
+    );
     for (key, value) in values {
         put(out, format_args!("  {key}: {}\n", serde_json::Value::from(value.as_str())));
     }
@@ -127,7 +134,10 @@ mod tests {
             std::fs::write(&file, &made).unwrap();
         }
         let kept = std::fs::read_to_string(file).unwrap_or_default();
-        assert!(kept == made, "examples/shop/manifests/10-workloads.yaml is old: run the tests with UPDATE_EXPECT=1");
+        assert!(
+            kept == made,
+            "examples/shop/manifests/10-workloads.yaml is old: run the tests with UPDATE_EXPECT=1"
+        );
     }
 
     #[test]

@@ -5,13 +5,14 @@
 //! - `station`, `flow`, `autoscaler`, `cluster`, `world`: the model.
 //! - `traces`, `telemetry`: what it says of itself.
 //! - `kubernetes`, `manifests`: how it meets the API.
-//! - `demo`: one scenario against a running Causeway.
+//!
+//! `demo --shop` plays a scenario against a running Causeway.
 
 pub mod autoscaler;
 pub mod cause;
 pub mod cluster;
 pub mod flow;
-mod kubernetes;
+pub(crate) mod kubernetes;
 pub mod manifests;
 pub mod rng;
 pub mod station;

@@ -152,6 +152,8 @@ mod tests {
             let mut s = Station::default();
             (0..seconds).map(|_| s.second(rate, &l).own_time).last().unwrap()
         };
-        assert!(time(5.0, 9) < time(40.0, 9) && time(40.0, 9) < time(60.0, 9) && time(60.0, 3) < time(60.0, 9));
+        assert!(
+            time(5.0, 9) < time(40.0, 9) && time(40.0, 9) < time(60.0, 9) && time(60.0, 3) < time(60.0, 9)
+        );
     }
 }

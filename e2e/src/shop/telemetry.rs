@@ -78,7 +78,12 @@ fn instances(world: &World, service: usize, at_us: i64, out: &mut Vec<Metric>) {
     let store = |e: &super::flow::Edge| matches!((e.to, e.via), (Callee::Store(_), None));
     if world.edges[service].iter().any(store) {
         put("db.client.connection.pending_requests", "{request}", sum(&|i| i.pending), Vec::new());
-        put("db.client.connection.utilization", "1", sum(&|i| i.pool_use) / own.len().max(1) as f64, Vec::new());
+        put(
+            "db.client.connection.utilization",
+            "1",
+            sum(&|i| i.pool_use) / own.len().max(1) as f64,
+            Vec::new(),
+        );
     }
 }
 
@@ -116,7 +121,8 @@ mod tests {
         let mut out = Payload::default();
         meter.report(&world, 0, 10_000_000, &mut out);
         assert_eq!(out.metrics.len(), 4);
-        let named = |service: &str, name: &str| out.metrics[service].iter().filter(|m| m.name == name).count();
+        let named =
+            |service: &str, name: &str| out.metrics[service].iter().filter(|m| m.name == name).count();
         assert_eq!(named("price", "db.client.connection.pending_requests"), 1);
         assert_eq!(named("mail", "messaging.consumer.lag"), 1);
         assert_eq!(named("web", "k8s.pod.cpu_limit_utilization"), 2);

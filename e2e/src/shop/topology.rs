@@ -291,8 +291,15 @@ impl Topology {
             }
         }
         for store in &self.stores {
-            if !positive(store.work_ms) || !(0.0..=60_000.0).contains(&store.hold_ms) || !positive(store.cores) || !positive(store.max_connections) {
-                return bad(&store.name, "workMs, cores and maxConnections must be above 0, and holdMs not below");
+            if !positive(store.work_ms)
+                || !(0.0..=60_000.0).contains(&store.hold_ms)
+                || !positive(store.cores)
+                || !positive(store.max_connections)
+            {
+                return bad(
+                    &store.name,
+                    "workMs, cores and maxConnections must be above 0, and holdMs not below",
+                );
             }
         }
         Ok(())

@@ -80,7 +80,8 @@ impl Sampler {
             self.work(world, service, journey, instance, Position { parent: id, ..at }, out)
         };
         let name = journey.filter(|_| world.topology.services[service].name == world.topology.entry);
-        let operation = name.map_or(&world.topology.services[service].operation, |j| &world.topology.journeys[j].name);
+        let operation =
+            name.map_or(&world.topology.services[service].operation, |j| &world.topology.journeys[j].name);
         let kind = if consumes { SpanKind::Consumer } else { SpanKind::Server };
         let attributes =
             vec![attribute("k8s.pod.name", &instance.pod), attribute("k8s.node.name", &instance.node)];
@@ -149,7 +150,7 @@ impl Sampler {
     ) -> (f64, bool) {
         let caller = &world.topology.services[service].name;
         let to = match edge.to {
-            Callee::Store(store) => return self.query(world, caller, store, edge, at, out),
+            Callee::Store(store) => return self.query(world, caller, store, at, out),
             Callee::Service(to) => to,
         };
         let name = world.topology.services[to].name.clone();
@@ -176,7 +177,11 @@ impl Sampler {
             let waited = seconds.min(timeout) + link;
             let operation = world.topology.services[to].operation.clone();
             let attributes = vec![attribute("peer.service", &name)];
-            push(out, caller, span(here, id, &operation, SpanKind::Client, waited, good && !late, attributes));
+            push(
+                out,
+                caller,
+                span(here, id, &operation, SpanKind::Client, waited, good && !late, attributes),
+            );
             elapsed += waited;
             if good && !late {
                 return (elapsed, true);
@@ -196,11 +201,9 @@ impl Sampler {
         world: &World,
         caller: &str,
         store: usize,
-        edge: &Edge,
         at: Position<'_>,
         out: &mut Payload,
     ) -> (f64, bool) {
-        debug_assert_eq!(edge.to, Callee::Store(store));
         let (state, told) = (&world.stores[store], &world.topology.stores[store]);
         let id = self.rng.bits();
         let seconds = self.rng.time(world.query_time(store));

@@ -128,8 +128,11 @@ fn failure(error: anyhow::Error) -> Failure {
 impl Simulator {
     /// Brings every Deployment to where its controller and kubelet would bring it.
     async fn step(&self) -> Result<StepAnswer> {
-        let writes =
-            if self.real_controllers { rollout::at_rest(&self.client).await? } else { play(&self.client, &|_| NODE.to_owned()).await? };
+        let writes = if self.real_controllers {
+            rollout::at_rest(&self.client).await?
+        } else {
+            play(&self.client, &|_| NODE.to_owned()).await?
+        };
         let mut fault = self.fault.lock().await;
         if fault.is_active() {
             let pods = pod::instances(&self.client, fault.workloads()).await?;

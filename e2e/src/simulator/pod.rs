@@ -53,10 +53,7 @@ pub(super) async fn reconcile(
                 owner_references: set.controller_owner_ref(&()).map(|o| vec![o]),
                 ..ObjectMeta::default()
             },
-            spec: Some(PodSpec {
-                node_name: Some(place(app)),
-                ..template.spec.clone().unwrap_or_default()
-            }),
+            spec: Some(PodSpec { node_name: Some(place(app)), ..template.spec.clone().unwrap_or_default() }),
             status: None,
         };
         let created = api.create(&PostParams::default(), &pod).await?;
