@@ -385,6 +385,9 @@ pub struct ForecastSummary {
     /// Crossings that nobody foretold.
     #[serde(default)]
     pub unforeseen: i32,
+    /// Mean squared error of the stated probabilities: 0 is perfect, 0.25 what always saying a half gets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brier: Option<Decimal>,
 }
 
 /// What the engine knows of the series.

@@ -50,6 +50,8 @@ causes! {
     QueueGrowth,
     /// A node runs out of memory, disk or process ids.
     NodePressure,
+    /// A certificate runs out.
+    CertificateExpiry,
     /// No class fits.
     Unknown,
 }

@@ -86,6 +86,10 @@ words! {
         Mitigated,
         /// Incident: it is over.
         Resolved,
+        /// Incident: somebody looks after it.
+        Acknowledged,
+        /// Incident: no messages are sent, because a person said so.
+        Silenced,
         /// Remediation: the plan is complete.
         Planned,
         /// Remediation: policy and people allow it.

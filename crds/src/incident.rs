@@ -149,6 +149,22 @@ pub struct Predicted {
     /// When it will hurt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Time>,
+    /// What became of the prediction; absent while its time runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grade: Option<PredictionGrade>,
+}
+
+/// What became of a prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum PredictionGrade {
+    /// It happened in time.
+    Hit,
+    /// It did not happen, and nobody did anything about it.
+    Miss,
+    /// It did not happen after something was changed.
+    Prevented,
+    /// Too little was seen to tell.
+    Unknown,
 }
 
 /// Why it happened.
@@ -237,9 +253,32 @@ pub struct Impact {
     /// Share of requests that are affected, between 0 and 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affected_share: Option<Decimal>,
+    /// Requests at the service since the symptom began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Requests>,
     /// Error budget that is used in an hour, as a share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_budget_per_hour: Option<Decimal>,
+}
+
+/// Requests in a stretch of time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Requests {
+    /// Those that failed or were too slow.
+    pub affected: i64,
+    /// All of them.
+    pub all: i64,
+}
+
+/// An estimate with its bounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Interval {
+    /// Lower bound.
+    pub low: Decimal,
+    /// Upper bound.
+    pub high: Decimal,
 }
 
 /// What it costs.
@@ -249,11 +288,27 @@ pub struct Money {
     /// ISO 4217 code.
     #[schemars(length(max = 3))]
     pub currency: String,
-    /// Revenue at risk in an hour.
+    /// Revenue at risk in an hour: revenuePerHour times affectedShare.
     pub at_risk_per_hour: Decimal,
-    /// Lost so far.
+    /// The same with the bounds of the share: Wilson's interval, 95 %.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Interval>,
+    /// Revenue of an hour when nothing is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revenue_per_hour: Option<Decimal>,
+    /// Share of it that is affected: impact.requests.affected over impact.requests.all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affected_share: Option<Decimal>,
+    /// For how long it has hurt, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<i64>,
+    /// Lost so far: atRiskPerHour times seconds, over 3600.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_so_far: Option<Decimal>,
+    /// How it was computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub method: Option<String>,
     /// What the figures assume.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(max = 256)))]
@@ -385,7 +440,11 @@ pub struct IncidentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512))]
     pub bundle: Option<String>,
-    /// Ready, Diagnosed, Mitigated, Resolved.
+    /// Name of the Incident that this one became a part of; then it is Resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub merged_into: Option<String>,
+    /// Ready, Diagnosed, Mitigated, Resolved; Acknowledged and Silenced where people did so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

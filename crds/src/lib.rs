@@ -13,6 +13,7 @@ pub mod baseline;
 pub mod cause;
 pub mod cluster_guardrail;
 pub mod condition;
+pub mod convert;
 pub mod definitions;
 pub mod incident;
 pub mod log_source;

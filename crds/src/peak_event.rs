@@ -35,6 +35,8 @@ use serde::{Deserialize, Serialize};
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("duration(self.warmUp) <= duration('168h') && duration(self.coolDown) <= duration('168h')")
+    .message("warmUp and coolDown must be at most 168h"))]
 #[x_kube(validation = Rule::new("self.repeat != 'Daily' || timestamp(self.window.end + 'Z') - timestamp(self.window.start + 'Z') < duration('24h')")
     .message("a window that repeats Daily must be shorter than a day"))]
 #[x_kube(validation = Rule::new("self.repeat != 'Weekly' || timestamp(self.window.end + 'Z') - timestamp(self.window.start + 'Z') < duration('168h')")

@@ -134,5 +134,13 @@ words! {
         RemediationFailed,
         /// It went by itself.
         SelfRecovered,
+        /// A person said who looks after it.
+        AcknowledgedBy,
+        /// A person wants no messages for a while.
+        SilencedUntil,
+        /// The while without messages is over.
+        SilenceOver,
+        /// It became a part of another incident.
+        Merged,
     }
 }

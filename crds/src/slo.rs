@@ -182,6 +182,10 @@ pub struct MetricCount {
     /// Name of the counter as it is sent.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Which of its series count, by their attributes, as Prometheus writes it: `code=~"5..",method!="GET"`. Without it: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub labels: Option<String>,
 }
 
 /// The period that a target holds for.

@@ -53,7 +53,11 @@ pub struct Running {
 }
 
 impl Running {
-    fn spawn(mut command: Command, name: &'static str, log: &Path) -> Result<Self> {
+    /// Starts a command; what it prints is added to `log`.
+    ///
+    /// # Errors
+    /// When it can't be started, or the log can't be written.
+    pub fn spawn(mut command: Command, name: &'static str, log: &Path) -> Result<Self> {
         let file = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
@@ -102,7 +106,11 @@ impl Running {
         pid
     }
 
-    async fn wait_for(&mut self, path: &Path, log: &Path) -> Result<String> {
+    /// Waits until a file has something in it, and gives that.
+    ///
+    /// # Errors
+    /// When the process ends before, or needs too long; the message has the end of `log`.
+    pub async fn wait_for(&mut self, path: &Path, log: &Path) -> Result<String> {
         let begun = Instant::now();
         while begun.elapsed() < START {
             if let Ok(text) = std::fs::read_to_string(path)

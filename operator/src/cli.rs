@@ -3,7 +3,10 @@
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{audit, bundle, console, crd, executor, offline, query, standalone};
+use crate::{
+    audit, bundle, console, convert, crd, executor, gateway, offline, operator, query, simulate, standalone,
+    test_runbooks,
+};
 
 /// Finds what breaks in a system, why, and repairs it by runbook.
 #[derive(Debug, Parser)]
@@ -17,18 +20,30 @@ pub(crate) struct Arguments {
 enum Command {
     /// Run everything in one process, with a Kubernetes API of its own
     Standalone(standalone::StandaloneArguments),
+    /// Receive telemetry in a cluster, and hand it over to the operator
+    Gateway(gateway::GatewayArguments),
+    /// Find causes and plan repairs in a cluster, from what gateways hand over
+    Operator(operator::OperatorArguments),
     /// Carry out approved Remediations in a cluster, as a process of its own
     Executor(executor::ExecutorArguments),
     /// Serve the API and the web UI in front of a cluster, as a process of its own and without any right
     Console(console::ConsoleArguments),
     /// Run a SQL query against a running Causeway
     Query(query::QueryArguments),
+    /// Show what a Baseline or an SLO would have said of the past
+    Simulate(simulate::SimulateArguments),
+    /// Make SLOs from the documents of another tool
+    Import(convert::ImportArguments),
+    /// Write SLOs as documents of another tool
+    Export(convert::ExportArguments),
     /// Verify that nobody changed, removed or reordered entries of the audit log
     VerifyAudit(audit::VerifyAuditArguments),
     /// Fetch the bundle of an Incident: one file with all that its cause was decided from
     Bundle(bundle::BundleArguments),
     /// Make the decision of a bundle again, anywhere, and compare
     Replay(bundle::ReplayArguments),
+    /// Run the tests of Runbooks on recorded incidents, without a cluster
+    Test(test_runbooks::TestArguments),
     /// Print the custom resource definitions as YAML
     Crd(crd::CrdArguments),
     /// Find the templates of the messages in a log file
@@ -47,12 +62,18 @@ impl Arguments {
         let Self { command } = self;
         match command {
             Command::Standalone(arguments) => standalone::run(arguments),
+            Command::Gateway(arguments) => gateway::run(arguments),
+            Command::Operator(arguments) => operator::run(arguments),
             Command::Executor(arguments) => executor::run(arguments),
             Command::Console(arguments) => console::run(arguments),
             Command::Query(arguments) => query::run(arguments),
+            Command::Simulate(arguments) => simulate::run(arguments),
+            Command::Import(arguments) => convert::import(&arguments),
+            Command::Export(arguments) => convert::export(&arguments),
             Command::VerifyAudit(arguments) => audit::run(arguments),
             Command::Bundle(arguments) => bundle::fetch(arguments),
             Command::Replay(arguments) => bundle::replay(&arguments),
+            Command::Test(arguments) => test_runbooks::run(&arguments),
             Command::Crd(arguments) => crd::run(&arguments),
             Command::Patterns(arguments) => offline::patterns(&arguments),
             Command::Baseline(arguments) => offline::baseline(&arguments),

@@ -4,12 +4,18 @@ mod audit;
 mod bundle;
 mod cli;
 mod console;
+mod convert;
 mod crd;
 mod executor;
+mod gateway;
 mod log;
 mod offline;
+mod operator;
+mod parts;
 mod query;
+mod simulate;
 mod standalone;
+mod test_runbooks;
 
 use std::process::ExitCode;
 

@@ -31,6 +31,13 @@ pub(crate) struct QueryArguments {
     /// Format of the answer
     #[arg(long, short, value_enum, default_value_t)]
     output: OutputFormat,
+    #[command(flatten)]
+    server: ServerArguments,
+}
+
+/// Which running Causeway is meant.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
     /// Data folder of the running Causeway: tells its address and a token
     #[arg(long, default_value = "data")]
     data: PathBuf,
@@ -40,6 +47,16 @@ pub(crate) struct QueryArguments {
     /// Token for it
     #[arg(long, env = "CAUSEWAY_TOKEN")]
     token: Option<String>,
+}
+
+impl ServerArguments {
+    /// The one that is meant.
+    pub(crate) fn server(self) -> Result<Server> {
+        match self {
+            Self { server: Some(address), token: Some(token), .. } => Ok(Server { address, token }),
+            Self { data, .. } => Server::of(&data),
+        }
+    }
 }
 
 /// Body of a request to `/api/v1/query`.
@@ -53,11 +70,8 @@ pub(crate) struct QueryRequest {
 
 /// Asks and prints.
 pub(crate) fn run(arguments: QueryArguments) -> Result<()> {
-    let QueryArguments { sql, output, data, server, token } = arguments;
-    let server = match (server, token) {
-        (Some(address), Some(token)) => Server { address, token },
-        _ => Server::of(&data)?,
-    };
+    let QueryArguments { sql, output, server } = arguments;
+    let server = server.server()?;
     let text = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

@@ -52,7 +52,7 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
         run(
             "detectors and forecasts",
             "cargo",
-            &["run", "--quiet", "--locked", "-p", "causeway-predict", "--example", "bench"],
+            &["run", "--quiet", "--locked", "-p", "causeway-predict", "--example", "detectors"],
         )?;
     }
     if matches!(what, Bench::All | Bench::Patterns) {
@@ -90,7 +90,8 @@ fn reconcile() -> Result<()> {
     // A node holds 110 pods.
     let cluster = TestCluster::for_bench(12)?;
     let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
-    let (binary, causeway) = (text(target().join("debug/causeway-e2e")), text(target().join("debug/causeway")));
+    let (binary, causeway) =
+        (text(target().join("debug/causeway-e2e")), text(target().join("debug/causeway")));
     let (kubeconfig, data) = (text(cluster.kubeconfig()), text(cluster.folder().join("scale")));
     let arguments = ["scale", "--kubeconfig", &kubeconfig, "--causeway", &causeway, "--data", &data];
     run("reconciliation: 250 services, 1,000 Baselines, 1,000 pods", &binary, &arguments)

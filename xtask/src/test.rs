@@ -11,7 +11,7 @@ use crate::codegen::codegen;
 use crate::go::tool;
 use crate::run::{output, root, run, run_in, say, target};
 use crate::tidy::tidy;
-use crate::tools::{deny, python};
+use crate::tools::{chromedriver, deny, python};
 
 /// Arguments of `test`.
 #[derive(Args)]
@@ -33,6 +33,8 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     tidy()?;
     charts::check()?;
     let deny = deny()?;
+    // Of all platforms: the check reads the licences of what is not built here, too.
+    run("sources of all libraries", "cargo", &["fetch", "--quiet", "--locked"])?;
     run(
         "licences, sources, bans",
         &deny.to_string_lossy(),
@@ -40,11 +42,13 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     )?;
     let driver = clippy_driver()?;
     let (kubectl, python, binary) = (tool("kubectl")?.path, python()?, target().join("debug/causeway"));
+    let driver_of_browser = chromedriver()?;
     let cluster = TestCluster::prepare()?;
     let environment = [
         ("RUSTC_WORKSPACE_WRAPPER", driver.as_str()),
         ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"),
         ("KUBECTL", &kubectl.to_string_lossy()),
+        ("CAUSEWAY_CHROMEDRIVER", &driver_of_browser.to_string_lossy()),
         ("CAUSEWAY_PYTHON", &python.to_string_lossy()),
         ("CAUSEWAY_BINARY", &binary.to_string_lossy()),
         ("CAUSEWAY_CLUSTER", &cluster.to_string_lossy()),

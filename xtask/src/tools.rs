@@ -55,6 +55,16 @@ pub(crate) fn python() -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// The driver of a real browser; it finds the browser by itself.
+pub(crate) fn chromedriver() -> Result<PathBuf> {
+    let driver = PathBuf::from("/usr/bin/chromedriver");
+    if !driver.exists() || !PathBuf::from("/usr/bin/chromium").exists() {
+        say("Chromium, for the console's browser test");
+        install(&["chromium", "chromium-driver"])?;
+    }
+    Ok(driver)
+}
+
 fn install(packages: &[&str]) -> Result<()> {
     run_in(&root(), "apt-get update", "apt-get", &["update", "-q"], &[])?;
     let mut arguments = vec!["install", "-y", "-q", "--no-install-recommends"];

@@ -1,4 +1,4 @@
-{{/* Labels of every object; "part" is operator or executor. */}}
+{{/* Labels of every object; "part" is operator, gateway, executor or console. */}}
 {{- define "causeway.labels" -}}
 {{ include "causeway.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
@@ -16,6 +16,57 @@ app.kubernetes.io/component: {{ .part }}
 {{/* User as whom the operator writes. The admission rules are made for it. */}}
 {{- define "causeway.operatorUser" -}}
 system:serviceaccount:{{ .Release.Namespace }}:causeway-operator
+{{- end }}
+
+{{/* "true" where all pods share a store: then operators and gateways are processes of their own. */}}
+{{- define "causeway.shared" -}}
+{{- if or .Values.store.url .Values.store.existingClaim -}}true{{- end -}}
+{{- end }}
+
+{{/* How many of a role: what is asked for, else two with a shared store. Without one, one process has all of it. */}}
+{{- define "causeway.replicas" -}}
+{{- $asked := (index .root.Values .part).replicas -}}
+{{- $shared := include "causeway.shared" .root -}}
+{{- if kindIs "invalid" $asked -}}
+{{- if $shared -}}2{{- else if eq .part "operator" -}}1{{- else -}}0{{- end -}}
+{{- else -}}
+{{- if and (not $shared) (gt (int $asked) (ternary 1 0 (eq .part "operator"))) -}}
+{{- fail (printf "%s.replicas is %d, and there is no store that pods share: set store.url to a bucket (s3://BUCKET/PREFIX), or store.existingClaim to a PersistentVolumeClaim with ReadWriteMany; or leave operator.replicas and gateway.replicas out, for one process that has everything on its own volume" .part (int $asked)) -}}
+{{- end -}}
+{{- int $asked -}}
+{{- end -}}
+{{- end }}
+
+{{/* Secret with what operators and gateways share. */}}
+{{- define "causeway.keys" -}}
+{{ .Values.keys.existingSecret | default "causeway-keys" }}
+{{- end }}
+
+{{/* Where tables are, as arguments. */}}
+{{- define "causeway.storeArguments" -}}
+{{- if and .Values.store.url .Values.store.existingClaim }}
+{{- fail "store.url and store.existingClaim are both set: the tables can only be in one place" }}
+{{- end }}
+{{- with .Values.store.url }}
+- {{ printf "--store=%s" . | quote }}
+{{- end }}
+{{- with .Values.store.existingClaim }}
+- --store=file:///var/lib/causeway-store
+{{- end }}
+{{- with .Values.store.endpoint }}
+- {{ printf "--s3-endpoint=%s" . | quote }}
+{{- end }}
+{{- with .Values.store.region }}
+- {{ printf "--s3-region=%s" . | quote }}
+{{- end }}
+{{- end }}
+
+{{- define "causeway.storeEnv" -}}
+{{- with .Values.store.existingSecret }}
+envFrom:
+  - secretRef:
+      name: {{ . }}
+{{- end }}
 {{- end }}
 
 {{- define "causeway.image" -}}

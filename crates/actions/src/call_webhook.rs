@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use crate::diff::printable;
 use crate::digest::{canonical_json, sha256_hex};
 use crate::mutation::{Inverse, Mutation, WebhookCall};
 use crate::plan::{Action, Plan, PlanError, Risk};
@@ -47,8 +48,10 @@ impl Action for CallWebhook {
         }
         let idempotency_key = sha256_hex(format!("{}\n{body}", view.run).as_bytes());
         let diff = format!(
-            "POST to the URL in Secret {}/{}\n{body}\n",
-            self.url_secret_ref.name, self.url_secret_ref.key
+            "POST to the URL in Secret {}/{}\n{}\n",
+            self.url_secret_ref.name,
+            printable(&self.url_secret_ref.key),
+            printable(&body)
         );
         let call = WebhookCall {
             target: target.clone(),

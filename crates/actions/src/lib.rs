@@ -21,6 +21,8 @@ pub mod view;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod property;
 
 pub use decimal::Decimal;
 pub use digest::{canonical_json, plan_digest, sha256_hex};

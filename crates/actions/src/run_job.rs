@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::diff::printable;
 use crate::digest::{canonical_json, sha256_hex};
 use crate::mutation::{Inverse, JobMutation, Mutation};
 use crate::plan::{Action, Plan, PlanError, Risk};
@@ -66,7 +67,7 @@ impl Action for RunJob {
             .filter_map(|container| container.get("image").and_then(Value::as_str))
             .collect();
         Ok(Plan {
-            diff: format!("Job/{}/{name}\n+ made from {target}, images: {}\n", target.namespace, images.join(", ")),
+            diff: format!("Job/{}/{name}\n+ made from {target}, images: {}\n", target.namespace, printable(&images.join(", "))),
             summary: format!("Run {target} as Job {name}"),
             mutations: vec![Mutation::CreateJob(JobMutation { target, name, job, run })],
             inverse: Inverse::None,

@@ -7,9 +7,9 @@ use crate::facts::Fact;
 use crate::features::{
     BEHAVIOUR, CHANGE, ERRORS, LATENCY, LINK, MEMORY, RESTARTS, SATURATION, SILENCE, TIME, View,
 };
+use crate::frame::stack_frame;
 use crate::ranking::{CauseClass, Evidence, EvidenceKind};
 use crate::signal::Class;
-use crate::frame::stack_frame;
 use crate::template::{Key, key, source_location};
 use crate::wording::{Change, FIRST_BAD, LINES, OF_RUNS};
 
@@ -236,8 +236,7 @@ fn first_bad_line<'a>(view: &View<'a>, node: usize) -> Option<&'a LogLine> {
 }
 
 fn log_line(view: &View<'_>, line: &LogLine) -> Evidence {
-    let frame =
-        stack_frame(&line.message).or_else(|| source_location(&line.message).map(str::to_owned));
+    let frame = stack_frame(&line.message).or_else(|| source_location(&line.message).map(str::to_owned));
     Evidence {
         kind: EvidenceKind::Log,
         entity: view.case.name(line.entity).to_owned(),
@@ -264,11 +263,8 @@ fn change(view: &View<'_>, at: usize) -> Evidence {
 
 /// A change as evidence.
 pub(crate) fn change_evidence(case: &Case, change: &CaseChange) -> Evidence {
-    let object = if change.object.is_empty() {
-        case.name(change.entity).to_owned()
-    } else {
-        change.object.clone()
-    };
+    let object =
+        if change.object.is_empty() { case.name(change.entity).to_owned() } else { change.object.clone() };
     Evidence {
         kind: EvidenceKind::Change,
         entity: case.name(change.entity).to_owned(),

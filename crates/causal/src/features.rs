@@ -116,7 +116,7 @@ impl<'a> View<'a> {
             f[MEMORY] = self.memory_step(node).map_or(0.0, |(v, _)| v);
             f[NETWORK] = self.network_step(node).map_or(0.0, |(v, _)| v);
             f[CHANGE] = self.change(node).map_or(0.0, |(v, _)| v);
-            f[RESTARTS] = self.restarts(node).map_or(0.0, |(v, _)| v);
+            f[RESTARTS] = self.restarts(node).map_or(0.0, |(v, _)| v).max(self.state(node));
             self.features[node] = f;
         }
     }
@@ -155,6 +155,17 @@ impl<'a> View<'a> {
 
     pub(crate) fn restarts(&self, node: usize) -> Option<(f64, &Fact)> {
         self.best(node, &[Class::Restarts], |f| ((f.score.observed - f.score.normal) / 2.0).clamp(0.0, 1.0))
+    }
+
+    /// 1 where something is wrong in itself at a node, half for what it runs on.
+    fn state(&self, node: usize) -> f64 {
+        let nearness = |touched: usize| match touched {
+            _ if touched == node => 1.0,
+            _ if self.graph.hosts[node].contains(&touched) => 0.5,
+            _ => 0.0,
+        };
+        let touched = self.case.states.iter().filter_map(|state| self.graph.at(state.entity));
+        touched.map(nearness).fold(0.0, f64::max)
     }
 
     fn best(&self, node: usize, classes: &[Class], value: impl Fn(&Fact) -> f64) -> Option<(f64, &Fact)> {

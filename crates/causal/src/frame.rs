@@ -6,8 +6,8 @@
 
 /// Extensions of source files.
 const EXTENSIONS: [&str; 22] = [
-    "java", "kt", "kts", "groovy", "scala", "clj", "py", "go", "js", "mjs", "cjs", "ts", "tsx", "jsx", "cs", "fs", "rs",
-    "rb", "php", "cpp", "cc", "c",
+    "java", "kt", "kts", "groovy", "scala", "clj", "py", "go", "js", "mjs", "cjs", "ts", "tsx", "jsx", "cs",
+    "fs", "rs", "rb", "php", "cpp", "cc", "c",
 ];
 
 /// What the line of a frame has in it when it is not the application's own.

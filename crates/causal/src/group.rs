@@ -2,7 +2,7 @@
 //!
 //! The cause of a finding is where its chain of anomalous dependencies ends. Findings with a common end belong together, for
 //! as long as the merge window is open. In the first minutes of a group the chain is still being discovered, so anything
-//! that is connected joins; later only what the group's ends explain does, and an independent fault makes a group of its
+//! that is connected joins, and so do symptoms that depend on something in common, whether or not that shows; later only what the group's ends explain does, and an independent fault makes a group of its
 //! own. When a group is over is decided by its owner, who knows whether data flows; see [`Grouper::end`].
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -253,7 +253,7 @@ impl Grouper {
         let mut events = Vec::new();
         let mut touched = BTreeSet::new();
         for id in order {
-            if let Some(event) = self.place(&id, now_us, &anomalous) {
+            if let Some(event) = self.place(&id, now_us, &anomalous, dependencies) {
                 match event {
                     GroupEvent::Updated(group) => {
                         touched.insert(group);
@@ -290,10 +290,16 @@ impl Grouper {
         Anomalous::of(self.findings.values().filter(alive).map(|f| f.entity.as_str()).collect(), dependencies)
     }
 
-    fn place(&mut self, id: &str, now_us: i64, anomalous: &Anomalous) -> Option<GroupEvent> {
+    fn place(
+        &mut self,
+        id: &str,
+        now_us: i64,
+        anomalous: &Anomalous,
+        dependencies: &dyn Fn(&str) -> Vec<String>,
+    ) -> Option<GroupEvent> {
         let finding = self.findings.get(id)?.clone();
         let roots = anomalous.roots(&finding.entity);
-        let home = self.home(&finding, &roots, anomalous);
+        let home = self.home(&finding, &roots, anomalous, dependencies);
         if let Some((group_id, reopens)) = home {
             self.pending.remove(id);
             let settle = self.config.settle_us;
@@ -355,6 +361,7 @@ impl Grouper {
         finding: &Finding,
         roots: &BTreeSet<String>,
         anomalous: &Anomalous,
+        dependencies: &dyn Fn(&str) -> Vec<String>,
     ) -> Option<(u64, bool)> {
         let mut connected = None;
         // The latest first: what two groups explain belongs to the one that is going on.
@@ -370,8 +377,10 @@ impl Grouper {
                     if explained {
                         return Some((group.id, false));
                     }
-                    let joins = age.abs() <= self.config.settle_us
-                        && group.entities.iter().any(|e| anomalous.connected(e, &finding.entity));
+                    let unfolds = age.abs() <= self.config.settle_us;
+                    let joins = unfolds
+                        && (group.entities.iter().any(|e| anomalous.connected(e, &finding.entity))
+                            || finding.symptom && shares(&group.opened_for, &finding.entity, dependencies));
                     if joins && connected.is_none() {
                         connected = Some((group.id, false));
                     }
@@ -409,6 +418,23 @@ impl Grouper {
             self.pending.remove(&id);
         }
     }
+}
+
+/// Hops within which two symptoms are looked at for a common dependency.
+const HOPS: usize = 3;
+
+/// Whether two entities depend on something in common.
+fn shares(a: &str, b: &str, dependencies: &dyn Fn(&str) -> Vec<String>) -> bool {
+    let reach = |from: &str| {
+        let mut seen = BTreeSet::from([from.to_owned()]);
+        let mut edge = vec![from.to_owned()];
+        for _ in 0..HOPS {
+            let next: BTreeSet<String> = edge.iter().flat_map(|at| dependencies(at)).collect();
+            edge = next.into_iter().filter(|to| seen.insert(to.clone())).collect();
+        }
+        seen
+    };
+    !reach(a).is_disjoint(&reach(b))
 }
 
 /// A hash of structured facts, 16 hexadecimal digits. Prose never takes part.

@@ -67,6 +67,16 @@ impl StateKind {
         }
     }
 
+    /// How long it has to last before it counts, microseconds of `now`: a new node comes within two minutes, a node or
+    /// a registry that hiccups is back soon.
+    pub fn hold_us(self) -> i64 {
+        match self {
+            Self::Unschedulable => 120_000_000,
+            Self::NodeNotReady | Self::ImagePull => 30_000_000,
+            Self::CrashLoop | Self::OutOfMemory | Self::CertificateExpiry | Self::DiskFilling => 0,
+        }
+    }
+
     /// Whether a release or a configuration may have made it.
     pub fn comes_of_changes(self) -> bool {
         matches!(self, Self::CrashLoop | Self::OutOfMemory | Self::ImagePull | Self::Unschedulable)

@@ -201,7 +201,7 @@ pub fn sentence(e: &Evidence) -> String {
             format!("{} changed{at}: {note}.", e.signal)
         }
         (EvidenceKind::State, _, _) => match at {
-            Some(at) => format!("{note} (since {at})."),
+            Some(at) => format!("{note}, since {at}."),
             None => format!("{note}."),
         },
         (EvidenceKind::Metric, _, _) => match at {

@@ -44,7 +44,8 @@ pub(crate) async fn decide(
     let remediation = get::<Remediation>(session, namespace, name).await?;
     let Decided { decision, plan_digest, dry_run_digest, comment } = decided;
     let is_new = plan_digest != text(&remediation, "/spec/planDigest")
-        || decision == ApprovalDecision::Approve && dry_run_digest != text(&remediation, "/status/dryRun/digest");
+        || decision == ApprovalDecision::Approve
+            && dry_run_digest != text(&remediation, "/status/dryRun/digest");
     if is_new {
         return Err(Failure::conflict(
             "the plan, or what it would change, is not what you were shown: look at it again, then decide",

@@ -60,9 +60,10 @@ impl From<kube::Error> for Failure {
                 };
                 Self::new(code, message)
             }
-            other => {
-                Self::new(StatusCode::BAD_GATEWAY, format!("the API server does not answer: {}", chain(&other)))
-            }
+            other => Self::new(
+                StatusCode::BAD_GATEWAY,
+                format!("the API server does not answer: {}", chain(&other)),
+            ),
         }
     }
 }

@@ -16,7 +16,11 @@ use crate::session::Session;
 const AT_ONCE: usize = 8;
 
 /// Objects of a namespaced kind: of one namespace, or of all that the caller may read.
-pub(crate) async fn list<K>(console: &Console, session: &Session, namespace: Option<&str>) -> Result<Vec<Value>>
+pub(crate) async fn list<K>(
+    console: &Console,
+    session: &Session,
+    namespace: Option<&str>,
+) -> Result<Vec<Value>>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {

@@ -89,7 +89,11 @@ mod tests {
         };
         let host = ("host", "console.example:8080");
         assert!(check(&[host, ("origin", "http://console.example:8080")]));
-        assert!(check(&[host, ("origin", "https://console.example:8080"), ("sec-fetch-site", "same-origin")]));
+        assert!(check(&[
+            host,
+            ("origin", "https://console.example:8080"),
+            ("sec-fetch-site", "same-origin")
+        ]));
         assert!(check(&[host, ("sec-fetch-site", "same-origin")]));
         assert!(!check(&[host]));
         assert!(!check(&[host, ("origin", "null")]));

@@ -8,6 +8,7 @@ use causeway_model::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::draw::encoded;
 use crate::session::Token;
 
 /// How long an answer may take.
@@ -75,7 +76,8 @@ impl RemoteReader {
             return Ok(Some(body));
         }
         let told = serde_json::from_slice::<Value>(&body).ok();
-        let told = told.as_ref().and_then(|value| value.get("error")?.as_str()).unwrap_or("no reason was given");
+        let told =
+            told.as_ref().and_then(|value| value.get("error")?.as_str()).unwrap_or("no reason was given");
         match status.as_u16() {
             404 => Ok(None),
             400 | 413 => Err(QueryError::Invalid(told.to_owned())),
@@ -124,7 +126,7 @@ impl Insight for RemoteReader {
         entity: &'a str,
         signal: &'a str,
     ) -> BoxFuture<'a, Result<Vec<BandPoint>, QueryError>> {
-        let request = self.get("series").query(&[("entity", entity), ("signal", signal)]);
+        let request = self.get(&format!("series?entity={}&signal={}", encoded(entity), encoded(signal)));
         Box::pin(async move { self.json(request, "points").await })
     }
 

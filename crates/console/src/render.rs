@@ -40,6 +40,7 @@ pub(crate) fn environment() -> Result<Environment<'static>, Error> {
     environment.add_filter("age", age);
     environment.add_filter("percent", percent);
     environment.add_filter("short", short);
+    environment.add_filter("words", words);
     environment.add_filter("query", |text: &str| crate::draw::encoded(text));
     Ok(environment)
 }
@@ -111,6 +112,22 @@ fn short(text: &str) -> String {
     text.rsplit('/').next().unwrap_or(text).to_owned()
 }
 
+/// `Network delay` of `NetworkDelay`.
+fn words(text: &str) -> String {
+    let mut out = String::new();
+    let mut before = ' ';
+    for c in text.chars() {
+        if c.is_uppercase() && before.is_lowercase() {
+            out.push(' ');
+            out.extend(c.to_lowercase());
+        } else {
+            out.push(c);
+        }
+        before = c;
+    }
+    out
+}
+
 /// What every page is told.
 pub(crate) fn common(page: &str, user: Option<&str>, now: &str) -> Json {
     json!({"page": page, "user": user, "now": now})
@@ -123,6 +140,11 @@ mod tests {
     #[test]
     fn every_template_is_valid() {
         environment().unwrap();
+    }
+
+    #[test]
+    fn kinds_are_read_as_words() {
+        assert_eq!([words("NetworkDelay"), words("SLOBurn"), words("")], ["Network delay", "SLOBurn", ""]);
     }
 
     #[test]

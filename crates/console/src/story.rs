@@ -33,8 +33,16 @@ pub fn timeline(incident: &Value, remediations: &[Value]) -> Vec<Moment> {
         by: String::new(),
     };
     let mut moments = vec![
-        moment(text(incident, "/status/startedAt"), "Symptom began", text(incident, "/status/symptom/summary")),
-        moment(text(incident, "/metadata/creationTimestamp"), "Incident opened", text(incident, "/metadata/name")),
+        moment(
+            text(incident, "/status/startedAt"),
+            "Symptom began",
+            text(incident, "/status/symptom/summary"),
+        ),
+        moment(
+            text(incident, "/metadata/creationTimestamp"),
+            "Incident opened",
+            text(incident, "/metadata/name"),
+        ),
         moment(text(incident, "/status/resolvedAt"), "Incident resolved", ""),
     ];
     for remediation in remediations {
@@ -78,12 +86,13 @@ pub fn marks(timeline: &[Moment]) -> Vec<Mark> {
 /// Entities from the cause to the symptom.
 #[must_use]
 pub fn path(incident: &Value) -> Vec<String> {
-    let steps = incident.pointer("/status/path").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let steps =
+        incident.pointer("/status/path").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let last = steps.last().map(|step| text(step, "/to"));
     steps.iter().map(|step| text(step, "/from")).chain(last).map(str::to_owned).collect()
 }
 
-/// The first log lines of the cause since the symptom began, worst first; `None` without a cause.
+/// The first bad log lines of the cause, worst first, from shortly before the symptom began; `None` without a cause.
 #[must_use]
 pub fn first_lines_sql(incident: &Value) -> Option<String> {
     let (cause, begun) = (text(incident, "/status/cause/entity"), text(incident, "/status/startedAt"));
@@ -96,7 +105,7 @@ pub fn first_lines_sql(incident: &Value) -> Option<String> {
     let from = begun - jiff::SignedDuration::from_mins(10);
     let until = begun + jiff::SignedDuration::from_mins(30);
     Some(format!(
-        "SELECT time, severity_text, body FROM logs WHERE {} AND time >= TIMESTAMP '{from}' AND time < TIMESTAMP '{until}' \
+        "SELECT time, severity_text, body FROM logs WHERE {} AND severity_number >= 13 AND time >= TIMESTAMP '{from}' AND time < TIMESTAMP '{until}' \
          ORDER BY severity_number DESC, time LIMIT 5",
         service_is(cause)
     ))
@@ -141,9 +150,7 @@ mod tests {
 
     #[test]
     fn a_name_can_not_end_the_text_that_it_stands_in() {
-        let incident = |entity: &str| {
-            json!({"status": {"startedAt": "2026-01-01T00:00:30Z", "cause": {"entity": entity}}})
-        };
+        let incident = |entity: &str| json!({"status": {"startedAt": "2026-01-01T00:00:30Z", "cause": {"entity": entity}}});
         let sql = first_lines_sql(&incident("shop/it's' OR 1=1 --")).unwrap();
         assert!(sql.contains("service IN ('shop/it''s'' OR 1=1 --', 'it''s'' OR 1=1 --') AND"), "{sql}");
         assert_eq!(first_lines_sql(&incident("unknown")), None);

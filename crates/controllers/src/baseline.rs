@@ -136,6 +136,7 @@ fn forecast_summary(outlook: &OutlookReport) -> ForecastSummary {
         prevented: count(outlook.graded.prevented),
         unknown: count(outlook.graded.unknown),
         unforeseen: count(outlook.graded.unforeseen),
+        brier: outlook.brier.map(|brier| Decimal::from_f64(brier, 2)),
     }
 }
 

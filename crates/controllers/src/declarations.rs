@@ -1,22 +1,24 @@
-//! Tells the engine of everything that is declared about series of services.
+//! Tells the engine of everything that is declared about series of services, and about time.
 
 use std::sync::Arc;
 
-use causeway_engine::{BaselineConfig, ObjectiveConfig};
-use causeway_kubekit::{Busy, ObjectKey};
+use causeway_engine::{BaselineConfig, ObjectiveConfig, PeakConfig};
+use causeway_kubekit::{Busy, Clock, ObjectKey};
 use kube::ResourceExt;
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::mirrors::Mirrors;
 use crate::objective::objective;
+use crate::peak::peak;
 use crate::ports::Engine;
 use crate::series::series;
 
-/// All SLOs and Baselines, in the words of the engine.
+/// All SLOs, Baselines and PeakEvents, in the words of the engine.
 pub(crate) struct Declarations {
     mirrors: Mirrors,
     engine: Arc<dyn Engine>,
+    clock: Clock,
     told: Mutex<Told>,
 }
 
@@ -25,11 +27,12 @@ pub(crate) struct Declarations {
 struct Told {
     objectives: Option<Vec<ObjectiveConfig>>,
     baselines: Option<Vec<BaselineConfig>>,
+    peaks: Option<Vec<PeakConfig>>,
 }
 
 impl Declarations {
-    pub(crate) fn new(mirrors: Mirrors, engine: Arc<dyn Engine>) -> Self {
-        Self { mirrors, engine, told: Mutex::default() }
+    pub(crate) fn new(mirrors: Mirrors, engine: Arc<dyn Engine>, clock: Clock) -> Self {
+        Self { mirrors, engine, clock, told: Mutex::default() }
     }
 
     /// Tells the engine once everything has been listed, even if there is nothing: it may remember what was deleted
@@ -39,6 +42,7 @@ impl Declarations {
             self.mirrors.services.synced().await;
             self.mirrors.slos.synced().await;
             self.mirrors.baselines.synced().await;
+            self.mirrors.peaks.synced().await;
             self.tell();
             drop(busy);
         };
@@ -71,6 +75,15 @@ impl Declarations {
         if told.baselines.as_ref() != Some(&baselines) {
             self.engine.set_baselines(baselines.clone());
             told.baselines = Some(baselines);
+        }
+        let (events, services) = (self.mirrors.peaks.list(), self.mirrors.services.list());
+        let now = self.clock.now();
+        let heeded = events.iter().filter(|event| !event.spec.suspend);
+        let peaks = heeded.filter_map(|event| peak(event, &services, &events, now).ok());
+        let peaks: Vec<PeakConfig> = peaks.collect();
+        if told.peaks.as_ref() != Some(&peaks) {
+            self.engine.set_peaks(peaks.clone());
+            told.peaks = Some(peaks);
         }
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use causeway_crds::Incident;
 use causeway_crds::incident::{IncidentSpec, OpenedFor};
 use causeway_engine::{Incident as EngineIncident, underlying};
-use causeway_kubekit::{Busy, ObjectKey, Triggers};
+use causeway_kubekit::{Busy, Clock, ObjectKey, Triggers};
 use kube::Client;
 use kube::api::{Api, PostParams};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{ControllerError, Doing};
+use crate::incident::KEPT;
 use crate::incident::symptom::leading;
 use crate::mirrors::Mirrors;
 use crate::text::{bounded, dns_label};
@@ -56,22 +57,22 @@ impl IncidentFeed {
 /// Serves the feed until `stop`.
 pub(crate) async fn serve(
     mut inbox: IncidentInbox,
-    client: Client,
-    mirrors: Mirrors,
+    keeper: Keeper,
     triggers: Triggers<Incident>,
     stop: CancellationToken,
 ) {
     tokio::select! {
         () = stop.cancelled() => return,
-        () = mirrors.incidents.synced() => {}
+        () = keeper.mirrors.incidents.synced() => {}
     }
     loop {
         let news = tokio::select! {
             () = stop.cancelled() => return,
             Some(news) = inbox.receiver.recv() => news,
         };
-        match ensure(&news.incident, &client, &mirrors).await {
-            Ok(key) => triggers.trigger(key),
+        match keeper.ensure(&news.incident).await {
+            Ok(Some(key)) => triggers.trigger(key),
+            Ok(None) => {}
             Err(error) => {
                 tracing::warn!(
                     fingerprint = news.incident.fingerprint,
@@ -89,43 +90,57 @@ pub(crate) async fn serve(
     }
 }
 
-/// The key of the incident's object, which is created if it is absent.
-async fn ensure(
-    incident: &EngineIncident,
-    client: &Client,
-    mirrors: &Mirrors,
-) -> Result<ObjectKey, ControllerError> {
-    let known = mirrors
-        .incidents
-        .list_in(&incident.namespace)
-        .into_iter()
-        .find(|object| object.spec.fingerprint == incident.fingerprint);
-    if let Some(known) = known {
-        return Ok(ObjectKey::of(known.as_ref()));
-    }
-    let name = name_of(incident);
-    let signal = leading(incident).map(|finding| bounded(underlying(&finding.series), 253));
-    let spec = IncidentSpec {
-        fingerprint: incident.fingerprint.clone(),
-        opened_for: OpenedFor { service: bounded(&incident.service, 253), signal },
-        acknowledge: None,
-        silence_until: None,
-        merge_into: None,
-    };
-    let mut object = Incident::new(&name, spec);
-    object.metadata.namespace = Some(incident.namespace.clone());
-    let api: Api<Incident> = Api::namespaced(client.clone(), &incident.namespace);
-    let key = ObjectKey::namespaced(&incident.namespace, &name);
-    match api.create(&PostParams::default(), &object).await {
-        Ok(created) => {
-            tracing::info!(incident = %key, service = created.spec.opened_for.service, "Incident opened");
-            mirrors.incidents.absorb(created);
+/// Makes the objects of incidents.
+pub(crate) struct Keeper {
+    pub(crate) client: Client,
+    pub(crate) mirrors: Mirrors,
+    pub(crate) clock: Clock,
+}
+
+impl Keeper {
+    /// The key of the incident's object, which is created if it is absent. `None` when it has been over for so long that
+    /// the object was deleted.
+    async fn ensure(&self, incident: &EngineIncident) -> Result<Option<ObjectKey>, ControllerError> {
+        let known = self
+            .mirrors
+            .incidents
+            .list_in(&incident.namespace)
+            .into_iter()
+            .find(|object| object.spec.fingerprint == incident.fingerprint);
+        if let Some(known) = known {
+            return Ok(Some(ObjectKey::of(known.as_ref())));
         }
-        // The mirror had not seen it yet.
-        Err(kube::Error::Api(status)) if status.is_already_exists() => {}
-        Err(error) => return Err(error).doing(|| format!("creating Incident {key}")),
+        let over_for = incident.resolved_us.map(|at| self.clock.now().as_microsecond() - at);
+        if over_for.is_some_and(|us| us >= KEPT.as_micros() as i64) {
+            return Ok(None);
+        }
+        let name = name_of(incident);
+        let signal = leading(incident).map_or_else(
+            || incident.predicted.as_ref().map(|predicted| bounded(&predicted.series.signal, 253)),
+            |finding| Some(bounded(underlying(&finding.series), 253)),
+        );
+        let spec = IncidentSpec {
+            fingerprint: incident.fingerprint.clone(),
+            opened_for: OpenedFor { service: bounded(&incident.service, 253), signal },
+            acknowledge: None,
+            silence_until: None,
+            merge_into: None,
+        };
+        let mut object = Incident::new(&name, spec);
+        object.metadata.namespace = Some(incident.namespace.clone());
+        let api: Api<Incident> = Api::namespaced(self.client.clone(), &incident.namespace);
+        let key = ObjectKey::namespaced(&incident.namespace, &name);
+        match api.create(&PostParams::default(), &object).await {
+            Ok(created) => {
+                tracing::info!(incident = %key, service = created.spec.opened_for.service, "Incident opened");
+                self.mirrors.incidents.absorb(created);
+            }
+            // The mirror had not seen it yet.
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            Err(error) => return Err(error).doing(|| format!("creating Incident {key}")),
+        }
+        Ok(Some(key))
     }
-    Ok(key)
 }
 
 /// Short name of the service and the begin of the fingerprint.

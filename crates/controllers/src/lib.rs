@@ -20,8 +20,10 @@ mod approval;
 mod audit;
 mod baseline;
 mod change;
+mod cluster;
 mod cluster_guardrail;
 mod declarations;
+mod gateway;
 mod incident;
 mod log_source;
 mod mirrors;
@@ -31,7 +33,10 @@ mod objective;
 mod objects;
 mod observing;
 mod pause;
+mod peak;
+mod peak_event;
 mod plan;
+mod rehearsal;
 mod remediation;
 mod remediation_policy;
 mod run;
@@ -46,9 +51,11 @@ pub use admission::Admission;
 pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};
+pub use gateway::{GatewayContext, run_gateway};
 pub use ports::{
     Audit, AuditEntry, Engine, Gateway, Ports, Protocol, SourceLimits, SourceObservation, SourceSettings,
 };
+pub use rehearsal::{TestOutcome, TestVerdict, check_runbook, test_runbook};
 pub use run::{run, run_executor};
 
 /// Field manager of mutations, and actor in the audit log.

@@ -46,6 +46,17 @@ impl LogSources {
         Self { mirrors, gateway, given: Mutex::default() }
     }
 
+    /// Gives the gateway what it needs, unless it has it, without telling anybody how the source stands.
+    pub(crate) async fn configure(&self, object: &LogSource) {
+        self.prepare(object).await;
+        let source = source_of(object);
+        if let Err(Obstacle::Secret(message) | Obstacle::Spec(message)) = self.give(object, &source) {
+            // The operator says the same in the status.
+            tracing::debug!(?source, message, "LogSource not received");
+            self.take(object, &source);
+        }
+    }
+
     /// Gives the gateway what it needs, unless it has it.
     fn give(&self, object: &LogSource, source: &SourceRef) -> Result<(), Obstacle> {
         let token = self.token(object, &source.namespace).map_err(Obstacle::Secret)?;
@@ -94,6 +105,10 @@ impl LogSources {
     }
 }
 
+fn source_of(object: &LogSource) -> SourceRef {
+    SourceRef { namespace: object.namespace().unwrap_or_default(), name: object.name_any() }
+}
+
 /// A value of a Secret.
 ///
 /// # Errors
@@ -139,7 +154,7 @@ impl Observer for LogSources {
     }
 
     fn report(&self, object: &LogSource, now: Timestamp) -> Report<LogSourceStatus> {
-        let source = SourceRef { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+        let source = source_of(object);
         let connected = ConditionType::Connected.as_str();
         match self.give(object, &source) {
             Ok(()) => self.listening(object, &source, now),
@@ -160,7 +175,7 @@ impl Observer for LogSources {
     }
 
     fn forget(&self, object: &LogSource) {
-        let source = SourceRef { namespace: object.namespace().unwrap_or_default(), name: object.name_any() };
+        let source = source_of(object);
         self.take(object, &source);
         self.mirrors.secrets.release(object);
     }

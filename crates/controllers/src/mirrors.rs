@@ -4,15 +4,18 @@ use std::fmt::Debug;
 
 use causeway_crds::{
     Approval, Baseline, ClusterGuardrail, Incident, LogSource, MonitoredService, NotificationTarget, Pause,
-    Remediation, RemediationPolicy, Runbook, SLO,
+    PeakEvent, Remediation, RemediationPolicy, Runbook, SLO,
 };
 use causeway_kubekit::{Activity, Mirror, Named};
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+use crate::cluster::views::{NodeView, PodView};
 
 macro_rules! mirrors {
     ($($field:ident: $kind:ty),+ $(,)?) => {
@@ -46,9 +49,13 @@ mirrors! {
     config_maps: ConfigMap,
     deployments: Deployment,
     guardrails: ClusterGuardrail,
+    horizontal_scalers: HorizontalPodAutoscaler,
     incidents: Incident,
     log_sources: LogSource,
+    nodes: NodeView,
     pauses: Pause,
+    peaks: PeakEvent,
+    pods: PodView,
     policies: RemediationPolicy,
     remediations: Remediation,
     runbooks: Runbook,
@@ -64,6 +71,7 @@ impl Mirrors {
         spawn(&self.guardrails, tasks, stop);
         spawn(&self.incidents, tasks, stop);
         spawn(&self.pauses, tasks, stop);
+        spawn(&self.peaks, tasks, stop);
         spawn(&self.policies, tasks, stop);
         spawn(&self.remediations, tasks, stop);
     }

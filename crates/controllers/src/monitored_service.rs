@@ -1,37 +1,46 @@
 //! MonitoredService: tells the engine what is declared, and shows how the service fares.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use causeway_crds::incident::IncidentState;
-use causeway_crds::monitored_service::{Health, MonitoredServiceStatus};
+use causeway_crds::monitored_service::{Health, MonitoredServiceStatus, TopologySummary};
+use causeway_crds::occurrence::time_zone;
 use causeway_crds::slo::SLOState;
 use causeway_crds::{ConditionType, MonitoredService, Reason, SLO, SymptomState};
-use causeway_engine::ServiceConfig;
-use causeway_kubekit::{ObjectKey, Progress, Report, Statement, Truth};
+use causeway_engine::{Neighbours, ServiceConfig};
+use causeway_kubekit::{Clock, ObjectKey, Progress, Report, Requeue, Statement, Truth};
 use jiff::Timestamp;
 use kube::ResourceExt;
 use parking_lot::Mutex;
 
 use crate::mirrors::Mirrors;
 use crate::observing::Observer;
+use crate::peak::offsets;
 use crate::ports::Engine;
-use crate::services::{is_entity, telemetry_name};
+use crate::services::{entities, is_entity, telemetry_name};
+
+/// Neighbours are looked at this often; what has not changed is not written.
+const LOOK: Duration = Duration::from_secs(300);
 
 pub(crate) struct MonitoredServices {
     mirrors: Mirrors,
     engine: Arc<dyn Engine>,
+    clock: Clock,
     /// What the engine was told last.
     told: Mutex<Option<Vec<ServiceConfig>>>,
 }
 
 impl MonitoredServices {
-    pub(crate) fn new(mirrors: Mirrors, engine: Arc<dyn Engine>) -> Self {
-        Self { mirrors, engine, told: Mutex::default() }
+    pub(crate) fn new(mirrors: Mirrors, engine: Arc<dyn Engine>, clock: Clock) -> Self {
+        Self { mirrors, engine, clock, told: Mutex::default() }
     }
 
     /// Tells the engine of all services, if that is news.
     fn tell(&self) {
-        let services: Vec<ServiceConfig> = self.mirrors.services.list().iter().map(|s| config(s)).collect();
+        let now = self.clock.now();
+        let services = self.mirrors.services.list();
+        let services: Vec<ServiceConfig> = services.iter().map(|s| config(s, now)).collect();
         let mut told = self.told.lock();
         if told.as_ref() != Some(&services) {
             self.engine.set_services(services.clone());
@@ -40,7 +49,7 @@ impl MonitoredServices {
     }
 }
 
-fn config(service: &MonitoredService) -> ServiceConfig {
+fn config(service: &MonitoredService, now: Timestamp) -> ServiceConfig {
     let business = service.spec.business.as_ref();
     ServiceConfig {
         namespace: service.namespace().unwrap_or_default(),
@@ -48,6 +57,7 @@ fn config(service: &MonitoredService) -> ServiceConfig {
         telemetry_name: telemetry_name(service),
         entry_point: service.spec.entry_point.unwrap_or(true),
         revenue_per_hour: business.map(|b| (b.revenue_per_hour.as_str().to_owned(), b.currency.clone())),
+        offsets: service.spec.time_zone.as_ref().and_then(|name| Some(offsets(&time_zone(name).ok()?, now))),
     }
 }
 
@@ -55,8 +65,15 @@ impl Observer for MonitoredServices {
     type Kind = MonitoredService;
     const NAME: &'static str = "monitored-service";
 
-    fn report(&self, object: &MonitoredService, _now: Timestamp) -> Report<MonitoredServiceStatus> {
+    fn report(&self, object: &MonitoredService, now: Timestamp) -> Report<MonitoredServiceStatus> {
         self.tell();
+        if let Some(name) = object.spec.time_zone.as_ref().filter(|name| time_zone(name).is_err()) {
+            let message = format!(
+                "spec.timeZone: {name:?} is not the IANA name of a time zone, such as \"Europe/Amsterdam\""
+            );
+            let progress = Progress::stalled(Reason::InvalidSpec.as_str(), message);
+            return Report::new(MonitoredServiceStatus::default(), progress);
+        }
         let namespace = object.namespace().unwrap_or_default();
         let incidents = self.mirrors.incidents.list_in(&namespace);
         let open: Vec<_> = incidents
@@ -74,14 +91,18 @@ impl Observer for MonitoredServices {
         } else {
             Health::Healthy
         };
+        let neighbours = self.engine.neighbours(&entities(object));
         let status = MonitoredServiceStatus {
             health,
             open_incidents: i32::try_from(open.len()).unwrap_or(i32::MAX),
+            topology: neighbours.map(summary),
             ..MonitoredServiceStatus::default()
         };
         let message = format!("Known to the engine as {}", telemetry_name(object));
         let report = Report::new(status, Progress::ready(Reason::Reconciled.as_str(), message))
-            .condition(self.workloads(object, &namespace));
+            .condition(self.workloads(object, &namespace))
+            .condition(topology_known(object, neighbours))
+            .requeue(now.checked_add(LOOK).map_or(Requeue::OnChange, Requeue::At));
         match self.objectives(object, &namespace) {
             Some(objectives) => report.condition(objectives),
             None => report,
@@ -90,6 +111,33 @@ impl Observer for MonitoredServices {
 
     fn forget(&self, _object: &MonitoredService) {
         self.tell();
+    }
+}
+
+fn summary(neighbours: Neighbours) -> TopologySummary {
+    let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+    TopologySummary {
+        upstreams: count(neighbours.callers),
+        downstreams: count(neighbours.callees),
+        inferred_edges: count(neighbours.inferred),
+    }
+}
+
+fn topology_known(object: &MonitoredService, neighbours: Option<Neighbours>) -> Statement {
+    let name = ConditionType::TopologyKnown.as_str();
+    match neighbours {
+        Some(_) => Statement::new(
+            name,
+            true,
+            Reason::Observed.as_str(),
+            "Telemetry shows who calls it and whom it calls",
+        ),
+        None => Statement::new(
+            name,
+            Truth::Unknown,
+            Reason::NotSeenYet.as_str(),
+            format!("No trace shows {} yet", telemetry_name(object)),
+        ),
     }
 }
 

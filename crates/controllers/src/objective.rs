@@ -6,7 +6,7 @@ use causeway_crds::slo::{
 };
 use causeway_crds::{MonitoredService, Reason, SLO};
 use causeway_engine::burn::{BurnRule, Objective, Severity};
-use causeway_engine::{EventSource, Indicator, ObjectiveConfig, Timeslices};
+use causeway_engine::{EventSource, Indicator, Labels, ObjectiveConfig, Timeslices};
 use kube::ResourceExt;
 
 use crate::services::entities;
@@ -74,7 +74,12 @@ fn source(spec: &SourceSpec, field: &str) -> Result<EventSource, Refusal> {
             "spec.indicator.ratio.{field}: Latency and Saturation are no events: name Traffic or Errors, or use a \
              Threshold of Latency"
         )),
-        (None, Some(metric), _) => Ok(EventSource::Metric(metric.name.clone())),
+        (None, Some(metric), _) => {
+            let labels = Labels::parse(metric.labels.as_deref().unwrap_or_default()).map_err(|error| {
+                (Reason::InvalidSpec, format!("spec.indicator.ratio.{field}.metric.labels: {error}"))
+            })?;
+            Ok(EventSource::Metric { name: metric.name.clone(), labels })
+        }
         (None, None, Some(_)) => Err((
             Reason::NotSupported,
             format!(

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, ServiceConfig,
+    BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
+    PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_model::SourceRef;
 use causeway_steps::Pipeline;
@@ -24,8 +25,22 @@ pub trait Engine: Send + Sync {
     fn set_baselines(&self, baselines: Vec<BaselineConfig>);
     /// How a Baseline stands; `None` when the engine does not follow it.
     fn baseline(&self, namespace: &str, name: &str) -> Option<BaselineReport>;
+    /// Replaces all events; what was learned of one is remembered by its name.
+    fn set_peaks(&self, peaks: Vec<PeakConfig>);
+    /// How an event goes; `None` when the engine does not know it.
+    fn peak(&self, name: &str) -> Option<PeakReport>;
     /// Tells of a change to an object of this namespace.
     fn change(&self, change: Change, namespace: &str);
+    /// Replaces everything that is wrong in itself now, such as a container that ends again and again.
+    fn set_states(&self, states: Vec<State>);
+    /// Replaces what runs where, and which addresses are whose.
+    fn set_placements(&self, placements: Vec<Placement>);
+    /// Makes an incident a part of another; both by fingerprint. What is over or unknown stays as it is.
+    fn merge(&self, fingerprint: &str, into: &str);
+    /// Keeps what a repair of an incident was planned on, as JSON text, beside its bundle.
+    fn keep_objects(&self, fingerprint: &str, objects: String);
+    /// Who is connected with a service, known by any of these names; `None` while no telemetry shows it.
+    fn neighbours(&self, entities: &[String]) -> Option<Neighbours>;
     /// How far data reaches, microseconds since the Unix epoch; `None` before the first record.
     fn watermark(&self) -> Option<i64>;
 }

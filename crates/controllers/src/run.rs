@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_crds::incident::IncidentState;
-use causeway_crds::{Incident, Remediation, SLO};
+use causeway_crds::{Incident, PeakEvent, Remediation, SLO};
 use causeway_kubekit::{
     Busy, Controller, ControllerConfig, Mirror, ObjectKey, Reconciler, Runtime, TrackWritesLayer,
 };
@@ -19,6 +19,7 @@ use crate::approval::Approvals;
 use crate::audit::Witness;
 use crate::baseline::Baselines;
 use crate::change::Watcher;
+use crate::cluster::Surveyor;
 use crate::cluster_guardrail::ClusterGuardrails;
 use crate::context::{Context, Notifications, OperatorParts};
 use crate::declarations::Declarations;
@@ -30,6 +31,7 @@ use crate::monitored_service::MonitoredServices;
 use crate::notification_target::{Couriers, NotificationTargets};
 use crate::observing::{Observer, Observing};
 use crate::pause::Pauses;
+use crate::peak_event::PeakEvents;
 use crate::ports::Ports;
 use crate::remediation::{FirstSeen, Fixers, Remediations};
 use crate::remediation_policy::Policies;
@@ -157,7 +159,7 @@ impl House<'_> {
         let sources = self.observer(sources, &m.log_sources);
         m.secrets.wake(sources.triggers());
         self.spawn(sources, tasks);
-        let services = MonitoredServices::new(m.clone(), ports.engine.clone());
+        let services = MonitoredServices::new(m.clone(), ports.engine.clone(), self.runtime.clock.clone());
         let services = self
             .observer(services, &m.services)
             .watch(&m.incidents, in_namespace_of(&m.services))
@@ -182,15 +184,18 @@ impl House<'_> {
     fn declared(&self, ports: &Ports, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         let (engine, services) = (&ports.engine, m.services.clone());
-        let declarations = Arc::new(Declarations::new(m.clone(), engine.clone()));
+        let declarations = Arc::new(Declarations::new(m.clone(), engine.clone(), self.runtime.clock.clone()));
         tasks.spawn(Arc::clone(&declarations).at_start(self.runtime.activity.busy(), self.stop.clone()));
         let baselines =
             Baselines { mirrors: m.clone(), engine: engine.clone(), declarations: declarations.clone() };
         let baselines = self.observer(baselines, &m.baselines).needs(&m.slos);
         self.spawn(baselines.watch(&services, in_namespace_of(&m.baselines)), tasks);
-        let slos = Slos { mirrors: m.clone(), engine: engine.clone(), declarations };
+        let slos = Slos { mirrors: m.clone(), engine: engine.clone(), declarations: declarations.clone() };
         let slos = self.observer(slos, &m.slos).needs(&m.baselines);
         self.spawn(slos.watch(&services, in_namespace_of(&m.slos)), tasks);
+        let peaks = PeakEvents { mirrors: m.clone(), engine: engine.clone(), declarations };
+        let peaks = self.observer(peaks, &m.peaks).watch(&services, everywhere(&m.peaks));
+        self.spawn(peaks, tasks);
     }
 
     fn notifications(
@@ -230,7 +235,11 @@ impl House<'_> {
         tasks.spawn(watcher.run(self.stop.clone()));
         let reconciler =
             Incidents { client: runtime.client.clone(), mirrors: m.clone(), ports: ports.clone() };
-        let (see_deployment, see_config) = (lookout.clone(), lookout);
+        let (see_deployment, see_config, see_scaler, see_node) =
+            (lookout.clone(), lookout.clone(), lookout.clone(), lookout);
+        let (surveyor, bell) = Surveyor::new(m.clone(), ports.engine.clone(), &runtime.activity);
+        tasks.spawn(surveyor.run(self.stop.clone()));
+        let ring = move || bell.ring();
         let witness = Witness::new(ports.audit.clone());
         let controller = self
             .controller(reconciler, &m.incidents)
@@ -238,7 +247,13 @@ impl House<'_> {
                 witness.see(object);
                 incident_of(object)
             })
-            .watch(&m.services, open_incidents(&m.incidents))
+            .watch(&m.services, {
+                let (open, ring) = (open_incidents(&m.incidents), ring.clone());
+                move |object| {
+                    ring();
+                    open(object)
+                }
+            })
             .watch(&m.policies, open_incidents(&m.incidents))
             .watch(&m.runbooks, open_incidents(&m.incidents))
             .watch(&m.deployments, move |object| {
@@ -248,10 +263,35 @@ impl House<'_> {
             .watch(&m.config_maps, move |object| {
                 see_config.config_map(object);
                 Vec::new()
+            })
+            .watch(&m.horizontal_scalers, move |object| {
+                see_scaler.scaler(object);
+                Vec::new()
+            })
+            .watch(&m.nodes, {
+                let ring = ring.clone();
+                move |object| {
+                    see_node.node(object);
+                    ring();
+                    Vec::new()
+                }
+            })
+            .watch(&m.log_sources, {
+                let ring = ring.clone();
+                move |_| {
+                    ring();
+                    Vec::new()
+                }
+            })
+            .watch(&m.pods, move |_| {
+                ring();
+                Vec::new()
             });
         let triggers = controller.triggers();
         self.spawn(controller, tasks);
-        tasks.spawn(feed::serve(inbox, runtime.client.clone(), m.clone(), triggers, self.stop.clone()));
+        let keeper =
+            feed::Keeper { client: runtime.client.clone(), mirrors: m.clone(), clock: runtime.clock.clone() };
+        tasks.spawn(feed::serve(inbox, keeper, triggers, self.stop.clone()));
     }
 
     fn remediations(&self, context: &Context, tasks: &mut JoinSet<()>) {
@@ -275,6 +315,7 @@ impl House<'_> {
             })
             .watch(&m.incidents, unfinished_of(&m.remediations))
             .watch(&m.pauses, unfinished(&m.remediations))
+            .watch(&m.peaks, unfinished::<PeakEvent>(&m.remediations))
             .watch(&m.guardrails, unfinished(&m.remediations))
             .watch(&m.policies, unfinished(&m.remediations))
             .watch(&m.remediations, others_waiting(&m.remediations));

@@ -1,5 +1,6 @@
 //! Which service an entity is, which object it runs as, and back.
 
+use causeway_actions::view::NODE_NAMESPACE;
 use causeway_crds::MonitoredService;
 use causeway_crds::reference::ObjectRef;
 use kube::ResourceExt;
@@ -27,6 +28,19 @@ pub(crate) fn is_entity(service: &MonitoredService, entity: &str, namespace: &st
     name == entity || format!("{own}/{name}") == entity && (own == namespace || entity.contains('/'))
 }
 
+/// Begins of the names of entities that run as no workload.
+const NO_WORKLOAD: [&str; 9] = [
+    "Node",
+    "Database",
+    "Queue",
+    "External",
+    "Function",
+    "Agent",
+    "Tool",
+    "Model",
+    "HorizontalPodAutoscaler",
+];
+
 /// The object that an entity names or runs as; `None` when there is none.
 ///
 /// In this order: `Kind/namespace/name`; the first workload of a MonitoredService with that telemetry name; the
@@ -42,6 +56,16 @@ pub(crate) fn target_of(mirrors: &Mirrors, entity: &str, namespace: &str) -> Opt
         if let Some(api_version) = api_version {
             return Some(target(api_version, kind, own, name));
         }
+    }
+    // Repairs of nodes live in a namespace of their own, with a policy and an account of their own.
+    if let ["Node", .., name] = parts.as_slice() {
+        return Some(target("v1", "Node", NODE_NAMESPACE, name));
+    }
+    // Databases and peers run as no workload, whatever else has their name.
+    if let [kind, ..] = parts.as_slice()
+        && NO_WORKLOAD.contains(kind)
+    {
+        return None;
     }
     let (own, name) = match parts.as_slice() {
         [name] => (namespace, *name),

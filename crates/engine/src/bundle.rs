@@ -46,6 +46,9 @@ struct Content<I> {
     decided_us: Micros,
     decision: String,
     inquiry: I,
+    /// What a repair was planned on, as JSON text; bundles of before have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    objects: Option<String>,
 }
 
 /// A bundle as it is kept.
@@ -68,6 +71,8 @@ pub struct Bundle {
     pub decided_us: Micros,
     /// Hash of the decision that was made.
     pub decision: String,
+    /// What a repair was planned on, as JSON text, if one was planned before the bundle was fetched.
+    pub objects: Option<String>,
     inquiry: Inquiry,
 }
 
@@ -108,12 +113,42 @@ pub(crate) fn pack(
         decided_us,
         decision: decision_hash(draft)?,
         inquiry,
+        objects: None,
     };
-    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
-    rmp_serde::encode::write_named(&mut packer, &content).map_err(damaged)?;
-    packer.flush().map_err(damaged)?;
-    let bytes = packer.finish().map_err(damaged)?;
+    let bytes = packed(&content)?;
     Ok(BundleFile { fingerprint: inquiry.group.fingerprint.clone(), digest: digest(&bytes), bytes })
+}
+
+fn packed<I: Serialize>(content: &Content<I>) -> Result<Vec<u8>, BundleError> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+    rmp_serde::encode::write_named(&mut packer, content).map_err(damaged)?;
+    packer.flush().map_err(damaged)?;
+    packer.finish().map_err(damaged)
+}
+
+fn unpacked(bytes: &[u8]) -> Result<Content<Inquiry>, BundleError> {
+    #[derive(Deserialize)]
+    struct Form {
+        version: u32,
+    }
+    let mut plain = Vec::new();
+    GzDecoder::new(bytes).take(LARGEST).read_to_end(&mut plain).map_err(damaged)?;
+    let Form { version } = rmp_serde::from_slice(&plain).map_err(damaged)?;
+    if version != VERSION {
+        return Err(BundleError::Version { found: version });
+    }
+    rmp_serde::from_slice(&plain).map_err(damaged)
+}
+
+/// The bundle with the objects that a repair was planned on, so that Runbooks can be tested on it. Its decision stays what
+/// it is; its digest is another one.
+///
+/// # Errors
+/// When it is damaged, or of another version.
+pub fn with_objects(bytes: &[u8], objects: String) -> Result<Vec<u8>, BundleError> {
+    let mut content = unpacked(bytes)?;
+    content.objects = Some(objects);
+    packed(&content)
 }
 
 fn damaged(error: impl std::fmt::Display) -> BundleError {
@@ -133,19 +168,8 @@ impl Bundle {
     /// # Errors
     /// When it is damaged, or of another version.
     pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
-        #[derive(Deserialize)]
-        struct Form {
-            version: u32,
-        }
-        let mut unpacked = Vec::new();
-        GzDecoder::new(bytes).take(LARGEST).read_to_end(&mut unpacked).map_err(damaged)?;
-        let Form { version } = rmp_serde::from_slice(&unpacked).map_err(damaged)?;
-        if version != VERSION {
-            return Err(BundleError::Version { found: version });
-        }
-        let content: Content<Inquiry> = rmp_serde::from_slice(&unpacked).map_err(damaged)?;
-        let Content { made_by, decided_us, decision, inquiry, .. } = content;
-        Ok(Self { made_by, decided_us, decision, inquiry })
+        let Content { made_by, decided_us, decision, inquiry, objects, .. } = unpacked(bytes)?;
+        Ok(Self { made_by, decided_us, decision, objects, inquiry })
     }
 
     /// Fingerprint of the incident.

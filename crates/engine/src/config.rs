@@ -24,11 +24,12 @@ pub struct EngineConfig {
     pub settle_us: i64,
     /// A cause is ranked again, while it is uncertain, for at most this long after the first ranking; 2 min.
     pub refine_us: i64,
-    /// An incident whose symptoms have been clear for this long is resolved; 5 min.
+    /// An incident whose symptoms have been clear for this long is resolved; 5 min, doubled by every reopening up to
+    /// sixteen times.
     pub resolve_us: i64,
     /// A symptom that comes back within this time after the resolution reopens the incident; 30 min.
     pub reopen_us: i64,
-    /// A new symptom joins an open incident that began at most this long ago; 90 min.
+    /// A new symptom of the same cause joins an open incident whose newest symptom began at most this long ago; 90 min.
     pub merge_us: i64,
     /// Whether every decision is packed into a file by which it can be made again; see [`crate::Bundle`].
     pub bundles: bool,
@@ -71,4 +72,14 @@ pub struct ServiceConfig {
     /// Offsets of the time zone that its users live by; UTC without.
     #[serde(default)]
     pub offsets: Option<Offsets>,
+}
+
+impl ServiceConfig {
+    /// Whether an entity of telemetry is this service: by its name there, or by that name below its namespace.
+    pub(crate) fn is(&self, entity: &str) -> bool {
+        self.telemetry_name == entity
+            || entity
+                .split_once('/')
+                .is_some_and(|(namespace, name)| namespace == self.namespace && name == self.telemetry_name)
+    }
 }

@@ -3,7 +3,7 @@
 use causeway_model::Finding;
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::{BaselineConfig, BaselineReport};
+use crate::baseline::{BaselineConfig, BaselineReport, Forecasting};
 use crate::config::ServiceConfig;
 use crate::engine::Engine;
 use crate::objective::{ObjectiveConfig, ObjectiveReport};
@@ -75,11 +75,16 @@ impl Engine {
         self.baselines.report(namespace, name)
     }
 
+    /// How all forecasts fare. O(Baselines).
+    #[must_use]
+    pub fn forecasting(&self) -> Forecasting {
+        self.baselines.forecasting()
+    }
+
     /// Findings that end because nobody wants them any more.
     fn end(&mut self, ended: Vec<Finding>) {
-        for finding in &ended {
-            self.hand_to_incident(finding);
+        if !ended.is_empty() {
+            self.place(ended, self.assembler.released_until_us());
         }
-        self.findings.extend(ended);
     }
 }

@@ -53,6 +53,13 @@ struct Opened {
 }
 
 impl Opened {
+    /// The same at another time: an hour that is usually slower moves the band.
+    fn at(self, detector: &Detector, at_us: Micros) -> Self {
+        let moved = |end| detector.moved(end, self.at_us / 1_000_000, at_us / 1_000_000);
+        let [expected, lower, upper] = [self.expected, self.lower, self.upper].map(moved);
+        Self { expected, lower, upper, ..self }
+    }
+
     fn is_abnormal(&self, value: f64) -> bool {
         if self.above { value > self.upper } else { value < self.lower }
     }
@@ -120,6 +127,7 @@ impl Watched {
         let value = signal.value.filter(|v| v.is_finite());
         let (point, abnormal, score) = match self.opened {
             Some(opened) => {
+                let opened = opened.at(&self.detector, window.end_us);
                 let v = value.unwrap_or(f64::NAN);
                 let point = Point {
                     at_us: window.end_us,

@@ -4,10 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ahash::AHashMap;
+use causeway_causal::group::Grouper;
 use causeway_causal::topology::Topology;
-use causeway_model::{
-    Completeness, Event, Finding, FindingState, Micros, Partial, SeriesId, SourceRef, Window,
-};
+use causeway_model::{Completeness, Event, Finding, Micros, Partial, SeriesId, SourceRef, Window};
 
 use crate::assemble::{Assembled, Assembler, Progress};
 use crate::baseline::{Baselines, Content};
@@ -18,16 +17,24 @@ use crate::change::Change;
 use crate::config::{EngineConfig, ServiceConfig};
 use crate::detect::{Point, Watched};
 use crate::diagnose;
+use crate::foresee::is_crossing;
 use crate::golden::{Golden, is_golden};
+use crate::groups::grouper;
 use crate::history::History;
 use crate::incident::{Incident, IncidentPhase};
 use crate::learned::Counts;
+use crate::measured;
+use crate::noise::Noise;
 use crate::objective::{Objectives, is_objective, is_own_signal};
 use crate::peak::{Calendar, golden_subject};
+use crate::placement::{Placement, Placements};
 use crate::recent::{Recent, RecentWindow};
+use crate::state::{State, States, is_state};
 
 /// Changes kept for rankings.
 const MAX_CHANGES: usize = 10_000;
+/// Least time between two figures of impact and money.
+const FIGURE_US: i64 = 60_000_000;
 /// Resolved incidents kept, so that they can be reopened and looked at.
 const MAX_RESOLVED: usize = 100;
 
@@ -37,6 +44,8 @@ pub struct Engine {
     pub(crate) services: Vec<ServiceConfig>,
     pub(crate) calendar: Calendar,
     pub(crate) assembler: Assembler,
+    /// Sequence of the newest partial of each gateway.
+    pub(crate) cursors: BTreeMap<Arc<str>, u64>,
     pub(crate) golden: Golden,
     pub(crate) watched: BTreeMap<SeriesId, Watched>,
     pub(crate) objectives: Objectives,
@@ -48,9 +57,17 @@ pub struct Engine {
     pub(crate) template_texts: AHashMap<u64, Arc<str>>,
     pub(crate) changes: VecDeque<Change>,
     pub(crate) incidents: Vec<Incident>,
+    pub(crate) grouper: Grouper,
+    /// Symptoms that no incident has yet.
+    pub(crate) waiting: BTreeMap<String, Finding>,
+    pub(crate) noise: Noise,
+    /// States that Kubernetes tells, and those that metrics show.
+    pub(crate) told: States,
+    pub(crate) measured: States,
+    pub(crate) placements: Placements,
     pub(crate) silent: BTreeSet<SourceRef>,
     pub(crate) findings: Vec<Finding>,
-    events: Vec<Event>,
+    pub(crate) events: Vec<Event>,
     bundles: Vec<BundleFile>,
     pub(crate) counts: Counts,
 }
@@ -64,6 +81,7 @@ impl Engine {
             services: Vec::new(),
             calendar: Calendar::default(),
             assembler: Assembler::default(),
+            cursors: BTreeMap::new(),
             golden: Golden::default(),
             watched: BTreeMap::new(),
             objectives: Objectives::default(),
@@ -75,6 +93,12 @@ impl Engine {
             template_texts: AHashMap::new(),
             changes: VecDeque::new(),
             incidents: Vec::new(),
+            grouper: grouper(&config),
+            waiting: BTreeMap::new(),
+            noise: Noise::default(),
+            told: States::default(),
+            measured: States::default(),
+            placements: Placements::default(),
             silent: BTreeSet::new(),
             findings: Vec::new(),
             events: Vec::new(),
@@ -83,15 +107,47 @@ impl Engine {
         }
     }
 
-    /// Takes a closed window of one source, and evaluates the windows that are complete by it.
+    /// Takes a closed window of one source of this process's own gateway, and evaluates the windows that are complete by
+    /// it.
     pub fn observe(&mut self, partial: Partial, now_us: Micros) {
+        self.take(&Arc::from(""), 0, partial, now_us);
+    }
+
+    /// The same, of another process's gateway, whose partials come with rising sequences, and again after an interruption.
+    /// `false`: this state has it already.
+    pub fn observe_from(&mut self, gateway: &str, sequence: u64, partial: Partial, now_us: Micros) -> bool {
+        if sequence <= self.cursor(gateway) {
+            return false;
+        }
+        let gateway: Arc<str> = match self.cursors.get_key_value(gateway) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::from(gateway),
+        };
+        self.take(&gateway, sequence, partial, now_us);
+        self.cursors.insert(gateway, sequence);
+        true
+    }
+
+    /// Sequence of the newest partial of a gateway; 0 before the first. After a restore it stands in front of the windows
+    /// that were not complete in the snapshot.
+    #[must_use]
+    pub fn cursor(&self, gateway: &str) -> u64 {
+        self.cursors.get(gateway).copied().unwrap_or(0)
+    }
+
+    /// Waits for all known sources anew. Called once by a new owner of a snapshot, before gateways resend.
+    pub fn await_sources(&mut self, now_us: Micros) {
+        self.assembler.await_all(now_us);
+    }
+
+    fn take(&mut self, gateway: &Arc<str>, sequence: u64, partial: Partial, now_us: Micros) {
         for (id, text) in &partial.template_texts {
             self.template_texts.insert(*id, Arc::clone(text));
         }
         if self.silent.remove(&partial.source) {
             self.events.push(source_event(&partial.source, now_us, "SourceFlowing", "sends again"));
         }
-        if !self.assembler.add(partial, now_us) {
+        if !self.assembler.add(gateway, sequence, partial, now_us) {
             self.counts.late_partials += 1;
         }
         self.tick(now_us);
@@ -135,17 +191,40 @@ impl Engine {
         }
     }
 
+    /// Replaces what Kubernetes says is wrong now. As it is stamped when it is seen, its time is `now_us`.
+    pub fn set_states(&mut self, states: Vec<State>, now_us: Micros) {
+        let fresh = self.told.set(states, now_us);
+        if !fresh.is_empty() {
+            self.place(fresh, now_us);
+        }
+    }
+
+    /// Replaces what runs where, and whose addresses are whose, at `now_us`.
+    pub fn set_placements(&mut self, placements: Vec<Placement>, now_us: Micros) {
+        self.placements.set(placements, now_us, &mut self.calls.topology);
+    }
+
     /// Evaluates what is due at `now_us`: windows of sources that fell silent, and symptoms without data.
     pub fn tick(&mut self, now_us: Micros) {
         for (window, content) in self.assembler.release(now_us, self.config.idle_us) {
             self.evaluate(window, content);
         }
-        for (source, progress) in &self.assembler.sources {
-            if now_us - progress.heard_us >= self.config.silence_us && self.silent.insert(source.clone()) {
-                self.events.push(source_event(source, now_us, "SourceSilent", "sends nothing any more"));
+        for source in self.assembler.quiet(now_us, self.config.silence_us) {
+            if self.silent.insert(source.clone()) {
+                self.events.push(source_event(&source, now_us, "SourceSilent", "sends nothing any more"));
             }
         }
+        let due = self.told.due(now_us);
+        if !due.is_empty() {
+            self.place(due, now_us);
+        }
         self.advance_incidents(now_us);
+        // States need no window.
+        for index in 0..self.incidents.len() {
+            if self.incidents.get(index).is_some_and(Incident::is_of_states) {
+                self.diagnose(index, now_us);
+            }
+        }
     }
 
     /// Takes incidents from before a restart, where they are further on than those of the snapshot.
@@ -154,7 +233,10 @@ impl Engine {
             match self.incidents.iter_mut().find(|known| known.fingerprint == incident.fingerprint) {
                 Some(known) if known.revision < incident.revision => *known = incident,
                 Some(_) => {}
-                None => self.incidents.push(incident),
+                None => {
+                    self.adopt_group(&incident);
+                    self.incidents.push(incident);
+                }
             }
         }
     }
@@ -166,15 +248,18 @@ impl Engine {
         (t > 0).then_some(t)
     }
 
-    /// Until when each source's windows have arrived here.
-    pub fn sources(&self) -> impl Iterator<Item = (&SourceRef, Micros)> {
-        self.assembler.sources.iter().map(|(s, p)| (s, p.until_us))
+    /// Incidents, oldest first; resolved ones stay for a while, known noise is left out.
+    #[must_use]
+    pub fn incidents(&self) -> Vec<&Incident> {
+        self.incidents.iter().filter(|i| i.is_told()).collect()
     }
 
-    /// Incidents, oldest first; resolved ones stay for a while.
-    #[must_use]
-    pub fn incidents(&self) -> &[Incident] {
-        &self.incidents
+    /// The newest point of a series; see [`Engine::points`].
+    pub(crate) fn newest_point(&self, series: &SeriesId) -> Option<Point> {
+        match self.watched.get(series) {
+            Some(watched) => watched.points.back().copied(),
+            None => self.baselines.points(series).and_then(|points| points.last().copied()),
+        }
     }
 
     /// Findings since the last call.
@@ -232,13 +317,16 @@ impl Engine {
     }
 
     /// Whether a finding of this series is a symptom: a burning objective, or a golden signal of a service that is
-    /// declared as an entry point or entered from outside. All else is evidence.
-    fn is_symptom(&self, series: &SeriesId, entry_points: &BTreeSet<String>) -> bool {
+    /// declared as an entry point or entered from outside; a state that is wrong in itself; a bound that was crossed as
+    /// foretold. All else is evidence.
+    pub(crate) fn is_symptom(&self, series: &SeriesId, entry_points: &BTreeSet<String>) -> bool {
         let service = series.entity.as_ref();
         is_objective(series)
+            || is_state(series)
+            || is_crossing(series)
             || is_golden(series)
                 && (entry_points.contains(service)
-                    || self.services.iter().any(|s| s.entry_point && s.telemetry_name == service))
+                    || self.services.iter().any(|s| s.entry_point && s.is(service)))
     }
 
     fn evaluate(&mut self, window: Window, content: Assembled) {
@@ -246,7 +334,9 @@ impl Engine {
         for (entity, tenant) in content.tenants {
             self.tenants.entry(entity).or_insert(tenant);
         }
-        self.calls.observe(&content.spans);
+        self.calls.observe(&content.spans, &self.placements);
+        self.calls.observe_metrics(&content.series, &self.placements);
+        self.placements.observe(window.end_us, &mut self.calls.topology);
         for (id, values) in &content.series {
             if is_own_signal(id) {
                 continue;
@@ -295,28 +385,23 @@ impl Engine {
             self.config.recent_us,
             self.config.max_spans,
         );
-        let entry_points = self.calls.entry_points(window.end_us);
-        for finding in &fresh {
-            if !self.hand_to_incident(finding)
-                && finding.state == FindingState::Open
-                && self.is_symptom(&finding.series, &entry_points)
-            {
-                match self.incidents.iter_mut().rev().find(|i| i.takes(finding, &self.config)) {
-                    Some(incident) => incident.observe(finding),
-                    None => self.incidents.push(Incident::open(finding)),
-                }
-            }
-        }
-        self.findings.extend(fresh);
+        fresh.extend(self.measure(window.end_us));
+        fresh.extend(self.foresee(window.end_us));
+        self.place(fresh, window.end_us);
+        self.follow_peaks();
         for index in 0..self.incidents.len() {
             self.diagnose(index, window.end_us);
+            self.figure(index, window.end_us);
         }
     }
 
-    /// Tells the incident that has this finding as a symptom; `false` when none has.
-    pub(crate) fn hand_to_incident(&mut self, finding: &Finding) -> bool {
-        let known = self.incidents.iter_mut().find(|i| i.symptoms.contains_key(&finding.id));
-        known.map(|incident| incident.observe(finding)).is_some()
+    /// States that metrics show.
+    fn measure(&mut self, at_us: Micros) -> Vec<Finding> {
+        let known: BTreeSet<SeriesId> = self.measured.open().map(|f| f.series.clone()).collect();
+        let tenant = |entity: &str| self.tenants.get(entity).cloned().unwrap_or_default();
+        let states =
+            measured::states(&self.metrics, at_us, &tenant, &|state| known.contains(&state.series()));
+        self.measured.set(states, at_us)
     }
 
     fn diagnose(&mut self, index: usize, at_us: Micros) {
@@ -328,22 +413,48 @@ impl Engine {
         self.counts.rankings += 1;
         let Some((inquiry, ranking)) = found else { return };
         let draft = inquiry.decide(&ranking);
+        let root = inquiry.group.cause.clone();
         // What was decided is decided, whether or not it could be packed.
         let bundle = self.config.bundles.then(|| pack(&inquiry, &draft, at_us).ok()).flatten();
         if let Some(incident) = self.incidents.get_mut(index) {
             incident.bundle = bundle.as_ref().map(|bundle| bundle.digest.clone());
             incident.diagnosed(draft, at_us);
+            incident.root = root.clone().unwrap_or_else(|| incident.service.clone());
+            incident.figured_us = at_us;
         }
         self.bundles.extend(bundle);
+        let group = self.incidents.get(index).and_then(|i| i.group);
+        if let Some(cause) = root {
+            self.note_cause(group, &cause, at_us);
+        }
+    }
+
+    /// Counts the requests of an incident, and brings its impact and money up to date: after a minute, then whenever it
+    /// has gone on for a tenth longer, so that a status is not written for nothing.
+    fn figure(&mut self, index: usize, at_us: Micros) {
+        let Some(incident) = self.incidents.get(index).filter(|i| i.phase == IncidentPhase::Open) else {
+            return;
+        };
+        let counted = diagnose::count(self, incident, at_us);
+        let is_due = at_us - incident.figured_us >= FIGURE_US.max((at_us - incident.since_us) / 10);
+        let figures =
+            (is_due && incident.draft.is_some()).then(|| diagnose::figures(self, incident, counted, at_us));
+        let Some(incident) = self.incidents.get_mut(index) else { return };
+        (incident.requests, incident.counted_us) = (counted, at_us);
+        if let (Some((impact, money)), Some(draft)) = (figures, &mut incident.draft) {
+            draft.refresh(impact, money, &incident.signal);
+            incident.figured_us = at_us;
+            incident.revision += 1;
+        }
     }
 
     fn advance_incidents(&mut self, now_us: Micros) {
-        let Some(watermark) = self.watermark_us() else { return };
+        let watermark = self.watermark_us();
         let silent_since = now_us - self.config.silence_us;
-        for incident in &mut self.incidents {
-            if incident.phase == IncidentPhase::Resolved {
-                continue;
-            }
+        for incident in self.incidents.iter_mut().filter(|i| i.phase == IncidentPhase::Open) {
+            // Kubernetes tells of states now; all else is as late as its data.
+            let at_us = if incident.is_of_states() { Some(now_us) } else { watermark };
+            let Some(at_us) = at_us else { continue };
             // A symptom that nothing follows any more, such as of a deleted objective, says nothing either way.
             let silent = incident.symptoms.values().any(|f| match self.watched.get(&f.series) {
                 Some(watched) => watched.last_data_us < silent_since,
@@ -353,12 +464,19 @@ impl Engine {
                     .or_else(|| self.baselines.heard(&f.series))
                     .is_some_and(|(last_us, quiet_us)| last_us + quiet_us < now_us),
             });
-            incident.advance(watermark, silent, &self.config);
+            incident.advance(at_us, silent, &self.config);
+            if incident.phase == IncidentPhase::Resolved {
+                if let Some(group) = incident.group {
+                    self.grouper.end(group, at_us);
+                }
+                self.noise.note(&incident.signature(), &incident.peaks, incident.since_us);
+            }
         }
-        let resolved = self.incidents.iter().filter(|i| i.phase == IncidentPhase::Resolved).count();
+        let is_over = |i: &Incident| matches!(i.phase, IncidentPhase::Resolved | IncidentPhase::Prevented);
+        let resolved = self.incidents.iter().filter(|i| is_over(i)).count();
         let mut surplus = resolved.saturating_sub(MAX_RESOLVED);
         self.incidents.retain(|i| {
-            let drop = surplus > 0 && i.phase == IncidentPhase::Resolved;
+            let drop = surplus > 0 && is_over(i);
             surplus -= usize::from(drop);
             !drop
         });

@@ -43,6 +43,11 @@ impl History {
             .collect()
     }
 
+    /// Mean of the newest window that has a value.
+    pub(crate) fn newest(&self) -> Option<f64> {
+        self.values.iter().rev().find(|(_, _, count)| *count > 0).map(|(_, sum, count)| sum / *count as f64)
+    }
+
     /// Time of the newest value.
     pub(crate) fn newest_us(&self) -> Option<Micros> {
         self.values.back().map(|v| v.0)

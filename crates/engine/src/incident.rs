@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use causeway_causal::draft::IncidentDraft;
-use causeway_model::{Finding, FindingState, Micros};
+use causeway_causal::group::fingerprint;
+use causeway_causal::impact::Requests;
+use causeway_model::{Finding, FindingState, Micros, SeriesId};
+use causeway_predict::Grade;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::EngineConfig;
+use crate::state::is_state;
 
 /// What the symptoms of an incident do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,10 +27,38 @@ pub enum SymptomState {
 /// Where an incident is in its life; repairs are the operator's, and not known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IncidentPhase {
+    /// It is foretold, and nobody is hurt yet.
+    Predicted,
     /// It hurts, or did until a moment ago.
     Open,
-    /// Its symptoms have been clear for long enough.
+    /// Its symptoms have been clear for long enough, or it became a part of another incident.
     Resolved,
+    /// It was foretold, and did not happen.
+    Prevented,
+}
+
+/// Figures by entity and signal.
+pub type Peaks = BTreeMap<String, f64>;
+
+fn peak_key(series: &SeriesId) -> String {
+    format!("{} {}", series.entity, series.signal)
+}
+
+/// Why an incident was opened before anybody was hurt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prediction {
+    /// Which series will cross its bound.
+    pub series: SeriesId,
+    /// When it was said.
+    pub made_us: Micros,
+    /// By when.
+    pub deadline_us: Micros,
+    /// How probable, 0 to 1.
+    pub probability: f64,
+    /// In words.
+    pub note: String,
+    /// What became of it; `None` while its time runs.
+    pub grade: Option<Grade>,
 }
 
 /// An incident.
@@ -61,12 +93,42 @@ pub struct Incident {
     pub bundle: Option<String>,
     /// Times that it was reopened.
     pub reopened: u32,
+    /// Number of its group of findings; `None` before it hurts.
+    #[serde(default)]
+    pub group: Option<u64>,
+    /// Signal of the first symptom.
+    #[serde(default)]
+    pub signal: String,
+    /// Fingerprint of the incident that this one became a part of.
+    #[serde(default)]
+    pub merged_into: Option<String>,
+    /// What was foretold, where it began so.
+    #[serde(default)]
+    pub predicted: Option<Prediction>,
+    /// Requests of its service since it began.
+    #[serde(default)]
+    pub requests: Requests,
+    /// Until when these are counted.
+    #[serde(default)]
+    pub counted_us: Micros,
+    /// Worst distance of each symptom from what is expected, in its unit, by entity and signal.
+    #[serde(default)]
+    pub peaks: Peaks,
+    /// Distances up to which it is known noise and told to nobody; `None` when it is told.
+    #[serde(default)]
+    pub noise: Option<Peaks>,
+    /// Entity that impact is walked up from.
+    #[serde(default)]
+    pub root: String,
+    /// When impact and money were figured last.
+    #[serde(default)]
+    pub figured_us: Micros,
     /// Grows with every change worth telling.
     pub revision: u64,
 }
 
 impl Incident {
-    pub(crate) fn open(finding: &Finding) -> Self {
+    pub(crate) fn open(finding: &Finding, group: u64) -> Self {
         let text = format!(
             "{}\u{0}{}\u{0}{}",
             finding.namespace,
@@ -88,22 +150,109 @@ impl Incident {
             diagnosed_us: None,
             bundle: None,
             reopened: 0,
+            group: Some(group),
+            signal: finding.series.signal.to_string(),
+            merged_into: None,
+            predicted: None,
+            requests: Requests::default(),
+            counted_us: finding.since_us,
+            peaks: Peaks::from([(peak_key(&finding.series), excess(finding.observed, finding.expected))]),
+            noise: None,
+            root: String::new(),
+            figured_us: finding.at_us,
             revision: 1,
         }
     }
 
-    /// Whether a symptom that begins at `since_us` belongs here rather than to an incident of its own.
-    pub(crate) fn takes(&self, finding: &Finding, config: &EngineConfig) -> bool {
-        if self.namespace != finding.namespace {
-            return false;
+    /// One that is foretold.
+    pub(crate) fn foretell(namespace: &str, prediction: Prediction) -> Self {
+        let Prediction { series, made_us, .. } = &prediction;
+        let made_us = *made_us;
+        let text = format!(
+            "predicted\u{0}{namespace}\u{0}{}\u{0}{}\u{0}{}\u{0}{}",
+            series.entity,
+            series.signal,
+            series.group,
+            made_us / 1_000_000
+        );
+        Self {
+            fingerprint: format!("{:012x}", xxh3_64(text.as_bytes()) >> 16),
+            namespace: namespace.to_owned(),
+            service: series.entity.to_string(),
+            symptoms: BTreeMap::new(),
+            since_us: made_us,
+            detected_us: made_us,
+            phase: IncidentPhase::Predicted,
+            symptom: SymptomState::Clear,
+            symptom_since_us: made_us,
+            resolved_us: None,
+            draft: None,
+            diagnosed_us: None,
+            bundle: None,
+            reopened: 0,
+            group: None,
+            signal: series.signal.to_string(),
+            merged_into: None,
+            predicted: Some(prediction),
+            requests: Requests::default(),
+            counted_us: made_us,
+            peaks: Peaks::new(),
+            noise: None,
+            root: String::new(),
+            figured_us: made_us,
+            revision: 1,
         }
-        match self.phase {
-            IncidentPhase::Open => finding.since_us - self.since_us <= config.merge_us,
-            IncidentPhase::Resolved => {
-                self.service == finding.series.entity.as_ref()
-                    && self.resolved_us.is_some_and(|t| finding.since_us - t <= config.reopen_us)
-            }
+    }
+
+    /// What was foretold has come: from now on it hurts.
+    pub(crate) fn begin(&mut self, finding: &Finding, group: u64) {
+        self.phase = IncidentPhase::Open;
+        self.group = Some(group);
+        self.signal = finding.series.signal.to_string();
+        (self.since_us, self.detected_us) = (finding.since_us, finding.at_us);
+        self.counted_us = finding.since_us;
+        (self.symptom, self.symptom_since_us) = (SymptomState::Firing, finding.at_us);
+        self.observe(finding);
+    }
+
+    /// Became a part of the incident with this fingerprint.
+    pub(crate) fn merge_into(&mut self, kept: &str, at_us: Micros) {
+        self.phase = IncidentPhase::Resolved;
+        self.merged_into = Some(kept.to_owned());
+        self.resolved_us = Some(at_us);
+        self.revision += 1;
+    }
+
+    /// Notes how far a symptom is from what is expected. What gets worse than known noise ever was is told from then on.
+    pub(crate) fn reach(&mut self, series: &SeriesId, excess: f64) {
+        let key = peak_key(series);
+        let is_news = |known: &Peaks| known.get(&key).is_none_or(|limit| excess > *limit);
+        if self.noise.as_ref().is_some_and(is_news) {
+            self.noise = None;
+            self.revision += 1;
         }
+        let peak = self.peaks.entry(key).or_default();
+        *peak = peak.max(excess);
+    }
+
+    /// Whether it is told: it is no known noise.
+    pub(crate) fn is_told(&self) -> bool {
+        self.noise.is_none()
+    }
+
+    /// Whether all of its symptoms are states, which are known whether or not telemetry flows.
+    pub(crate) fn is_of_states(&self) -> bool {
+        !self.symptoms.is_empty() && self.symptoms.values().all(|f| is_state(&f.series))
+    }
+
+    /// What recurring incidents have in common.
+    pub(crate) fn signature(&self) -> String {
+        fingerprint(&[&self.namespace, &self.service])
+    }
+
+    /// When it last hurt, at data time `at_us`.
+    pub(crate) fn hurt_until(&self, at_us: Micros) -> Micros {
+        if self.symptom == SymptomState::Clear { self.symptom_since_us.min(at_us) } else { at_us }
     }
 
     /// Takes a finding of one of its symptoms, or a new symptom.
@@ -116,6 +265,7 @@ impl Incident {
             (latest.observed, latest.expected) = (opened.observed, opened.expected);
             (latest.lower, latest.upper, latest.score) = (opened.lower, opened.upper, opened.score);
         }
+        self.reach(&latest.series, excess(latest.observed, latest.expected));
         self.symptoms.insert(finding.id.clone(), latest);
         if finding.state == FindingState::Open && self.phase == IncidentPhase::Resolved {
             self.phase = IncidentPhase::Open;
@@ -139,8 +289,9 @@ impl Incident {
             self.revision += 1;
         }
         let clear_for = at_us - self.symptom_since_us;
-        if self.phase == IncidentPhase::Open && state == SymptomState::Clear && clear_for >= config.resolve_us
-        {
+        // What came back before will come back again: each time it has to stay away for longer.
+        let hold_us = config.resolve_us << self.reopened.min(4);
+        if self.phase == IncidentPhase::Open && state == SymptomState::Clear && clear_for >= hold_us {
             self.phase = IncidentPhase::Resolved;
             self.resolved_us = Some(at_us);
             self.revision += 1;
@@ -149,7 +300,7 @@ impl Incident {
 
     /// Whether a ranking is due at data time `at_us`.
     pub(crate) fn wants_ranking(&self, at_us: Micros, config: &EngineConfig) -> bool {
-        if self.phase != IncidentPhase::Open || self.symptom != SymptomState::Firing {
+        if self.phase != IncidentPhase::Open || self.symptom != SymptomState::Firing || !self.is_told() {
             return false;
         }
         match (&self.draft, self.diagnosed_us) {
@@ -164,4 +315,10 @@ impl Incident {
         self.draft = Some(draft);
         self.revision += 1;
     }
+}
+
+/// Distance from what is expected; 0 where one of them is not known.
+pub(crate) fn excess(observed: f64, expected: f64) -> f64 {
+    let distance = (observed - expected).abs();
+    if distance.is_finite() { distance } else { 0.0 }
 }

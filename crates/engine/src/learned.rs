@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use causeway_causal::topology::{EdgeKind, EdgeView};
+
 use crate::engine::Engine;
 
 /// What the engine counted since its start.
@@ -34,7 +36,33 @@ pub struct Learned {
     pub templates: usize,
 }
 
+/// Who a service is connected with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Neighbours {
+    /// Entities that call it.
+    pub callers: usize,
+    /// Entities that it calls.
+    pub callees: usize,
+    /// Of both, those that no trace shows.
+    pub inferred: usize,
+}
+
 impl Engine {
+    /// Who is connected with a service, known by any of these names, at the newest data time; `None` while no telemetry
+    /// shows it. O(neighbours).
+    #[must_use]
+    pub fn neighbours(&self, entities: &[String]) -> Option<Neighbours> {
+        let topology = self.topology();
+        let id = entities.iter().find_map(|entity| topology.by_key(entity))?;
+        let at_us = self.watermark_us()?;
+        let calls = |edges: Vec<EdgeView>| {
+            edges.into_iter().filter(|e| e.kind == EdgeKind::Calls).collect::<Vec<_>>()
+        };
+        let (above, below) = (calls(topology.above(id, at_us)), calls(topology.below(id, at_us)));
+        let inferred = above.iter().chain(&below).filter(|e| e.inferred).count();
+        Some(Neighbours { callers: above.len(), callees: below.len(), inferred })
+    }
+
     /// What was learned.
     #[must_use]
     pub fn learned(&self) -> Learned {

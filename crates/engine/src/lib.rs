@@ -14,20 +14,32 @@ mod declared;
 mod detect;
 mod diagnose;
 mod engine;
+mod foresee;
 mod golden;
+mod groups;
 mod history;
 mod incident;
 mod learned;
+mod measured;
+mod noise;
 mod objective;
 mod peak;
+mod placement;
 mod recent;
+mod simulate;
 mod snapshot;
+mod state;
 mod view;
 
 pub use baseline::{
-    BaselineConfig, BaselineReport, BaselineState, Foretold, Graded, OutlookConfig, OutlookReport, Selector,
+    BaselineConfig, BaselineReport, BaselineState, Forecasting, Foretold, Graded, OutlookConfig,
+    OutlookReport, Selector,
 };
-pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest};
+pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest, with_objects};
+/// What can be wrong in itself.
+pub use causeway_causal::state::StateKind;
+/// What became of predictions.
+pub use causeway_predict::Grade;
 /// Arithmetic of error budgets, in which objectives are declared.
 pub use causeway_predict::burn;
 /// In which Baselines are declared.
@@ -37,11 +49,15 @@ pub use config::{EngineConfig, ServiceConfig};
 pub use declared::Declared;
 pub use detect::Point;
 pub use engine::Engine;
-pub use incident::{Incident, IncidentPhase, SymptomState};
-pub use learned::{Counts, Learned};
+pub use incident::{Incident, IncidentPhase, Peaks, Prediction, SymptomState};
+pub use learned::{Counts, Learned, Neighbours};
 pub use objective::{
-    EventSource, Indicator, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices, underlying,
+    EventSource, Indicator, Labels, NotLabels, ObjectiveConfig, ObjectiveReport, ObjectiveState, Timeslices,
+    underlying,
 };
 pub use peak::{PeakConfig, PeakReport, PeakRevenue, PeakSignal};
+pub use placement::Placement;
+pub use simulate::{DeclaredTime, Past, Raised, Simulation, simulate_baseline, simulate_objective};
 pub use snapshot::SnapshotError;
+pub use state::State;
 pub use view::GoldenView;

@@ -129,6 +129,12 @@ impl Calendar {
             .collect();
     }
 
+    /// Takes the time zone of one service, known by these entities.
+    pub(crate) fn set_zone(&mut self, entities: &[String], offsets: Option<&Offsets>) {
+        let offsets = Arc::new(offsets.cloned().unwrap_or_default());
+        self.zones = entities.iter().map(|entity| (entity.clone(), offsets.clone())).collect();
+    }
+
     /// What a series of this entity has to know.
     pub(crate) fn of(&self, entity: &str, subject: Subject<'_>) -> LocalTime {
         let about = self.peaks.iter().filter(|peak| peak.entities.iter().any(|known| known == entity));
@@ -228,7 +234,7 @@ impl Engine {
     /// What a service earned in an hour, on average, between two times: during an event what that declares, else what the
     /// service does. `None` where nobody said.
     pub(crate) fn revenue(&self, service: &str, from_us: Micros, to_us: Micros) -> Option<Revenue<'_>> {
-        let own = self.services.iter().find(|s| s.telemetry_name == service)?.revenue_per_hour.as_ref();
+        let own = self.services.iter().find(|s| s.is(service))?.revenue_per_hour.as_ref();
         let own = own.and_then(|(currency, amount)| Some((currency.as_str(), amount.parse::<f64>().ok()?)));
         let whole_us = (to_us - from_us).max(1);
         let within = self.calendar.peaks.iter().find_map(|peak| {

@@ -1,12 +1,14 @@
-//! The engine's state as bytes, and back. What a snapshot lacks (windows since) comes from the lake.
+//! The engine's state as bytes, and back. What a snapshot lacks (windows since) comes from the lake, or
+//! from gateways, which resend behind the cursors in it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use causeway_model::{Micros, SeriesId, SourceRef};
+use causeway_causal::group::Grouper;
+use causeway_model::{Finding, Micros, SeriesId, SourceRef};
 use serde::{Deserialize, Serialize};
 
-use crate::assemble::{Assembler, Progress};
+use crate::assemble::{Assembler, Origin, Progress};
 use causeway_causal::topology::{Topology, TopologySnapshot};
 
 use crate::baseline::{Baseline, Baselines};
@@ -17,10 +19,13 @@ use crate::detect::Watched;
 use crate::engine::Engine;
 use crate::history::History;
 use crate::incident::Incident;
+use crate::noise::Noise;
 use crate::objective::{Objective, Objectives};
+use crate::placement::Placements;
+use crate::state::States;
 
 /// Format of the snapshot; another one is not read, and the engine relearns.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// A snapshot can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +48,8 @@ pub enum SnapshotError {
 struct Snapshot {
     version: u32,
     released_until_us: Micros,
-    sources: Vec<(SourceRef, Progress)>,
+    sources: Vec<(Origin, Progress)>,
+    cursors: BTreeMap<Arc<str>, u64>,
     watched: Vec<(SeriesId, Watched)>,
     objectives: Vec<Objective>,
     baselines: Vec<Baseline>,
@@ -54,6 +60,12 @@ struct Snapshot {
     templates: Vec<(u64, Arc<str>)>,
     changes: VecDeque<Change>,
     incidents: Vec<Incident>,
+    grouper: Grouper,
+    waiting: BTreeMap<String, Finding>,
+    noise: Noise,
+    told: Vec<Finding>,
+    measured: Vec<Finding>,
+    placements: Placements,
     silent: Vec<SourceRef>,
 }
 
@@ -67,6 +79,11 @@ impl Engine {
             version: VERSION,
             released_until_us: self.assembler.released_until_us(),
             sources: self.assembler.sources.iter().map(|(s, p)| (s.clone(), *p)).collect(),
+            cursors: self
+                .cursors
+                .iter()
+                .map(|(g, newest)| (Arc::clone(g), self.assembler.released_sequence(g, *newest)))
+                .collect(),
             watched: self.watched.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             objectives: self.objectives.snapshot(),
             baselines: self.baselines.snapshot(),
@@ -77,6 +94,12 @@ impl Engine {
             templates: self.template_texts.iter().map(|(k, v)| (*k, Arc::clone(v))).collect(),
             changes: self.changes.clone(),
             incidents: self.incidents.clone(),
+            grouper: self.grouper.clone(),
+            waiting: self.waiting.clone(),
+            noise: self.noise.clone(),
+            told: self.told.snapshot(),
+            measured: self.measured.snapshot(),
+            placements: self.placements.clone(),
             silent: self.silent.iter().cloned().collect(),
         };
         Ok(rmp_serde::to_vec(&snapshot)?)
@@ -94,6 +117,7 @@ impl Engine {
         let mut engine = Self::new(config);
         engine.assembler =
             Assembler::resume(snapshot.sources.into_iter().collect(), snapshot.released_until_us);
+        engine.cursors = snapshot.cursors;
         engine.watched = snapshot.watched.into_iter().collect();
         engine.objectives = Objectives::restore(snapshot.objectives);
         engine.baselines = Baselines::restore(snapshot.baselines);
@@ -103,6 +127,12 @@ impl Engine {
         engine.template_texts = snapshot.templates.into_iter().collect();
         engine.changes = snapshot.changes;
         engine.incidents = snapshot.incidents;
+        engine.grouper = snapshot.grouper;
+        engine.waiting = snapshot.waiting;
+        engine.noise = snapshot.noise;
+        engine.told = States::restore(snapshot.told);
+        engine.measured = States::restore(snapshot.measured);
+        engine.placements = snapshot.placements;
         engine.silent = snapshot.silent.into_iter().collect();
         Ok(engine)
     }

@@ -14,6 +14,8 @@ use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 use deltalake_core::{DeltaTableError, TableProperty};
 
+use serde::{Deserialize, Serialize};
+
 use crate::LakeError;
 use crate::parquet_file::{EncodedFile, day_text};
 use crate::store::Store;
@@ -22,7 +24,7 @@ use crate::store::Store;
 const CHECKPOINT_INTERVAL: u64 = 20;
 
 /// A data file of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct DataFile {
     /// Relative to the table's folder.
     pub(crate) path: String,
@@ -114,13 +116,24 @@ pub(crate) struct Change {
 
 /// Why a commit is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
-    /// Rows of the write-ahead log up to this sequence.
+pub(crate) enum Reason<'a> {
+    /// Rows of this process's write-ahead log up to this sequence.
     Append(u64),
+    /// Rows of another one, up to this sequence.
+    Announced {
+        /// See [`app_id`].
+        app_id: &'a str,
+        sequence: u64,
+    },
     /// Old files are dropped.
     Retention,
     /// The same rows in fewer files.
     Compaction,
+}
+
+/// Under which name a table notes how far it has the rows of a write-ahead log.
+pub(crate) fn app_id(wal: &str, table: Table) -> String {
+    format!("{wal}/{}", table.name())
 }
 
 /// The log of one table.
@@ -128,8 +141,10 @@ pub(crate) struct DeltaLog {
     table: Table,
     log_store: LogStoreRef,
     state: DeltaTableState,
-    /// `<WAL uuid>/<table>`.
+    /// Of this process's write-ahead log.
     app_id: String,
+    /// Sequences of other logs at this version, as far as they were asked for.
+    others: HashMap<String, u64>,
     /// Last sequence of this write-ahead log in the table.
     committed: u64,
     files: Vec<DataFile>,
@@ -142,9 +157,16 @@ impl DeltaLog {
     pub(crate) async fn open(store: &Store, table: Table, wal: uuid::Uuid) -> Result<Self, LakeError> {
         let log_store = store.log_store(table)?;
         let state = open_state(table, &log_store).await.map_err(|e| LakeError::delta(table, e))?;
-        let app_id = format!("{wal}/{}", table.name());
-        let mut log =
-            Self { table, log_store, state, app_id, committed: 0, files: Vec::new(), unsure: false };
+        let mut log = Self {
+            table,
+            log_store,
+            state,
+            app_id: app_id(&wal.to_string(), table),
+            others: HashMap::new(),
+            committed: 0,
+            files: Vec::new(),
+            unsure: false,
+        };
         log.read_state().await?;
         Ok(log)
     }
@@ -186,21 +208,36 @@ impl DeltaLog {
     }
 
     async fn read_state(&mut self) -> Result<(), LakeError> {
-        let version = self.state.transaction_version(self.log_store.as_ref(), &self.app_id).await;
-        let version = version.map_err(|e| LakeError::delta(self.table, e))?;
-        self.committed = version.and_then(|v| u64::try_from(v).ok()).unwrap_or(0);
+        self.committed = self.read_sequence(&self.app_id).await?;
+        self.others.clear();
         self.files = self.state.log_data().iter().map(|view| DataFile::from_view(&view)).collect();
         Ok(())
     }
 
+    async fn read_sequence(&self, app_id: &str) -> Result<u64, LakeError> {
+        let version = self.state.transaction_version(self.log_store.as_ref(), app_id).await;
+        let version = version.map_err(|e| LakeError::delta(self.table, e))?;
+        Ok(version.and_then(|v| u64::try_from(v).ok()).unwrap_or(0))
+    }
+
+    /// Last sequence of another write-ahead log at the version that is known here.
+    pub(crate) async fn committed_of(&mut self, app_id: &str) -> Result<u64, LakeError> {
+        if let Some(known) = self.others.get(app_id) {
+            return Ok(*known);
+        }
+        let sequence = self.read_sequence(app_id).await?;
+        self.others.insert(app_id.to_owned(), sequence);
+        Ok(sequence)
+    }
+
     /// Commits the change. After an error the commit may have happened all the same: [`DeltaLog::refresh`] tells.
-    pub(crate) async fn commit(&mut self, change: &Change, reason: Reason) -> Result<(), LakeError> {
+    pub(crate) async fn commit(&mut self, change: &Change, reason: Reason<'_>) -> Result<(), LakeError> {
         let data_change = reason != Reason::Compaction;
         let adds = change.add.iter().map(|f| f.add(data_change));
         let removes = change.remove.iter().map(|f| f.remove(data_change));
         let actions: Vec<Action> = adds.chain(removes).collect();
         let operation = match reason {
-            Reason::Append(_) => DeltaOperation::Write {
+            Reason::Append(_) | Reason::Announced { .. } => DeltaOperation::Write {
                 mode: SaveMode::Append,
                 partition_by: Some(vec!["date".to_owned()]),
                 predicate: None,
@@ -213,9 +250,14 @@ impl DeltaLog {
         let mut properties = CommitProperties::default()
             .with_create_checkpoint(true)
             .with_cleanup_expired_logs(Some(checkpoint));
-        if let Reason::Append(sequence) = reason {
+        let rows_of = match reason {
+            Reason::Append(sequence) => Some((self.app_id.as_str(), sequence)),
+            Reason::Announced { app_id, sequence } => Some((app_id, sequence)),
+            Reason::Retention | Reason::Compaction => None,
+        };
+        if let Some((app_id, sequence)) = rows_of {
             let version = i64::try_from(sequence).unwrap_or(i64::MAX);
-            let txn = Transaction::new_with_last_update(&self.app_id, version, Some(machine_millis()));
+            let txn = Transaction::new_with_last_update(app_id, version, Some(machine_millis()));
             properties = properties.with_application_transaction(txn);
         }
         let commit = CommitBuilder::from(properties).with_actions(actions).build(
@@ -232,8 +274,12 @@ impl DeltaLog {
         }
         self.files.retain(|file| !change.remove.iter().any(|removed| removed.path == file.path));
         self.files.extend(change.add.iter().cloned());
-        if let Reason::Append(sequence) = reason {
-            self.committed = sequence;
+        match reason {
+            Reason::Append(sequence) => self.committed = sequence,
+            Reason::Announced { app_id, sequence } => {
+                self.others.insert(app_id.to_owned(), sequence);
+            }
+            Reason::Retention | Reason::Compaction => {}
         }
         Ok(())
     }

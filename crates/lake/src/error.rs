@@ -59,6 +59,9 @@ pub enum LakeError {
     /// The write-ahead log could not be trimmed; what it holds stays.
     #[error("write-ahead log could not be trimmed: {0}")]
     Trim(SinkError),
+    /// Files that another process sealed can't be committed.
+    #[error("announced files: {0}")]
+    Announced(String),
     /// A compaction would have changed the number of rows, and was given up.
     #[error("compaction of table {} would have made {after} rows of {before}; nothing was changed", table.name())]
     RowCount {
@@ -95,6 +98,7 @@ impl LakeError {
             Self::Arrow(_) | Self::Parquet(_) => "encoding",
             Self::Engine(_) | Self::RowCount { .. } => "engine",
             Self::Option { .. } => "option",
+            Self::Announced(_) => "announced",
             Self::Thread(_) => "thread",
             Self::Closed => "closed",
         }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arrow_array::RecordBatch;
-use bytes::Bytes;
 use causeway_model::{Accepted, BoxFuture, Delivery, Sink, SinkError, Table};
 use tokio::sync::Notify;
+use uuid::Uuid;
 
+use crate::announce::Handover;
 use crate::fault::Stopped;
 use crate::hot::Hot;
 use crate::lock::FolderLock;
@@ -16,9 +17,7 @@ use crate::options::LakeOptions;
 use crate::query::Engine;
 use crate::store::Store;
 use crate::table_state::{TableState, TableStats};
-use crate::wal::{
-    Appended, Close, Draft, Kind, OPAQUE, OpaqueFrame, RecoveryReport, Wal, WalError, WalOptions,
-};
+use crate::wal::{Appended, Close, Draft, Kind, OPAQUE, RecoveryReport, Wal, WalError, WalOptions};
 use crate::wal::{identity, recover, table_index};
 use crate::{LakeError, delta::DeltaLog};
 
@@ -46,11 +45,13 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     pub(crate) tables: Arc<Vec<TableState>>,
     pub(crate) engine: Engine,
-    wal: Wal,
+    pub(crate) wal: Wal,
+    pub(crate) wal_id: Uuid,
+    pub(crate) handover: Handover,
     /// Memory of appends that are not synced yet.
     in_flight: AtomicUsize,
     /// Opaque frames up to this one may be trimmed.
-    released: AtomicU64,
+    pub(crate) released: AtomicU64,
     rows_accepted: AtomicU64,
     duplicates: AtomicU64,
     closed: AtomicBool,
@@ -94,7 +95,7 @@ impl Lake {
         let mut visit = |frame: crate::wal::Frame| -> Result<(), WalError> {
             let Kind::Rows(table) = frame.kind else { return Ok(()) };
             let index = table_index(table);
-            if frame.sequence > logs[index].committed() {
+            if frame.sequence > logs[index].committed() && !options.forget.contains(&table) {
                 let rows = |detail| WalError::Rows { sequence: frame.sequence, table, detail };
                 let batch = frame.decode().map_err(|e| rows(e.to_string()))?;
                 check_schema(table, &batch).map_err(rows)?;
@@ -130,6 +131,8 @@ impl Lake {
                 tables,
                 engine,
                 wal,
+                wal_id: id,
+                handover: Handover::default(),
                 in_flight: AtomicUsize::new(0),
                 released: AtomicU64::new(0),
                 rows_accepted: AtomicU64::new(0),
@@ -178,36 +181,6 @@ impl Lake {
             }
         }
         result
-    }
-
-    /// Makes bytes durable that the lake does not look into, and returns their sequence. They stay until
-    /// [`Lake::release_opaque`].
-    ///
-    /// # Errors
-    /// See [`SinkError`].
-    pub async fn append_opaque(&self, bytes: Bytes) -> Result<u64, SinkError> {
-        self.inner.check_open()?;
-        let draft = Draft::opaque(bytes).map_err(|e| SinkError::Invalid(e.to_string()))?;
-        match self.inner.wal.append(draft, None).await? {
-            Appended::Durable(sequence) => Ok(sequence),
-            Appended::Duplicate => Err(SinkError::Invalid("an opaque frame has no hash".to_owned())),
-        }
-    }
-
-    /// Opaque frames behind the given sequence, oldest first; 0 for all that are still there.
-    ///
-    /// # Errors
-    /// [`LakeError::Wal`] when a segment can't be read.
-    pub async fn opaque_since(&self, after: u64) -> Result<Vec<OpaqueFrame>, LakeError> {
-        let folder = self.inner.wal.folder().to_owned();
-        let durable = self.inner.wal.gauges.durable.load(Ordering::SeqCst);
-        let read = tokio::task::spawn_blocking(move || Wal::opaque_since(&folder, after, durable));
-        Ok(read.await.map_err(|e| LakeError::Thread(e.to_string()))??)
-    }
-
-    /// Lets opaque frames up to `sequence` be trimmed with the next commit.
-    pub fn release_opaque(&self, sequence: u64) {
-        self.inner.released.fetch_max(sequence, Ordering::SeqCst);
     }
 
     /// Commits everything that was accepted before the call, and trims the write-ahead log.
@@ -265,7 +238,7 @@ impl Inner {
         self.closed.load(Ordering::SeqCst)
     }
 
-    fn check_open(&self) -> Result<(), SinkError> {
+    pub(crate) fn check_open(&self) -> Result<(), SinkError> {
         if self.is_closed() {
             Err(SinkError::Unavailable("the lake is shut down".to_owned()))
         } else {

@@ -9,6 +9,7 @@
 //! Exactly once: a row's frame has a sequence, a commit carries the newest sequence it contains, and on restart
 //! only frames behind it become hot again. So it does not matter between which two writes a crash falls.
 
+mod announce;
 mod barrier;
 mod delta;
 mod error;
@@ -16,6 +17,7 @@ mod fault;
 mod hot;
 mod lake;
 mod lock;
+mod logged;
 mod maintain;
 mod metrics;
 mod options;
@@ -33,6 +35,7 @@ mod wal;
 #[cfg(test)]
 mod crash_tests;
 
+pub use announce::Announcement;
 pub use error::LakeError;
 pub use lake::{Lake, LakeStats};
 pub use lock::LockError;

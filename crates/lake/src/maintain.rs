@@ -42,6 +42,19 @@ pub struct CompactionReport {
 }
 
 impl Lake {
+    /// Takes in what other processes have committed.
+    ///
+    /// # Errors
+    /// What the store or a table says.
+    pub async fn refresh(&self) -> Result<(), LakeError> {
+        for state in self.inner.tables.iter() {
+            let mut log = state.log.lock().await;
+            log.refresh().await?;
+            state.publish(&log, self.inner.options.clock.now_us());
+        }
+        Ok(())
+    }
+
     /// Takes files out of the table whose rows are all older than `oldest_us`, then removes files from the store
     /// that no version needs any more and that are older than [`crate::Limits::vacuum_age`].
     ///

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_model::Clock;
+use causeway_model::{Clock, Table};
 
 use crate::fault::Faults;
 use crate::metrics::LakeMetrics;
@@ -115,6 +115,11 @@ pub struct LakeOptions {
     pub recovery: Recovery,
     /// Counters, registered by the caller.
     pub metrics: LakeMetrics,
+    /// Whether sealed files are announced to another process that commits them, in place of being committed here.
+    pub hand_over: bool,
+    /// Tables whose rows an earlier process has not committed are forgotten when the lake is opened: another process may have
+    /// gone on from what was committed.
+    pub forget: Vec<Table>,
     /// Table functions that SQL gets.
     pub series_functions: Vec<Arc<dyn SeriesFunction>>,
     pub(crate) faults: Faults,
@@ -132,6 +137,8 @@ impl LakeOptions {
             clock,
             recovery: Recovery::default(),
             metrics: LakeMetrics::default(),
+            hand_over: false,
+            forget: Vec::new(),
             series_functions: Vec::new(),
             faults: Faults::default(),
         }

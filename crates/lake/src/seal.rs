@@ -90,7 +90,7 @@ impl Inner {
             log.refresh().await?;
             table.publish(&log, self.options.clock.now_us());
         }
-        while table.with_hot(|hot| hot.rows() > 0) && log.committed() < upto {
+        while table.with_hot(|hot| hot.rows() > 0) && table.sealed() < upto {
             self.seal_chunk(table, &mut log).await?;
         }
         Ok(())
@@ -105,7 +105,12 @@ impl Inner {
         let encoded = tokio::task::spawn_blocking(move || encode(name, &batches))
             .await
             .map_err(|e| LakeError::Thread(e.to_string()))??;
-        let change = Change { add: self.put(name, encoded).await?, remove: Vec::new() };
+        let files = self.put(name, encoded).await?;
+        if self.options.hand_over {
+            self.announce(name, chunk.last, files);
+            return Ok(());
+        }
+        let change = Change { add: files, remove: Vec::new() };
         let result = self.commit(name, log, &change, Reason::Append(chunk.last)).await;
         if let Err(error) = result {
             // The answer may have been lost on its way: the table itself knows.
@@ -145,7 +150,7 @@ impl Inner {
         table: Table,
         log: &mut DeltaLog,
         change: &Change,
-        reason: Reason,
+        reason: Reason<'_>,
     ) -> Result<(), LakeError> {
         log.commit(change, reason).await?;
         self.store.sync(vec![format!("{}/{}", table.name(), log.commit_path())]).await?;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use causeway_model::Table;
 use deltalake_core::logstore::{LogStoreRef, StorageConfig, default_logstore};
+use futures::TryStreamExt as _;
 use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
 use url::Url;
 
 use crate::LakeError;
@@ -127,6 +128,42 @@ impl Lake {
         let path = Path::parse(name).map_err(object_store::Error::from)?;
         self.inner.store.tables.put(&path, bytes.into()).await?;
         self.inner.store.sync(vec![name.to_owned()]).await
+    }
+
+    /// Keeps a file beside the tables unless there is one of this name; `false`: there is one, and it stays.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is no path.
+    pub async fn claim_file(&self, name: &str, bytes: Vec<u8>) -> Result<bool, LakeError> {
+        let path = Path::parse(name).map_err(object_store::Error::from)?;
+        let options = PutMode::Create.into();
+        match self.inner.store.tables.put_opts(&path, bytes.into(), options).await {
+            Ok(_) => self.inner.store.sync(vec![name.to_owned()]).await.map(|()| true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Names of all files that are kept below a folder, such as `engine`.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is no path.
+    pub async fn files(&self, folder: &str) -> Result<Vec<String>, LakeError> {
+        let path = Path::parse(folder).map_err(object_store::Error::from)?;
+        let found: Vec<_> = self.inner.store.tables.list(Some(&path)).try_collect().await?;
+        Ok(found.into_iter().map(|file| file.location.to_string()).collect())
+    }
+
+    /// Removes a file that was kept, if it is there.
+    ///
+    /// # Errors
+    /// When the store fails, or the name is no path.
+    pub async fn remove_file(&self, name: &str) -> Result<(), LakeError> {
+        let path = Path::parse(name).map_err(object_store::Error::from)?;
+        match self.inner.store.tables.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// A file that was kept; `None` when there is none of this name.

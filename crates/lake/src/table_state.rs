@@ -14,6 +14,8 @@ struct View {
     hot: Hot,
     files: Arc<Vec<DataFile>>,
     committed: u64,
+    /// Up to which sequence rows are in files, committed or announced.
+    sealed: u64,
     version: u64,
     last_commit_us: Option<Micros>,
 }
@@ -40,6 +42,7 @@ impl TableState {
             hot,
             files: Arc::new(log.files().to_vec()),
             committed: log.committed(),
+            sealed: log.committed(),
             version: log.version(),
             last_commit_us: None,
         };
@@ -66,9 +69,28 @@ impl TableState {
         let mut view = self.view.write();
         view.hot.remove_through(log.committed());
         view.files = files;
-        view.committed = log.committed();
+        view.committed = view.committed.max(log.committed());
+        view.sealed = view.sealed.max(view.committed);
         view.version = log.version();
         view.last_commit_us = Some(now_us);
+    }
+
+    /// Forgets hot rows that are in announced files.
+    pub(crate) fn hand_over(&self, upto: u64) {
+        let mut view = self.view.write();
+        view.hot.remove_through(upto);
+        view.sealed = upto;
+    }
+
+    /// Takes in what another process has committed.
+    pub(crate) fn acknowledge(&self, sequence: u64) {
+        let mut view = self.view.write();
+        view.committed = view.committed.max(sequence);
+    }
+
+    /// Up to which sequence rows are in files.
+    pub(crate) fn sealed(&self) -> u64 {
+        self.view.read().sealed
     }
 
     /// Reads hot rows' figures: bytes, rows, age.

@@ -116,6 +116,7 @@ impl Core {
             None => self.dispatch(call, &target),
             Some("status") if target.kind.status => self.dispatch(call, &target),
             Some("scale") if target.kind.scale.is_some() => self.scale(call, &target),
+            Some("eviction") if target.kind.plural == "pods" => self.evict(call, &target),
             Some("finalize") if target.kind.plural == "namespaces" => {
                 Err(ApiError::left_out("namespaces/finalize"))
             }
@@ -128,7 +129,6 @@ impl Core {
                     | "portforward"
                     | "proxy"
                     | "binding"
-                    | "eviction"
                     | "ephemeralcontainers"
                     | "resize",
                 )
@@ -222,10 +222,10 @@ fn outside(call: &Call, target: &Target) -> ApiError {
         (&Method::DELETE, true) => "delete",
         _ => "deletecollection",
     };
-    let place = target
-        .namespace
-        .as_ref()
-        .map_or_else(|| "at the cluster scope".to_owned(), |namespace| format!("in the namespace {namespace:?}"));
+    let place = target.namespace.as_ref().map_or_else(
+        || "at the cluster scope".to_owned(),
+        |namespace| format!("in the namespace {namespace:?}"),
+    );
     let kind = &target.kind;
     let name = target.name.as_ref().map(|name| format!(" {name:?}")).unwrap_or_default();
     ApiError::forbidden(format!(

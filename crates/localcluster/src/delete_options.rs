@@ -25,7 +25,16 @@ pub(crate) struct Options {
 impl Options {
     /// From the body, or from the parameters.
     pub(crate) fn parse(call: &Call) -> ApiResult<Self> {
+        Self::of(&call.parse_body()?, call)
+    }
+
+    /// From the `deleteOptions` of an Eviction, or from the parameters.
+    pub(crate) fn of_eviction(call: &Call) -> ApiResult<Self> {
         let body = call.parse_body()?;
+        Self::of(body.get("deleteOptions").unwrap_or(&Value::Null), call)
+    }
+
+    fn of(body: &Value, call: &Call) -> ApiResult<Self> {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let policy =
             text("/propagationPolicy").or_else(|| call.query("propagationPolicy").map(str::to_owned));

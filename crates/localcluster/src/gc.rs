@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::admission::Verb;
@@ -45,6 +46,26 @@ impl Core {
         let mut writer = self.store.writer();
         let (key, object) = self.find(target)?;
         self.delete_in(&mut writer, call, target, &options, key, object)
+    }
+
+    /// Evicts a pod. There are no PodDisruptionBudgets here, so that nothing holds it up.
+    pub(crate) fn evict(self: &Arc<Self>, call: &Call, target: &Target) -> ApiResult<Answer> {
+        if call.method != Method::POST {
+            return Err(ApiError::method_not_allowed(&target.kind, "this"));
+        }
+        let options = Options::of_eviction(call)?;
+        let mut writer = self.store.writer();
+        let (key, object) = self.find(target)?;
+        let pod = Target {
+            kind: Arc::clone(&target.kind),
+            namespace: target.namespace.clone(),
+            name: target.name.clone(),
+            sub: None,
+        };
+        self.delete_in(&mut writer, call, &pod, &options, key, object)?;
+        let body =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
+        Ok(Answer::Json { code: 201, body, warnings: Vec::new() })
     }
 
     pub(crate) fn delete_collection(self: &Arc<Self>, call: &Call, target: &Target) -> ApiResult<Answer> {

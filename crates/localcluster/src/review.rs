@@ -40,14 +40,14 @@ pub(crate) fn answer(call: &Call, rest: &[&str]) -> ApiResult<Answer> {
     // For most users the answer does not depend on the question, so that a body in protobuf, which kubectl sends here,
     // may stay unread.
     let mut review = match call.object() {
-        Err(error) if error.code == 415 && call.user.namespaces.is_none() => json!({ "apiVersion": group_version(call), "kind": kind(rest) }),
+        Err(error) if error.code == 415 && call.user.namespaces.is_none() => {
+            json!({ "apiVersion": group_version(call), "kind": kind(rest) })
+        }
         read => read?,
     };
     review["status"] = match rest {
         ["selfsubjectaccessreviews" | "subjectaccessreviews"]
-        | ["namespaces", _, "localsubjectaccessreviews"] => {
-            allowed(call, &review)
-        }
+        | ["namespaces", _, "localsubjectaccessreviews"] => allowed(call, &review),
         ["selfsubjectrulesreviews"] => json!({
             "resourceRules": [{ "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"] }],
             "nonResourceRules": [{ "verbs": ["*"], "nonResourceURLs": ["*"] }],

@@ -164,10 +164,17 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_back() {
-        let point =
-            BandPoint { at: 1_795_374_896_123_456, value: Some(0.5), expected: None, lower: None, upper: Some(1.0) };
-        let signal = SignalView { signal: "latency".into(), open_since: Some(1_000_000), points: vec![point] };
-        let view = ServiceView { service: "shop/web".into(), namespace: "shop".into(), signals: vec![signal] };
+        let point = BandPoint {
+            at: 1_795_374_896_123_456,
+            value: Some(0.5),
+            expected: None,
+            lower: None,
+            upper: Some(1.0),
+        };
+        let signal =
+            SignalView { signal: "latency".into(), open_since: Some(1_000_000), points: vec![point] };
+        let view =
+            ServiceView { service: "shop/web".into(), namespace: "shop".into(), signals: vec![signal] };
         let text = serde_json::to_string(&view).unwrap();
         assert!(text.contains("\"at\":\"2026-11-22T19:14:56.123456Z\""), "{text}");
         assert_eq!(serde_json::from_str::<ServiceView>(&text).unwrap(), view);

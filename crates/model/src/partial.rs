@@ -92,7 +92,8 @@ pub struct SpanStub {
     pub duration_us: i64,
     /// Whether its status is error.
     pub error: bool,
-    /// Named peer of a client span (`server.address`, `db.system.name`, …), if any.
+    /// Whom the span calls, if it says so: `Database/…`, `Queue/…`, `Function/…`, `Agent/…`, `Tool/…` or `Model/…` with
+    /// the name, else a service, a host name or an address.
     pub peer: Option<Arc<str>>,
 }
 

@@ -9,6 +9,7 @@ mod gateway;
 mod logs;
 mod metrics;
 mod points;
+mod replay;
 mod spans;
 mod templates;
 

@@ -158,6 +158,31 @@ fn runbooks_can_be_taken_back_or_say_so() {
         "runbook.md",
         &[("/spec/steps", call), ("/spec/rollback", json!("None")), ("/spec/risk", json!("High"))],
     );
+    let job = json!([{"name": "run", "type": "RunJob", "runJob": {"template": "clean"}}]);
+    refuses("runbook.md", &[("/spec/steps", job)], "can't be taken back");
+    refuses("runbook.md", &[("/spec/parameters/0/maximum", json!("1.2"))], "in this order");
+    let twice = json!([{"name": "a", "default": "1", "minimum": "1", "maximum": "1"}, {"name": "a", "default": "2", "minimum": "1", "maximum": "2"}]);
+    refuses("runbook.md", &[("/spec/parameters", twice)], "unique");
+    let test = |expect: Value| {
+        let digest = format!("sha256:{}", "0".repeat(64));
+        json!([{"name": "a", "bundle": {"digest": digest}, "expect": expect}])
+    };
+    accepts("runbook.md", &[("/spec/tests", test(json!({"selected": true, "diffContains": ["x"]})))]);
+    accepts("runbook.md", &[("/spec/tests", test(json!({"selected": false, "reason": "OtherCause"})))]);
+    refuses(
+        "runbook.md",
+        &[("/spec/tests", test(json!({"selected": true, "reason": "x"})))],
+        "reason is for",
+    );
+    refuses(
+        "runbook.md",
+        &[("/spec/tests", test(json!({"selected": false, "diffContains": ["x"]})))],
+        "reason is for",
+    );
+    let mut same = test(json!({"selected": true}));
+    let one = same[0].clone();
+    same.as_array_mut().unwrap().push(one);
+    refuses("runbook.md", &[("/spec/tests", same)], "unique");
     refuses("runbook.md", &[("/spec/verify/within", json!("0s"))], "must be above 0");
     refuses("runbook.md", &[("/spec/verify/hold", json!("0s"))], "must be above 0");
     refuses("runbook.md", &[("/spec/verify/within", json!("1d"))], "must be above 0");
@@ -175,6 +200,22 @@ fn auto_needs_limits() {
         "Auto needs limits",
     );
     refuses(page, &[("/spec/require/minConfidence", json!("1.2"))], "between 0 and 1");
+    let plain = json!([{"name": "rollback-release"}]);
+    let window = json!([{"name": "night", "schedule": "Mon-Fri 22:00-06:00", "timeZone": "Europe/Amsterdam", "autonomy": "Auto"}]);
+    accepts(page, &[("/spec/windows", window.clone())]);
+    refuses(
+        page,
+        &[("/spec/windows", window), ("/spec/limits", Value::Null), ("/spec/runbooks", plain.clone())],
+        "Auto needs limits",
+    );
+    let earn = |to: &str| json!({"to": to, "verifiedRuns": 3});
+    accepts(page, &[("/spec/earn", earn("Auto"))]);
+    refuses(page, &[("/spec/earn", earn("Approve"))], "must be Auto");
+    refuses(
+        page,
+        &[("/spec/earn", earn("Auto")), ("/spec/limits", Value::Null), ("/spec/runbooks", plain)],
+        "Auto needs limits",
+    );
 }
 
 #[test]
@@ -220,4 +261,37 @@ fn small_rules() {
     refuses("remediation.md", &[("/spec/targets/0/uid", json!("another"))], "one of the targets");
     refuses("remediation.md", &[("/spec/inverse", json!({"type": "Mutations"}))], "named by type");
     accepts("remediation.md", &[("/spec/inverse", json!({"type": "NotNeeded"}))]);
+}
+
+#[test]
+fn peak_events_are_times_that_can_be() {
+    let page = "peak-event.md";
+    let window = |start: &str, end: &str| json!({"start": start, "end": end, "timeZone": "Europe/Amsterdam"});
+    let at = |start: &str, end: &str| ("/spec/window", window(start, end));
+    accepts(page, &[at("2026-11-01T00:00:00", "2026-12-01T00:00:00")]);
+    refuses(page, &[at("2026-11-01T00:00:00", "2026-12-01T00:00:01")], "at most 30 days");
+    refuses(page, &[at("2026-11-27T06:00:00", "2026-11-27T06:00:00")], "end must be after start");
+    accepts(page, &[at("2026-11-27T00:00:00", "2026-11-27T23:59:59"), ("/spec/repeat", json!("Daily"))]);
+    refuses(page, &[("/spec/repeat", json!("Daily"))], "shorter than a day");
+    accepts(page, &[("/spec/repeat", json!("Weekly"))]);
+    refuses(
+        page,
+        &[at("2026-11-27T00:00:00", "2026-12-04T00:00:00"), ("/spec/repeat", json!("Weekly"))],
+        "shorter than a week",
+    );
+    accepts(page, &[("/spec/warmUp", json!("168h"))]);
+    refuses(page, &[("/spec/warmUp", json!("169h"))], "at most 168h");
+    refuses(page, &[("/spec/coolDown", json!("200h"))], "at most 168h");
+    for (multiplier, fine) in [("100", true), ("0.01", true), ("0", false), ("-1", false), ("100.1", false)] {
+        let change = [("/spec/expected/0/multiplier", json!(multiplier))];
+        if fine {
+            accepts(page, &change);
+        } else {
+            refuses(page, &change, "above 0 and at most 100");
+        }
+    }
+    refuses(page, &[("/spec/expected/0/signal", json!("Metric"))], "exactly when signal is Metric");
+    refuses(page, &[("/spec/expected/0/metric", json!("orders"))], "exactly when signal is Metric");
+    refuses(page, &[("/spec/business/revenuePerHour", json!("-1"))], "must not be negative");
+    refuses(page, &[("/spec/business/curve/0/revenuePerHour", json!("-1"))], "must not be negative");
 }

@@ -5,6 +5,8 @@ mod cel;
 #[cfg(test)]
 mod committed;
 #[cfg(test)]
+mod convert;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod runbooks;

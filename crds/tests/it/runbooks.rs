@@ -26,7 +26,9 @@ fn shown(folder: &str) -> Vec<String> {
 }
 
 fn plan(runbook: &Runbook, view: &TargetView) -> Plan {
-    let actions: Vec<_> = runbook.spec.steps.iter().map(|step| step.action.clone()).collect();
+    let parameters = runbook.spec.parameters.iter().map(|p| (p.name.clone(), p.default.clone())).collect();
+    let actions: Vec<_> =
+        runbook.spec.steps.iter().map(|step| step.action.with_parameters(&parameters).unwrap()).collect();
     plan_sequence(&actions, view).unwrap()
 }
 
@@ -118,10 +120,12 @@ fn shortened(diff: &str) -> String {
 
 /// Every mutation finds the old value now, so that it would be accepted.
 fn fits(plan: &Plan, view: &TargetView) {
-    for mutation in &plan.mutations {
-        let live = [&view.workload, &view.config_map, &view.hpa]
+    for mutation in plan.mutations.iter().filter(|m| !matches!(m, Mutation::CreateJob(_))) {
+        let live = [&view.workload, &view.config_map, &view.hpa, &view.node]
             .into_iter()
             .flatten()
+            .chain(&view.extra)
+            .chain(&view.pods)
             .find(|object| object["metadata"]["uid"] == mutation.target().uid.as_str());
         assert_eq!(live_state(mutation, live), LiveState::Old, "{mutation:?}");
     }
@@ -177,9 +181,114 @@ fn faulty_instance_restarts() {
     fits(&plan, &view);
 }
 
+/// The view that each runbook of a folder is shown on.
+fn views(folder: &str) -> TargetView {
+    let mut view = view_of("checkout", 8);
+    match folder {
+        "crash-loop" => {
+            let pod = |name: &str, ready: &str| {
+                json!({"apiVersion": "v1", "kind": "Pod",
+                    "metadata": {"name": name, "namespace": "shop", "uid": format!("uid-{name}"),
+                        "ownerReferences": [{"kind": "ReplicaSet", "name": "checkout-6d4b8", "uid": "rs-8", "controller": true}]},
+                    "status": {"conditions": [{"type": "Ready", "status": ready}]}})
+            };
+            view.pods = vec![pod("checkout-6d4b8-a", "True"), pod("checkout-6d4b8-b", "False")];
+        }
+        "full-disk" => {
+            view.extra = vec![json!({"apiVersion": "batch/v1", "kind": "Job",
+                "metadata": {"name": "clean-disk", "namespace": "shop", "uid": "uid-job",
+                    "annotations": {"causeway.dev/runbook-job": "true"}},
+                "spec": {"suspend": true, "template": {"spec": {"restartPolicy": "Never",
+                    "containers": [{"name": "main", "image": "registry.example.com/clean:3"}]}}}})];
+        }
+        "dependency-down" => {
+            let flags = json!({"flags": {"recommendations": {"state": "ENABLED",
+                "variants": {"on": true, "off": false}, "defaultVariant": "on"}}});
+            view.extra = vec![json!({"apiVersion": "v1", "kind": "ConfigMap",
+                "metadata": {"name": "feature-flags", "namespace": "shop", "uid": "uid-flags"},
+                "data": {"flagd.json": flags.to_string()}})];
+        }
+        "node-pressure" => {
+            let node = json!({"apiVersion": "v1", "kind": "Node",
+                "metadata": {"name": "node-1", "uid": "uid-node", "resourceVersion": "3"}, "spec": {"podCIDR": "10.0.0.0/24"}});
+            view = TargetView { node: Some(node), ..TargetView::empty("node-1-run", view.now) };
+        }
+        "bad-secret" => {
+            let name = |object: &mut Value, secret: &str| {
+                object["spec"]["template"]["spec"]["containers"][1]["envFrom"] =
+                    json!([{"secretRef": {"name": secret}}]);
+            };
+            name(view.workload.as_mut().unwrap(), "db-v2");
+            for (set, secret) in view.replica_sets.iter_mut().zip(["db-v1", "db-v1", "db-v1", "db-v2"]) {
+                name(set, secret);
+            }
+        }
+        _ => {}
+    }
+    view
+}
+
+/// The expressions of a runbook hold on what it is shown on.
+fn holds(runbook: &Runbook, view: &TargetView) {
+    let facts = causeway_remediate::Facts {
+        target: view.subject().unwrap().clone(),
+        params: runbook.spec.parameters.iter().map(|p| (p.name.clone(), p.default.clone())).collect(),
+        ..causeway_remediate::Facts::default()
+    };
+    for precondition in &runbook.spec.preconditions {
+        let compiled = causeway_remediate::Precondition::compile(&precondition.expr).unwrap();
+        assert_eq!(compiled.holds(&facts), Ok(true), "{}", precondition.name);
+    }
+}
+
+const PLAIN: [&str; 9] = [
+    "bad-secret",
+    "connection-pool",
+    "crash-loop",
+    "dependency-down",
+    "full-disk",
+    "memory-leak",
+    "node-pressure",
+    "queue-growth",
+    "stuck-rollout",
+];
+
+#[test]
+fn every_other_runbook_does_what_its_page_shows() {
+    for folder in PLAIN {
+        let view = views(folder);
+        let mut diffs = Vec::new();
+        for runbook in shipped(folder) {
+            holds(&runbook, &view);
+            let plan = plan(&runbook, &view);
+            fits(&plan, &view);
+            diffs.push(plan.diff);
+        }
+        if std::env::var_os("BLESS").is_some() {
+            bless(folder, &diffs);
+        }
+        assert_eq!(diffs, shown(folder), "{folder}: BLESS=1 writes the differences into its page");
+    }
+}
+
+/// Writes the differences into the page.
+fn bless(folder: &str, diffs: &[String]) {
+    let path = repository().join("runbooks").join(folder).join("README.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let mut parts = page.split("```diff\n");
+    let mut text = parts.next().unwrap().to_owned();
+    for (part, diff) in parts.zip(diffs) {
+        let (_, after) = part.split_once("```").unwrap();
+        text.push_str(&format!("```diff\n{diff}```{after}"));
+    }
+    std::fs::write(path, text).unwrap();
+}
+
 #[test]
 fn every_folder_is_tested_and_listed() {
-    let tested = ["bad-configuration", "bad-release", "faulty-instance", "saturation"];
+    let mut tested = vec!["bad-configuration", "bad-release", "faulty-instance", "saturation"];
+    tested.extend(PLAIN);
+    tested.sort_unstable();
     let mut folders: Vec<String> = std::fs::read_dir(repository().join("runbooks"))
         .unwrap()
         .map(|entry| entry.unwrap())

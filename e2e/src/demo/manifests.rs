@@ -25,6 +25,9 @@ pub(super) fn write(
     if arguments.wrong_fix {
         copy(&example.join("variants/wrong-fix"), target)?;
     }
+    if arguments.ask {
+        copy(&example.join("variants/ask"), target)?;
+    }
     if arguments.no_repair {
         copy(&example.join("variants/no-repair"), target)?;
     }

@@ -1,5 +1,6 @@
 //! The demo: a recorded outage, fed through the real endpoint, found, explained, repaired and verified.
 
+mod ask;
 pub(crate) mod cluster;
 mod crash_points;
 mod manifests;
@@ -44,6 +45,9 @@ pub struct DemoArguments {
     /// Only suggest: nothing is repaired
     #[arg(long)]
     pub no_repair: bool,
+    /// Stop before every repair until you approve or reject it, in the console or with kubectl
+    #[arg(long, conflicts_with_all = ["all", "wrong_fix", "no_repair"])]
+    pub ask: bool,
     /// Kill Causeway with SIGKILL in the middle of the feed, this many times
     #[arg(long, num_args = 0..=1, default_missing_value = "3", default_value_t = 0)]
     pub crash: u32,

@@ -81,8 +81,9 @@ impl Remote {
 
     /// Band and values of a signal.
     pub(super) async fn series(&self, entity: &str, signal: &str) -> Result<Value> {
-        let url = format!("{}/api/v1/series", self.api);
-        self.json(self.http.get(url).query(&[("entity", entity), ("signal", signal)])).await
+        let mut url = reqwest::Url::parse(&format!("{}/api/v1/series", self.api))?;
+        url.query_pairs_mut().append_pair("entity", entity).append_pair("signal", signal);
+        self.json(self.http.get(url)).await
     }
 
     /// Call edges.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::ask;
 use super::cluster;
 use super::crash_points::CrashPoints;
 use super::outage::ControlPlane;
@@ -214,6 +215,9 @@ impl Demo {
             if !incidents.is_empty() && summary.seconds_to_detect.is_none() && !summary.false_alarm {
                 summary.detected = true;
                 summary.seconds_to_detect = Some(self.now.as_second() - fault_at.as_second());
+            }
+            if self.arguments.ask {
+                ask::decide(&self.remote, &self.screen, &self.endpoints.api, &self.places.data).await?;
             }
             if !self.fault_active {
                 fault_ended = Some(self.now);

@@ -117,6 +117,15 @@ impl Screen {
         }
     }
 
+    pub(super) fn asks(&self, page: &str, token: &std::path::Path) {
+        self.line(&format!(
+            "  {} a repair waits for you: {}\n    sign in with the token in {}; the clock stands still until you approve or reject",
+            "?".yellow(),
+            page.bold(),
+            token.display()
+        ));
+    }
+
     pub(super) fn outage(&self, what: &str) {
         self.line(&format!("  {} {what}", "✗".red()));
     }

@@ -2,11 +2,10 @@
 //! On the Kubernetes API in process and on a real one.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::support::{Fixture, binary, real_cluster};
+use crate::support::{ALONE, Fixture, apply_definitions, real_cluster};
 
 const NAMESPACE: &str = "kinds";
 
@@ -22,18 +21,8 @@ async fn every_kind_is_ready_and_applied_twice_changes_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_is_ready_and_applied_twice_changes_nothing_on_a_real_api_server() {
     let Some(kubeconfig) = real_cluster("kinds on a real API server") else { return };
-    let printed = Command::new(binary()).arg("crd").output().unwrap();
-    let program = std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned());
-    let kubectl = Command::new(program)
-        .arg("--kubeconfig")
-        .arg(&kubeconfig)
-        .args(["apply", "--server-side", "--force-conflicts", "-f", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn();
-    let mut kubectl = kubectl.unwrap();
-    std::io::Write::write_all(kubectl.stdin.as_mut().unwrap(), &printed.stdout).unwrap();
-    assert!(kubectl.wait().unwrap().success());
+    let _alone = ALONE.lock().await;
+    apply_definitions(&kubeconfig);
     every_kind(Some(kubeconfig)).await;
 }
 

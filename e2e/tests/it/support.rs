@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use causeway_e2e::process::{Endpoints, Places, Running};
 use serde_json::{Value, json};
@@ -130,6 +130,29 @@ pub(crate) fn real_cluster(what: &str) -> Option<PathBuf> {
     let record = std::fs::read_to_string(folder.join("cluster.json")).unwrap();
     let record: Value = serde_json::from_str(&record).unwrap();
     Some(record["kubeconfig"].as_str().unwrap().into())
+}
+
+/// Held by a test whose controllers work on all objects of the real control plane.
+pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// kubectl with a kubeconfig.
+pub(crate) fn kubectl_of(kubeconfig: &Path) -> Command {
+    let mut command = Command::new(std::env::var("KUBECTL").unwrap_or_else(|_| "kubectl".to_owned()));
+    command.arg("--kubeconfig").arg(kubeconfig);
+    command
+}
+
+/// Applies the definitions of all kinds.
+pub(crate) fn apply_definitions(kubeconfig: &Path) {
+    let printed = Command::new(binary()).arg("crd").output().unwrap();
+    let mut kubectl = kubectl_of(kubeconfig)
+        .args(["apply", "--server-side", "--force-conflicts", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(kubectl.stdin.as_mut().unwrap(), &printed.stdout).unwrap();
+    assert!(kubectl.wait().unwrap().success());
 }
 
 /// Runs a Python client; `None` where no Python with the clients is at hand (`cargo xtask test` always has one).

@@ -46,12 +46,14 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// The key in `folder`, made at the first use: `audit.key` for its owner only, and `audit.pub` for everybody.
-    pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let secret = folder.join("audit.key");
+    /// The key in `given`, PKCS #8 as DER or PEM, which several processes share; else the one in `folder`, made at the
+    /// first use: `audit.key` for its owner only. `audit.pub` in `folder` is for everybody.
+    pub(crate) fn open(folder: &Path, given: Option<&Path>) -> Result<Self> {
+        let secret = given.map_or_else(|| folder.join("audit.key"), Path::to_owned);
         let document = match std::fs::read(&secret) {
-            Ok(document) => document,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(document) => unwrap_pem(document)
+                .with_context(|| format!("{} is no PEM file with one key", secret.display()))?,
+            Err(error) if given.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
                 let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
                     .map_err(|_| anyhow!("no random numbers for a key"))?;
                 write_secret(&secret, document.as_ref())?;
@@ -83,6 +85,16 @@ impl Signer {
             signature: hex(signature.as_ref()),
         }
     }
+}
+
+/// DER as it is; PEM decoded.
+fn unwrap_pem(document: Vec<u8>) -> Result<Vec<u8>> {
+    let Ok(text) = std::str::from_utf8(&document) else { return Ok(document) };
+    if !text.trim_start().starts_with("-----BEGIN") {
+        return Ok(document);
+    }
+    let base64: String = text.lines().map(str::trim).filter(|line| !line.starts_with("-----")).collect();
+    Ok(BASE64_STANDARD.decode(base64)?)
 }
 
 fn write_secret(path: &Path, bytes: &[u8]) -> Result<()> {

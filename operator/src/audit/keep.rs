@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +18,21 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use super::checkpoint::Signer;
 use super::entry::{Entry, Head, Said};
 use super::verify::Verifier;
-use crate::standalone::clock::ProcessClock;
+use crate::parts::clock::ProcessClock;
 
 /// Entries of one query.
 pub(crate) const PAGE: usize = 5000;
 /// How long an entry that could not be stored waits for the next try.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// How the log is kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AuditSettings {
+    /// File with the key that signs; one of this process's own in its data folder when absent.
+    pub(crate) key: Option<PathBuf>,
+    /// Whether entries are committed to the table at once, because another process may have to continue the chain.
+    pub(crate) commits: bool,
+}
 
 /// The side that controllers write to.
 pub(crate) struct AuditLog {
@@ -62,10 +71,11 @@ pub(crate) fn page_after(sequence: i64) -> String {
 pub(crate) async fn open(
     lake: &Lake,
     data: &Path,
+    settings: &AuditSettings,
     activity: Activity,
     clock: Arc<ProcessClock>,
 ) -> Result<(AuditLog, Keeper)> {
-    let signer = Signer::open(data)?;
+    let signer = Signer::open(data, settings.key.as_deref())?;
     let caller = Caller { user: "audit".into(), namespaces: None, byte_budget: u64::MAX };
     let (mut head, mut kept) = (Head::default(), HashSet::new());
     let mut verifier = Some(Verifier::new(signer.public_key()));
@@ -93,7 +103,8 @@ pub(crate) async fn open(
     }
     let (sender, entries) = mpsc::unbounded_channel();
     let log = AuditLog { entries: sender, activity, kept };
-    let mut keeper = Keeper { lake: lake.clone(), signer, clock, head, entries };
+    let commits = settings.commits;
+    let mut keeper = Keeper { lake: lake.clone(), signer, clock, head, commits, entries };
     // A crash may have come before the checkpoint.
     if verifier.is_some_and(|verifier| !verifier.is_signed_to_the_end()) {
         keeper.sign().await;
@@ -107,6 +118,8 @@ pub(crate) struct Keeper {
     signer: Signer,
     clock: Arc<ProcessClock>,
     head: Head,
+    /// See [`AuditSettings::commits`].
+    commits: bool,
     entries: UnboundedReceiver<(AuditEntry, Busy)>,
 }
 
@@ -125,6 +138,11 @@ impl Keeper {
             self.store(next).await;
             if self.entries.is_empty() {
                 self.sign().await;
+                if self.commits
+                    && let Err(error) = self.lake.flush().await
+                {
+                    tracing::error!(%error, "audit entries are on this machine only, until the next commit");
+                }
             }
             drop(busy);
         }

@@ -7,5 +7,5 @@ mod keep;
 mod verify;
 mod verify_command;
 
-pub(crate) use keep::open;
+pub(crate) use keep::{AuditLog, AuditSettings, open};
 pub(crate) use verify_command::{VerifyAuditArguments, run};

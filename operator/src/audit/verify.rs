@@ -148,12 +148,12 @@ mod tests {
     #[test]
     fn a_whole_log_is_signed_up_to_its_last_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
-        let signer = Signer::open(folder.path()).unwrap();
+        let signer = Signer::open(folder.path(), None).unwrap();
         let entries = log(&signer, 10);
         let report = verify(&signer, &entries).unwrap();
         assert_eq!((report.entries, report.checkpoints, report.signed_to), (10, 2, 7));
         assert_eq!(verify(&signer, &[]).unwrap().entries, 0);
-        let again = Signer::open(folder.path()).unwrap();
+        let again = Signer::open(folder.path(), None).unwrap();
         assert_eq!(verify(&again, &entries).unwrap(), report, "the key is kept");
         let read = PublicKey::read(&folder.path().join("audit.pub")).unwrap();
         assert_eq!(read, signer.public_key());
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn every_changed_byte_is_found() {
         let folder = tempfile::tempdir().unwrap();
-        let signer = Signer::open(folder.path()).unwrap();
+        let signer = Signer::open(folder.path(), None).unwrap();
         let lines: Vec<String> =
             log(&signer, 8).iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
         for (at, line) in lines.iter().enumerate() {
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn removing_moving_doubling_and_forging_are_found() {
         let folder = tempfile::tempdir().unwrap();
-        let signer = Signer::open(folder.path()).unwrap();
+        let signer = Signer::open(folder.path(), None).unwrap();
         let entries = log(&signer, 12);
         for at in 0..11 {
             let mut removed = entries.clone();
@@ -199,7 +199,7 @@ mod tests {
         }
         // Whoever writes a whole new log has no key.
         let other = tempfile::tempdir().unwrap();
-        let forger = Signer::open(other.path()).unwrap();
+        let forger = Signer::open(other.path(), None).unwrap();
         assert!(matches!(verify(&signer, &log(&forger, 12)), Err(Fault::Signature(4, _))));
         assert!(matches!(verify(&signer, &log(&forger, 3)), Err(Fault::Unsigned(_))));
     }
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_cut_off_end_is_found_by_what_was_noted() {
         let folder = tempfile::tempdir().unwrap();
-        let signer = Signer::open(folder.path()).unwrap();
+        let signer = Signer::open(folder.path(), None).unwrap();
         let entries = log(&signer, 12);
         let noted = entries[11].head();
         let verify = |entries: &[Entry]| {

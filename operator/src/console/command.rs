@@ -9,12 +9,12 @@ use anyhow::{Context as _, Result};
 use causeway_console::{Console, ConsoleConfig, Gate, Remote, Telemetry};
 use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, admin_router, serve};
 use clap::Args;
-use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 use tokio::net::TcpListener;
 
 use super::BYTE_BUDGET;
 use crate::log::LogArguments;
-use crate::standalone::clock::{ClockMode, ProcessClock};
+use crate::parts::clock::{ClockMode, ProcessClock};
+use crate::parts::cluster;
 
 /// How long answers under way may take to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -59,7 +59,7 @@ async fn console(arguments: ConsoleArguments) -> Result<()> {
     };
     let (listener, admin) = (bind(listen, "--listen").await?, bind(admin, "--admin").await?);
     let console = Console::new(ConsoleConfig {
-        gate: Gate::new(config(kubeconfig).await?),
+        gate: Gate::new(cluster::config(kubeconfig.as_deref()).await?),
         telemetry: Telemetry::At(Remote::new(&telemetry)?),
         clock: ProcessClock::new(ClockMode::Wall, None),
         byte_budget: BYTE_BUDGET,
@@ -73,14 +73,4 @@ async fn console(arguments: ConsoleArguments) -> Result<()> {
         tracing::warn!(%overdue, "ended without them");
     }
     Ok(())
-}
-
-async fn config(kubeconfig: Option<PathBuf>) -> Result<Config> {
-    let Some(path) = kubeconfig else {
-        return Config::incluster().context("this is no pod of a cluster: name one with --kubeconfig");
-    };
-    let read = Kubeconfig::read_from(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    Config::from_custom_kubeconfig(read, &KubeConfigOptions::default())
-        .await
-        .with_context(|| format!("{} names no usable cluster", path.display()))
 }

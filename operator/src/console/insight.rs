@@ -10,8 +10,8 @@ use causeway_model::{
     SignalView, TextFormat,
 };
 
-use crate::standalone::engine_host::EngineHost;
-use crate::standalone::persist::bundle_path;
+use crate::parts::engine_host::EngineHost;
+use crate::parts::persist::{bundle_path, objects_path};
 
 /// Windows of a golden signal in a list of services.
 const WINDOWS: usize = 60;
@@ -112,7 +112,14 @@ impl Insight for LocalInsight {
             }
             let read = self.lake.file(&bundle_path(fingerprint)).await;
             let bytes = read.map_err(|error| QueryError::Storage(error.to_string()))?;
-            Ok(bytes.map(|bytes| bytes.to_vec()))
+            let Some(bytes) = bytes else { return Ok(None) };
+            let read = self.lake.file(&objects_path(fingerprint)).await;
+            let objects = read.map_err(|error| QueryError::Storage(error.to_string()))?;
+            let Some(objects) = objects.and_then(|objects| String::from_utf8(objects.to_vec()).ok()) else {
+                return Ok(Some(bytes.to_vec()));
+            };
+            let whole = causeway_engine::with_objects(&bytes, objects);
+            whole.map(Some).map_err(|error| QueryError::Storage(error.to_string()))
         })
     }
 

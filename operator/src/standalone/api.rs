@@ -15,8 +15,8 @@ use causeway_pipeline::Gateway;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::clock::ProcessClock;
-use super::engine_host::EngineHost;
+use crate::parts::clock::ProcessClock;
+use crate::parts::engine_host::EngineHost;
 
 /// How long a step of the clock waits for everything to settle.
 const SETTLE: Duration = Duration::from_secs(60);

@@ -1,35 +1,26 @@
 //! The Kubernetes API that the controllers work with: in this process, or a cluster's.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use causeway_console::Gate;
 use causeway_controllers::{Admission, FIXER};
 use causeway_localcluster::{LocalCluster, Options, Storage, User};
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
-use kube::api::{Api, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{OPERATOR, Rules};
-use super::clock::ProcessClock;
+use crate::parts::clock::ProcessClock;
+use crate::parts::cluster::{self, Cluster};
 
 /// Where custom resources live.
 pub(crate) enum Control {
     /// In this process.
     Local(LocalCluster),
     /// In a cluster.
-    Cluster {
-        /// Client for everything.
-        client: Client,
-        /// User as whom the API server knows us.
-        user: String,
-        /// Where the cluster is.
-        config: Box<Config>,
-    },
+    Cluster(Box<Cluster>),
 }
 
 impl Control {
@@ -51,33 +42,15 @@ impl Control {
     }
 
     /// The cluster of a kubeconfig.
-    pub(crate) async fn cluster(path: &PathBuf) -> Result<Self> {
-        let shown = path.display();
-        let kubeconfig = Kubeconfig::read_from(path).with_context(|| format!("cannot read {shown}"))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
-            .await
-            .with_context(|| format!("{shown} names no usable cluster"))?;
-        let url = config.cluster_url.clone();
-        let client = Client::try_from(config.clone())?;
-        let whoami: Api<SelfSubjectReview> = Api::all(client.clone());
-        let answer = whoami.create(&PostParams::default(), &SelfSubjectReview::default()).await;
-        let answer = answer.with_context(|| format!("the API server at {url} does not answer or refuses"))?;
-        let user = answer.status.and_then(|s| s.user_info).and_then(|u| u.username).unwrap_or_default();
-        let groups = client.list_api_groups().await?;
-        if !groups.groups.iter().any(|group| group.name == causeway_crds::GROUP) {
-            bail!(
-                "the cluster at {url} has no kinds of Causeway: causeway crd | kubectl apply --server-side -f -"
-            );
-        }
-        tracing::info!(%url, user, "works with a cluster");
-        Ok(Self::Cluster { client, user, config: Box::new(config) })
+    pub(crate) async fn cluster(path: &Path) -> Result<Self> {
+        Ok(Self::Cluster(Box::new(cluster::connect(Some(path)).await?)))
     }
 
     /// Client of the controllers.
     pub(crate) fn operator(&self) -> Client {
         match self {
             Self::Local(cluster) => cluster.client(OPERATOR),
-            Self::Cluster { client, .. } => client.clone(),
+            Self::Cluster(cluster) => cluster.client.clone(),
         }
     }
 
@@ -85,7 +58,7 @@ impl Control {
     pub(crate) fn administrator(&self) -> Client {
         match self {
             Self::Local(cluster) => cluster.client("admin"),
-            Self::Cluster { client, .. } => client.clone(),
+            Self::Cluster(cluster) => cluster.client.clone(),
         }
     }
 
@@ -93,7 +66,7 @@ impl Control {
     pub(crate) fn admission(&self) -> Admission {
         match self {
             Self::Local(_) => Admission::BuiltIn,
-            Self::Cluster { user, .. } => Admission::Policies { operator: user.clone() },
+            Self::Cluster(cluster) => Admission::Policies { operator: cluster.user.clone() },
         }
     }
 
@@ -102,8 +75,8 @@ impl Control {
     pub(crate) fn gate(&self, data: &Path, address: Option<&str>) -> Result<Gate> {
         let token = self.token(data)?;
         Ok(match (self, address) {
-            (Self::Cluster { client, config, .. }, _) => {
-                Gate::new((**config).clone()).with_own(&token, client.clone())
+            (Self::Cluster(cluster), _) => {
+                Gate::new(cluster.config.clone()).with_own(&token, cluster.client.clone())
             }
             (Self::Local(_), Some(address)) => Gate::new(Config::new(address.parse()?)),
             (Self::Local(_), None) => bail!("the Kubernetes API of this process has no address"),
@@ -116,7 +89,7 @@ impl Control {
         let path = data.join("token");
         let token = match self {
             Self::Local(cluster) => cluster.token("admin").map(str::to_owned),
-            Self::Cluster { .. } => std::fs::read_to_string(&path).ok(),
+            Self::Cluster(_) => std::fs::read_to_string(&path).ok(),
         };
         let token = token.filter(|t| !t.is_empty()).unwrap_or_else(|| {
             let bytes: [u8; 24] = rand::random();

@@ -2,27 +2,21 @@
 
 mod admission;
 mod api;
-pub(crate) mod clock;
-pub(crate) mod control;
-pub(crate) mod engine_host;
-mod forecast_function;
-mod maintain;
+mod control;
 mod manifests;
-pub(crate) mod persist;
 mod ports;
-mod ports_of_controllers;
-mod recover;
 mod roles;
-mod store;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use crate::log::LogArguments;
 
-use clock::ClockMode;
+use crate::parts::clock::ClockMode;
+use crate::parts::runtime;
+use crate::parts::store::StoreArguments;
 use ports::PortArguments;
 
 /// Arguments of `standalone`.
@@ -52,7 +46,7 @@ pub(crate) struct StandaloneArguments {
     #[command(flatten)]
     log: LogArguments,
     #[command(flatten)]
-    store: store::StoreArguments,
+    store: StoreArguments,
     #[command(flatten)]
     ports: PortArguments,
 }
@@ -60,13 +54,5 @@ pub(crate) struct StandaloneArguments {
 /// Runs until SIGTERM or SIGINT.
 pub(crate) fn run(arguments: StandaloneArguments) -> Result<()> {
     arguments.log.start()?;
-    std::fs::create_dir_all(&arguments.data).with_context(|| {
-        format!("cannot make the data folder {}: choose another with --data", arguments.data.display())
-    })?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        // Queries of the SQL engine recurse deeply in an unoptimised build.
-        .thread_stack_size(8 << 20)
-        .build()?;
-    runtime.block_on(roles::run(arguments))
+    runtime::with_lake(&arguments.data.clone(), roles::run(arguments))
 }

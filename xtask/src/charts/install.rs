@@ -28,11 +28,13 @@ const OTHER_KINDS: &str = "the workloads of the example are Deployments";
 const SCALE: &str = "Scale: the fault of the example ends by a restart";
 const BOUNDS: &str = "SetHPABounds: the example has no HorizontalPodAutoscaler";
 const REVERT: &str = "RevertConfigMap: no recording has a fault that a configuration made";
+const PODS: &str = "EvictPod, DeletePod, RunJob, Cordon: the fault of the example ends by a restart";
+const OLD: &str = "an Incident is deleted two weeks after its end";
 const TWICE: &str = "the same Event on the same object within minutes";
 
 /// Rights that the example has no use for: a slow instance of a Deployment, which is restarted, and a
 /// ConfigMap that changes.
-const ELSEWHERE: [Elsewhere; 11] = [
+const ELSEWHERE: [Elsewhere; 22] = [
     Elsewhere::unused("causeway-operator", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
     Elsewhere::unused("causeway-executor", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
     Elsewhere::unused("causeway-fixer", "apps", &["statefulsets", "daemonsets"], &["patch"], OTHER_KINDS),
@@ -54,6 +56,17 @@ const ELSEWHERE: [Elsewhere; 11] = [
         REVERT,
     ),
     Elsewhere::unused("causeway-fixer", "", &["configmaps"], &["patch"], REVERT),
+    Elsewhere::unused("causeway-operator", "", &["pods"], &["get", "list"], PODS),
+    Elsewhere::unused("causeway-operator", "batch", &["jobs"], &["get"], PODS),
+    Elsewhere::unused("causeway-operator", "", &["nodes"], &["get"], PODS),
+    Elsewhere::unused("causeway-executor", "", &["pods"], &["get", "list"], PODS),
+    Elsewhere::unused("causeway-executor", "batch", &["jobs"], &["get"], PODS),
+    Elsewhere::unused("causeway-executor", "", &["nodes"], &["get"], PODS),
+    Elsewhere::unused("causeway-fixer", "", &["pods"], &["delete"], PODS),
+    Elsewhere::unused("causeway-fixer", "", &["pods/eviction"], &["create"], PODS),
+    Elsewhere::unused("causeway-fixer", "batch", &["jobs"], &["create"], PODS),
+    Elsewhere::unused("causeway-operator", "causeway.dev", &["incidents"], &["delete"], OLD),
+    Elsewhere::unused("causeway-operator", "autoscaling", &["horizontalpodautoscalers"], &["get"], BOUNDS),
     Elsewhere::sometimes("causeway-operator", "events.k8s.io", &["events"], &["patch"], TWICE),
     Elsewhere::sometimes("causeway-executor", "events.k8s.io", &["events"], &["patch"], TWICE),
 ];

@@ -152,8 +152,10 @@ pub(super) fn compare(grants: &[Grant], uses: &BTreeSet<Use>, elsewhere: &[Elsew
 
 /// A use that nothing grants.
 fn stray(grants: &[Grant], used: &Use) -> Option<String> {
-    // Every cluster lets everybody ask who they are.
-    if used.right.resource == "selfsubjectreviews" || grants.iter().any(|grant| covers(grant, used)) {
+    // Every cluster lets everybody ask who they are and what they may do.
+    let of_oneself =
+        matches!(used.right.resource.as_str(), "selfsubjectreviews" | "selfsubjectaccessreviews");
+    if of_oneself || grants.iter().any(|grant| covers(grant, used)) {
         return None;
     }
     let place = used.namespace.as_deref().unwrap_or("the cluster");

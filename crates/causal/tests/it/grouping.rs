@@ -114,6 +114,23 @@ fn groups_end_and_reopen_for_the_same_cause_only() {
 }
 
 #[test]
+fn two_entry_points_that_need_the_same_silent_service_are_one_incident_only_at_first() {
+    let below = |name: &str| match name {
+        "web" | "mobile" => vec!["cart".to_owned()],
+        "cart" => vec!["db".to_owned()],
+        _ => Vec::new(),
+    };
+    for (after, groups) in [(MINUTE, 1), (3 * MINUTE, 2)] {
+        let mut grouper = Grouper::new(GroupConfig::default());
+        grouper.open(finding("a", "web", true, 0));
+        grouper.tick(0, &below);
+        grouper.open(finding("b", "mobile", true, after));
+        grouper.tick(after, &below);
+        assert_eq!(grouper.groups().count(), groups, "after {after}");
+    }
+}
+
+#[test]
 fn tenants_do_not_share_groups_but_chains_lead_through_all() {
     let below = |name: &str| match name {
         "s0" | "s1" => vec!["db".to_owned()],

@@ -45,7 +45,10 @@ pub(crate) fn router(console: &Arc<Console>) -> Router {
         .with_state(Arc::clone(console))
 }
 
-async fn whoami(State(console): State<Arc<Console>>, Extension(session): Extension<Session>) -> Result<Json<Value>> {
+async fn whoami(
+    State(console): State<Arc<Console>>,
+    Extension(session): Extension<Session>,
+) -> Result<Json<Value>> {
     let namespaces = readable(&console, &session).await?;
     Ok(Json(json!({"user": &*session.user, "namespaces": namespaces, "server": console.gate.server()})))
 }
@@ -77,5 +80,6 @@ fn body<T>(read: Result<Json<T>, JsonRejection>) -> Result<T> {
 
 /// Parameters, or what is wrong with them.
 fn parameters<T>(read: Result<Query<T>, QueryRejection>) -> Result<T> {
-    read.map(|Query(value)| value).map_err(|rejection| Failure::new(rejection.status(), rejection.body_text()))
+    read.map(|Query(value)| value)
+        .map_err(|rejection| Failure::new(rejection.status(), rejection.body_text()))
 }

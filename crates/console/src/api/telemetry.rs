@@ -81,12 +81,18 @@ pub(super) async fn series(
     Ok(Json(json!({"entity": entity, "signal": signal, "points": points})))
 }
 
-pub(super) async fn topology(State(console): Shared, Extension(session): Extension<Session>) -> Result<Json<Value>> {
+pub(super) async fn topology(
+    State(console): Shared,
+    Extension(session): Extension<Session>,
+) -> Result<Json<Value>> {
     let caller = caller(&console, &session).await?;
     Ok(Json(json!({"edges": console.insight(&session).topology(&caller).await?})))
 }
 
-pub(super) async fn services(State(console): Shared, Extension(session): Extension<Session>) -> Result<Json<Value>> {
+pub(super) async fn services(
+    State(console): Shared,
+    Extension(session): Extension<Session>,
+) -> Result<Json<Value>> {
     let caller = caller(&console, &session).await?;
     Ok(Json(json!({"services": console.insight(&session).services(&caller).await?})))
 }
@@ -108,7 +114,10 @@ pub(super) async fn bundle(
     Extension(session): Extension<Session>,
     Path(fingerprint): Path<String>,
 ) -> Result<Response> {
-    if fingerprint.is_empty() || fingerprint.len() > 128 || !fingerprint.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if fingerprint.is_empty()
+        || fingerprint.len() > 128
+        || !fingerprint.bytes().all(|b| b.is_ascii_hexdigit())
+    {
         return Err(Failure::bad_request("a fingerprint has hexadecimal digits only"));
     }
     let caller = caller(&console, &session).await?;

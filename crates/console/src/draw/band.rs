@@ -10,7 +10,8 @@ const WIDTH: f64 = 960.0;
 const HEIGHT: f64 = 270.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = 10.0;
-const TOP: f64 = 52.0;
+/// Above the plot, without labels and with.
+const TOP: (f64, f64) = (12.0, 52.0);
 const BOTTOM: f64 = 26.0;
 /// Height of a row of labels.
 const ROW: f64 = 14.0;
@@ -31,7 +32,8 @@ pub struct Mark {
 #[must_use]
 pub fn band(points: &[BandPoint], marks: &[Mark], signal: &str) -> String {
     let (Some(first), Some(last)) = (points.first(), points.last()) else { return String::new() };
-    let scale = Scale::new(points, first.at, last.at);
+    let above = if marks.is_empty() { TOP.0 } else { TOP.1 };
+    let scale = Scale::new(points, first.at, last.at, above);
     let mut svg = format!(
         "<svg class=\"picture\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{} with its band\">",
         text(signal)
@@ -48,10 +50,12 @@ struct Scale {
     from: f64,
     to: f64,
     top: f64,
+    /// Height of the space above the plot.
+    above: f64,
 }
 
 impl Scale {
-    fn new(points: &[BandPoint], from: Micros, to: Micros) -> Self {
+    fn new(points: &[BandPoint], from: Micros, to: Micros, above: f64) -> Self {
         let highest = points
             .iter()
             .flat_map(|p| [p.value, p.upper])
@@ -59,7 +63,7 @@ impl Scale {
             .filter(|v| v.is_finite())
             .fold(1e-9_f64, f64::max);
         let (from, to) = (from as f64, to as f64);
-        Self { from, to: to.max(from + 1e6), top: nice(highest * 1.05) }
+        Self { from, to: to.max(from + 1e6), top: nice(highest * 1.05), above }
     }
 
     fn x(&self, at: Micros) -> f64 {
@@ -67,7 +71,7 @@ impl Scale {
     }
 
     fn y(&self, value: f64) -> f64 {
-        HEIGHT - BOTTOM - value.clamp(0.0, self.top) / self.top * (HEIGHT - TOP - BOTTOM)
+        HEIGHT - BOTTOM - value.clamp(0.0, self.top) / self.top * (HEIGHT - self.above - BOTTOM)
     }
 
     fn shows(&self, at: Micros) -> bool {
@@ -78,7 +82,11 @@ impl Scale {
 /// The next round number above, so that the axis has round ticks.
 fn nice(value: f64) -> f64 {
     let unit = 10_f64.powf(value.log10().floor());
-    [1.0, 1.2, 1.6, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0].iter().map(|m| m * unit).find(|v| *v >= value).unwrap_or(value)
+    [1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0, 10.0]
+        .iter()
+        .map(|m| m * unit)
+        .find(|v| *v >= value)
+        .unwrap_or(value)
 }
 
 // Writing to a String can't fail; so the results are dropped by name.
@@ -103,16 +111,24 @@ fn axes(svg: &mut String, scale: &Scale, signal: &str) {
     let mut at = (scale.from / 1e6 / every).ceil() * every;
     while at * 1e6 <= scale.to {
         let stamp = jiff::Timestamp::from_second(at as i64).map(|t| {
-            t.strftime(if every < 60.0 { "%H:%M:%S" } else if every < 86_400.0 { "%H:%M" } else { "%b %d" }).to_string()
+            t.strftime(if every < 60.0 {
+                "%H:%M:%S"
+            } else if every < 86_400.0 {
+                "%H:%M"
+            } else {
+                "%b %d"
+            })
+            .to_string()
         });
         let x = scale.x((at * 1e6) as Micros);
         if x < WIDTH - 20.0 {
             let _time = write!(
                 svg,
-                "<line class=\"grid faint\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{TOP}\" y2=\"{0}\"/><text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{1}\">{2}</text>",
+                "<line class=\"grid faint\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{3}\" y2=\"{0}\"/><text class=\"tick\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{1}\">{2}</text>",
                 HEIGHT - BOTTOM,
                 HEIGHT - 8.0,
-                stamp.unwrap_or_default()
+                stamp.unwrap_or_default(),
+                scale.above
             );
         }
         at += every;
@@ -195,10 +211,12 @@ fn labels(svg: &mut String, scale: &Scale, marks: &[Mark]) {
 
 fn amount(value: f64, top: f64, signal: &str) -> String {
     if signal.ends_with("ratio") {
-        return format!("{:.*} %", usize::from(top < 0.05), value * 100.0);
+        // Two digits that differ from one tick to the next.
+        let digits = (1.0 - (top * 100.0).log10().floor()).clamp(0.0, 4.0) as usize;
+        return format!("{:.*} %", digits, value * 100.0);
     }
     if signal == "latency" {
-        return if top < 1.0 { format!("{:.0} ms", value * 1000.0) } else { format!("{value:.1} s") };
+        return if top <= 1.0 { format!("{:.0} ms", value * 1000.0) } else { format!("{value:.1} s") };
     }
     if top >= 10.0 { format!("{value:.0}") } else { format!("{value:.2}") }
 }
@@ -221,9 +239,18 @@ mod tests {
 
     #[test]
     fn a_picture_has_band_line_excess_and_marks() {
-        let mark = |seconds: i64, label: &str| Mark { at: 1_795_374_000_000_000 + seconds * 1_000_000, label: label.into() };
-        let svg = band(&points(), &[mark(400, "<symptom>"), mark(405, "incident"), mark(9_000, "later")], "latency");
-        for part in ["class=\"band\"", "class=\"line out\" d=\"M", "&lt;symptom&gt;", "incident", "2.1 s"] {
+        let mark = |seconds: i64, label: &str| Mark {
+            at: 1_795_374_000_000_000 + seconds * 1_000_000,
+            label: label.into(),
+        };
+        let svg = band(
+            &points(),
+            &[mark(400, "<symptom>"), mark(405, "incident"), mark(9_000, "later")],
+            "latency",
+        );
+        for part in
+            ["class=\"band\"", "class=\"line out\" d=\"M", "&lt;symptom&gt;", "incident", "1.8 s", "2.4 s"]
+        {
             assert!(svg.contains(part), "{part}: {svg}");
         }
         assert!(!svg.contains("later") && !svg.contains("NaN"), "{svg}");

@@ -14,6 +14,9 @@ const GAP: f64 = 46.0;
 const LETTER: f64 = 6.5;
 /// Letters of a label.
 const MAX_LABEL: usize = 26;
+/// Widths from which a picture is wide, and broad.
+const WIDE: f64 = 620.0;
+const BROAD: f64 = 1300.0;
 /// Nodes of a picture with a path, above which only what is near the path is drawn.
 const MAX_NODES: usize = 60;
 /// Share of names that must have a part in common, for the part to be left out of labels.
@@ -51,7 +54,8 @@ pub fn topology(picture: &TopologyPicture<'_>) -> String {
     }
     let columns = columns(&edges);
     let labels = labels(columns.iter().flatten().map(String::as_str));
-    let width_of = |name: &String| labels.get(name.as_str()).map_or(0, |l| l.chars().count()) as f64 * LETTER + 18.0;
+    let width_of =
+        |name: &String| labels.get(name.as_str()).map_or(0, |l| l.chars().count()) as f64 * LETTER + 18.0;
     let tallest = columns.iter().map(Vec::len).max().unwrap_or(1);
     let height = tallest as f64 * ROW + 16.0;
     let mut placed: BTreeMap<&str, (f64, f64, f64)> = BTreeMap::new();
@@ -65,8 +69,16 @@ pub fn topology(picture: &TopologyPicture<'_>) -> String {
         x += width + GAP;
     }
     let width = x - GAP + 6.0;
+    // What is wide keeps a size at which it can be read, and scrolls.
+    let size = if width > BROAD {
+        " broad"
+    } else if width > WIDE {
+        " wide"
+    } else {
+        ""
+    };
     let mut svg = format!(
-        "<svg class=\"picture topology\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" aria-label=\"who calls whom\">\
+        "<svg class=\"picture topology{size}\" viewBox=\"0 0 {width:.0} {height:.0}\" width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\" aria-label=\"who calls whom\">\
          <defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" markerUnits=\"userSpaceOnUse\" orient=\"auto\"><path class=\"tip\" d=\"M0,0.5L8,4L0,7.5Z\"/></marker></defs>"
     );
     // Those of the path come last, on top of the others.
@@ -74,7 +86,8 @@ pub fn topology(picture: &TopologyPicture<'_>) -> String {
     for edge in &edges {
         let (Some(from), Some(to)) = (placed.get(edge.0), placed.get(edge.1)) else { continue };
         let class = if steps.contains(edge) { "edge blame" } else { "edge" };
-        let _edge = write!(svg, "<path class=\"{class}\" d=\"{}\" marker-end=\"url(#tip)\"/>", curve(*from, *to));
+        let _edge =
+            write!(svg, "<path class=\"{class}\" d=\"{}\" marker-end=\"url(#tip)\"/>", curve(*from, *to));
     }
     for (name, place) in &placed {
         node(&mut svg, picture, name, labels.get(name).map_or(*name, String::as_str), *place);
@@ -103,7 +116,13 @@ fn curve(from: (f64, f64, f64), to: (f64, f64, f64)) -> String {
     format!("M{x1:.1},{y1:.1}C{bend:.1},{y1:.1} {bend:.1},{y2:.1} {x2:.1},{y2:.1}")
 }
 
-fn node(svg: &mut String, picture: &TopologyPicture<'_>, name: &str, label: &str, (x, y, width): (f64, f64, f64)) {
+fn node(
+    svg: &mut String,
+    picture: &TopologyPicture<'_>,
+    name: &str,
+    label: &str,
+    (x, y, width): (f64, f64, f64),
+) {
     let is = |end: Option<&String>| end.is_some_and(|end| end == name);
     let role = if is(picture.path.first()) {
         " cause"
@@ -153,7 +172,8 @@ fn labels<'a>(names: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, String>
             *counts.entry(word).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(_, n)| *n);
-        most.filter(|(_, n)| bare.len() > 3 && *n as f64 >= COMMON * bare.len() as f64).map(|(word, _)| word.to_owned())
+        most.filter(|(_, n)| bare.len() > 3 && *n as f64 >= COMMON * bare.len() as f64)
+            .map(|(word, _)| word.to_owned())
     };
     let prefix = common(|name| name.split_inclusive('-').next().filter(|word| word.ends_with('-')));
     let suffix = common(|name| name.rfind('-').and_then(|at| name.get(at..)));
@@ -178,9 +198,11 @@ mod tests {
 
     #[test]
     fn the_path_is_marked_and_hostile_names_are_text() {
-        let edges = [edge("web", "cart"), edge("cart", "db"), edge("web", "<script>alert(1)</script>\u{202e}")];
+        let edges =
+            [edge("web", "cart"), edge("cart", "db"), edge("web", "<script>alert(1)</script>\u{202e}")];
         let path = ["db".to_owned(), "cart".to_owned(), "web".to_owned()];
-        let svg = topology(&TopologyPicture { edges: &edges, path: &path, links: true, ..Default::default() });
+        let svg =
+            topology(&TopologyPicture { edges: &edges, path: &path, links: true, ..Default::default() });
         assert_eq!(svg.matches("edge blame").count(), 2, "{svg}");
         assert!(svg.contains("node cause") && svg.contains("node symptom") && svg.contains("node onpath"));
         assert!(!svg.contains("<script") && !svg.contains('\u{202e}'), "{svg}");

@@ -25,7 +25,10 @@ const MAX_ROWS: usize = 500;
 const MAX_CELL: usize = 600;
 /// Queries to begin with.
 const EXAMPLES: [(&str, &str); 5] = [
-    ("Log lines by service", "SELECT service, count(*) AS lines FROM logs GROUP BY service ORDER BY lines DESC"),
+    (
+        "Log lines by service",
+        "SELECT service, count(*) AS lines FROM logs GROUP BY service ORDER BY lines DESC",
+    ),
     (
         "Newest errors",
         "SELECT time, service, body FROM logs WHERE severity_number >= 17 ORDER BY time DESC LIMIT 50",
@@ -36,7 +39,10 @@ const EXAMPLES: [(&str, &str); 5] = [
          FROM spans GROUP BY service ORDER BY p99_ms DESC LIMIT 20",
     ),
     ("What changed", "SELECT time, kind, entity, reason, message FROM events ORDER BY time DESC LIMIT 50"),
-    ("What was decided", "SELECT time, actor, action, subject, detail FROM audit ORDER BY sequence DESC LIMIT 50"),
+    (
+        "What was decided",
+        "SELECT time, actor, action, subject, detail FROM audit ORDER BY sequence DESC LIMIT 50",
+    ),
 ];
 
 #[derive(Deserialize)]
@@ -65,7 +71,8 @@ pub(super) async fn show(
         let begun = Instant::now();
         let outcome = match console.insight(&session).rows(&caller, &sql).await {
             Ok(answer) => {
-                let cut = |row: &Vec<String>| row.iter().map(|cell| inert(cell, MAX_CELL)).collect::<Vec<_>>();
+                let cut =
+                    |row: &Vec<String>| row.iter().map(|cell| inert(cell, MAX_CELL)).collect::<Vec<_>>();
                 json!({"header": answer.rows.first(),
                     "rows": answer.rows.iter().skip(1).take(MAX_ROWS).map(cut).collect::<Vec<_>>(),
                     "count": answer.rows.len().saturating_sub(1),

@@ -55,9 +55,12 @@ pub(super) async fn decide(
         Ok(_) => {
             crate::objects::checked_name(&incident_namespace)?;
             crate::objects::checked_name(&incident)?;
-            Ok(Redirect::to(&format!("/incidents/{incident_namespace}/{incident}#remediation-{name}")).into_response())
+            Ok(Redirect::to(&format!("/incidents/{incident_namespace}/{incident}#remediation-{name}"))
+                .into_response())
         }
-        Err(failure) => page(&console, &session, &incident_namespace, &incident, Some((&name, failure))).await,
+        Err(failure) => {
+            page(&console, &session, &incident_namespace, &incident, Some((&name, failure))).await
+        }
     }
 }
 
@@ -79,8 +82,10 @@ async fn page(
         let (place, name) = (text(&remediation, "/metadata/namespace"), text(&remediation, "/metadata/name"));
         let waits = text(&remediation, "/status/phase") == "AwaitingApproval";
         let allowed = waits && may_decide(session, place, name).await?;
-        let complaint = refused.as_ref().filter(|(refused, _)| *refused == name).map(|(_, f)| f.message.clone());
-        cards.push(json!({"object": remediation, "waits": waits, "allowed": allowed, "complaint": complaint}));
+        let complaint =
+            refused.as_ref().filter(|(refused, _)| *refused == name).map(|(_, f)| f.message.clone());
+        cards
+            .push(json!({"object": remediation, "waits": waits, "allowed": allowed, "complaint": complaint}));
     }
     cards.reverse();
     let code = refused.as_ref().map_or(StatusCode::OK, |(_, failure)| failure.code);
@@ -95,7 +100,8 @@ async fn page(
 
 /// The Incident's Remediations, oldest first; of those that the caller may not read, what the Incident says.
 async fn remediations(session: &Session, namespace: &str, incident: &Value) -> Result<Vec<Value>> {
-    let links = incident.pointer("/status/remediations").and_then(Value::as_array).cloned().unwrap_or_default();
+    let links =
+        incident.pointer("/status/remediations").and_then(Value::as_array).cloned().unwrap_or_default();
     let mut found = Vec::new();
     for link in links.iter().skip(links.len().saturating_sub(MAX_REMEDIATIONS)) {
         let place = link.get("namespace").and_then(Value::as_str).unwrap_or(namespace);
@@ -131,7 +137,8 @@ impl Told {
     ) -> Result<Self> {
         let caller = caller(console, session).await?;
         let insight = console.insight(session);
-        let (service, signal) = (text(incident, "/spec/openedFor/service"), text(incident, "/spec/openedFor/signal"));
+        let (service, signal) =
+            (text(incident, "/spec/openedFor/service"), text(incident, "/spec/openedFor/signal"));
         let lines_sql = story::first_lines_sql(incident);
         let lines = async {
             match &lines_sql {

@@ -47,9 +47,15 @@ impl Filter {
             && (self.severity.is_empty() || self.severity == text(incident, "/status/severity"))
             && (self.namespace.is_empty() || self.namespace == text(incident, "/metadata/namespace"))
             && (search.is_empty()
-                || ["/spec/openedFor/service", "/status/cause/entity", "/status/cause/kind", "/metadata/name", "/status/symptom/summary"]
-                    .into_iter()
-                    .any(holds))
+                || [
+                    "/spec/openedFor/service",
+                    "/status/cause/entity",
+                    "/status/cause/kind",
+                    "/metadata/name",
+                    "/status/symptom/summary",
+                ]
+                .into_iter()
+                .any(holds))
     }
 }
 
@@ -62,7 +68,8 @@ pub(super) async fn show(
     sort(&mut all);
     let over = all.iter().filter(|incident| is_over(incident)).count();
     let counts = json!({"active": all.len() - over, "over": over, "all": all.len()});
-    let mut namespaces: Vec<&str> = all.iter().map(|incident| text(incident, "/metadata/namespace")).collect();
+    let mut namespaces: Vec<&str> =
+        all.iter().map(|incident| text(incident, "/metadata/namespace")).collect();
     namespaces.sort_unstable();
     namespaces.dedup();
     let shown: Vec<&Value> = all.iter().filter(|incident| filter.takes(incident)).collect();
@@ -112,8 +119,10 @@ mod tests {
             incident("Mitigating", "Critical", "2026-01-01T00:00:00Z"),
         ];
         sort(&mut all);
-        let order: Vec<String> =
-            all.iter().map(|i| format!("{} {}", text(i, "/status/state"), text(i, "/status/severity"))).collect();
+        let order: Vec<String> = all
+            .iter()
+            .map(|i| format!("{} {}", text(i, "/status/state"), text(i, "/status/severity")))
+            .collect();
         assert_eq!(order, ["Mitigating Critical", "Open Warning", "Resolved Warning", "Resolved Critical"]);
     }
 

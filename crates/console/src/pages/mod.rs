@@ -55,15 +55,22 @@ pub(crate) fn open_router(console: &Arc<Console>) -> Router {
     Router::new()
         .route("/sign-in", get(sign_in::show).post(sign_in::sign_in))
         .with_state(Arc::clone(console))
-        .route("/assets/app.css", get(|| async { asset("text/css; charset=utf-8", [APP_STYLE, STYLE].concat()) }))
-        .route("/assets/app.js", get(|| async { asset("text/javascript; charset=utf-8", APP_SCRIPT.to_owned()) }))
+        .route(
+            "/assets/app.css",
+            get(|| async { asset("text/css; charset=utf-8", [APP_STYLE, STYLE].concat()) }),
+        )
+        .route(
+            "/assets/app.js",
+            get(|| async { asset("text/javascript; charset=utf-8", APP_SCRIPT.to_owned()) }),
+        )
         .route("/assets/icon.svg", get(|| async { asset("image/svg+xml", ICON.to_owned()) }))
 }
 
 /// A file of the binary. Its address stays the same when the binary is another, so that it is kept for minutes only.
 fn asset(kind: &'static str, text: String) -> Response {
     let keep = HeaderValue::from_static("public, max-age=300");
-    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CACHE_CONTROL, keep)], text).into_response()
+    ([(header::CONTENT_TYPE, HeaderValue::from_static(kind)), (header::CACHE_CONTROL, keep)], text)
+        .into_response()
 }
 
 /// A page for a caller: with name, time, and what is paused.
@@ -87,12 +94,18 @@ async fn signed_in(
 }
 
 /// Failures of pages as pages, and the way to sign in for those who have to.
-pub(crate) async fn show_failures(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
+pub(crate) async fn show_failures(
+    State(console): State<Arc<Console>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let (path, method) = (request.uri().path().to_owned(), request.method().clone());
     let target = request.uri().path_and_query().map_or_else(|| path.clone(), ToString::to_string);
     let headers = request.headers().clone();
     let response = next.run(request).await;
-    let Some(failure) = response.extensions().get::<Failure>().filter(|_| !path.starts_with("/api/")).cloned() else {
+    let Some(failure) =
+        response.extensions().get::<Failure>().filter(|_| !path.starts_with("/api/")).cloned()
+    else {
         return response;
     };
     if failure.code == StatusCode::UNAUTHORIZED {

@@ -63,7 +63,10 @@ pub(super) async fn pause(
     Ok(Redirect::to("/policies").into_response())
 }
 
-pub(super) async fn resume(Extension(session): Extension<Session>, Path(name): Path<String>) -> Result<Response> {
+pub(super) async fn resume(
+    Extension(session): Extension<Session>,
+    Path(name): Path<String>,
+) -> Result<Response> {
     approve::resume(&session, &name).await?;
     Ok(Redirect::to("/policies").into_response())
 }

@@ -40,7 +40,8 @@ pub(super) async fn show(
     let incidents = list::<Incident>(&console, &session, None).await?;
     let unwell: BTreeSet<&str> =
         services.iter().filter(|s| s.signals.iter().any(is_open)).map(|s| s.service.as_str()).collect();
-    let mut rows: Vec<Value> = services.iter().map(|service| row(service, &edges, &declared, &incidents)).collect();
+    let mut rows: Vec<Value> =
+        services.iter().map(|service| row(service, &edges, &declared, &incidents)).collect();
     rows.sort_by_key(|row| !row["unwell"].as_bool().unwrap_or_default());
     let sparks: BTreeMap<String, View> = services.iter().map(|s| (s.service.clone(), sparks(s))).collect();
     let map = topology(&TopologyPicture { edges: &edges, path: &[], unwell: unwell.clone(), links: true });
@@ -142,7 +143,9 @@ pub(super) async fn one(
     }
     let mut signals: Vec<Value> = Vec::new();
     let mut pictures: Vec<View> = Vec::new();
-    for signal in service.into_iter().flat_map(|service| &service.signals) {
+    let mut found: Vec<&SignalView> = service.into_iter().flat_map(|service| &service.signals).collect();
+    found.sort_by_key(|signal| signal.signal != "latency");
+    for signal in found {
         let points = insight.series(&caller, &name, &signal.signal).await?;
         signals.push(json!({"name": signal.signal, "open": is_open(signal)}));
         pictures.push(picture(band(&points, &[], &signal.signal)));
@@ -153,7 +156,8 @@ pub(super) async fn one(
         pictures.push(picture(band(&points, &[], "traffic")));
     }
     let near: Vec<CallEdge> = edges.iter().filter(|e| e.from == name || e.to == name).cloned().collect();
-    let unwell = services.iter().filter(|s| s.signals.iter().any(is_open)).map(|s| s.service.as_str()).collect();
+    let unwell =
+        services.iter().filter(|s| s.signals.iter().any(is_open)).map(|s| s.service.as_str()).collect();
     let map = topology(&TopologyPicture { edges: &near, path: &[], unwell, links: true });
     let mut incidents = list::<Incident>(&console, &session, None).await?;
     incidents.retain(|incident| concerns(incident, &name));

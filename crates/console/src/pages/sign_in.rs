@@ -33,7 +33,10 @@ pub(super) struct Credentials {
     next: String,
 }
 
-pub(super) async fn show(State(console): State<Arc<Console>>, Query(Next { next }): Query<Next>) -> Result<Response> {
+pub(super) async fn show(
+    State(console): State<Arc<Console>>,
+    Query(Next { next }): Query<Next>,
+) -> Result<Response> {
     form(&console, StatusCode::OK, &next, "")
 }
 
@@ -58,7 +61,8 @@ pub(super) async fn sign_in(
     if let Err(failure) = console.gate.session(&token).await {
         return form(&console, failure.code, &next, &failure.message);
     }
-    let encrypted = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
+    let encrypted =
+        headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
     cookie(token.expose(), KEEP_SECONDS, encrypted, own_path(&next))
 }
 

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 
 use causeway_engine::ChangeClass;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ConfigMap;
 
+use crate::cluster::views::{NodeView, condition};
 use crate::text::bounded;
 
 /// Fields that matter, by path.
@@ -50,6 +52,31 @@ pub(super) fn of_deployment(object: &Deployment) -> Fields {
                 }
             }
         }
+    }
+    fields
+}
+
+/// Bounds and metrics of an autoscaler; its status, which moves by itself, is none of them.
+pub(super) fn of_scaler(object: &HorizontalPodAutoscaler) -> Fields {
+    let mut fields = Fields::new();
+    let Some(spec) = &object.spec else { return fields };
+    fields.insert("spec.minReplicas".into(), spec.min_replicas.unwrap_or(1).to_string());
+    fields.insert("spec.maxReplicas".into(), spec.max_replicas.to_string());
+    for (at, metric) in spec.metrics.iter().flatten().enumerate() {
+        fields.insert(format!("spec.metrics.{at}"), serde_json::to_string(metric).unwrap_or_default());
+    }
+    fields
+}
+
+/// Whether a node takes pods and is ready, and its taints.
+pub(super) fn of_node(object: &NodeView) -> Fields {
+    let mut fields = Fields::new();
+    fields.insert("spec.unschedulable".into(), object.spec.unschedulable.to_string());
+    for taint in &object.spec.taints {
+        fields.insert(format!("spec.taints.{}", taint.key), taint.effect.clone());
+    }
+    if let Some(ready) = condition(&object.status.conditions, "Ready") {
+        fields.insert("status.ready".into(), ready.status.clone());
     }
     fields
 }

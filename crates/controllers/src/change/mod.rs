@@ -1,5 +1,7 @@
-//! Changes to Deployments and ConfigMaps: told to the engine as possible causes, stamped with the time they were seen.
+//! Changes to Deployments, ConfigMaps, autoscalers and nodes: told to the engine as possible causes, stamped with the time
+//! they were seen.
 
+mod author;
 mod diff;
 mod history;
 
@@ -7,16 +9,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use causeway_engine::{Change, ChangeClass};
-use causeway_kubekit::{Activity, Busy, Clock};
+use causeway_kubekit::{Activity, Busy, Clock, ObjectKey};
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ConfigMap;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::{Client, ResourceExt};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use self::diff::{FieldChange, Fields};
+use crate::cluster::views::NodeView;
 use crate::mirrors::Mirrors;
 use crate::ports::Engine;
 use crate::services::entities_of;
@@ -25,6 +28,8 @@ use crate::{EXECUTOR, objects};
 enum Seen {
     Deployment(Box<Deployment>),
     ConfigMap(Box<ConfigMap>),
+    Scaler(Box<HorizontalPodAutoscaler>),
+    Node(Box<NodeView>),
 }
 
 struct Sighting {
@@ -48,6 +53,14 @@ impl Lookout {
 
     pub(crate) fn config_map(&self, object: &ConfigMap) {
         self.send(Seen::ConfigMap(Box::new(object.clone())));
+    }
+
+    pub(crate) fn scaler(&self, object: &HorizontalPodAutoscaler) {
+        self.send(Seen::Scaler(Box::new(object.clone())));
+    }
+
+    pub(crate) fn node(&self, object: &NodeView) {
+        self.send(Seen::Node(Box::new(object.clone())));
     }
 
     fn send(&self, seen: Seen) {
@@ -91,6 +104,8 @@ impl Watcher {
             match seen {
                 Seen::Deployment(object) => self.deployment(&object, at).await,
                 Seen::ConfigMap(object) => self.config_map(&object, at).await,
+                Seen::Scaler(object) => self.scaler(&object, at).await,
+                Seen::Node(object) => self.node(&object, at),
             }
             drop(busy);
         }
@@ -134,6 +149,45 @@ impl Watcher {
         }
     }
 
+    async fn scaler(&mut self, object: &HorizontalPodAutoscaler, at: Timestamp) {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let fields = diff::of_scaler(object);
+        let Some(before) = self.before.insert(object.uid().unwrap_or_default(), fields.clone()) else {
+            return;
+        };
+        let changed = diff::between(&before, &fields);
+        let Some(target) =
+            object.spec.as_ref().map(|spec| &spec.scale_target_ref).filter(|_| !changed.is_empty())
+        else {
+            return;
+        };
+        let author =
+            self.author("autoscaling/v2", "HorizontalPodAutoscaler", &namespace, &name, &changed).await;
+        for entity in entities_of(&self.mirrors, &target.kind, &namespace, &target.name) {
+            let object = format!("HorizontalPodAutoscaler/{namespace}/{name}");
+            let change = change(&entity, object, "changed", ChangeClass::Scaling, &changed, &author, at);
+            self.engine.change(change, &namespace);
+        }
+    }
+
+    /// A node that comes, goes, is cordoned or tainted, or stops being ready.
+    fn node(&mut self, object: &NodeView, at: Timestamp) {
+        let name = object.name_any();
+        let is_gone = self.mirrors.nodes.get(&ObjectKey::cluster(&name)).is_none();
+        let fields = if is_gone { Fields::new() } else { diff::of_node(object) };
+        let uid = object.uid().unwrap_or_default();
+        let known = if is_gone { self.before.remove(&uid) } else { self.before.insert(uid, fields.clone()) };
+        let Some(before) = known else { return };
+        let changed = diff::between(&before, &fields);
+        if changed.is_empty() {
+            return;
+        }
+        let verb = if is_gone { "left" } else { "changed" };
+        let object = format!("Node/{name}");
+        let change = change(&object, object.clone(), verb, ChangeClass::Infrastructure, &changed, "", at);
+        self.engine.change(change, "");
+    }
+
     /// Names of the Deployments that load a ConfigMap.
     fn loaders(&self, namespace: &str, name: &str) -> Vec<String> {
         let deployments = self.mirrors.deployments.list_in(namespace);
@@ -172,8 +226,7 @@ impl Watcher {
         }
     }
 
-    /// The field manager that wrote the object last, its status aside; empty when unknown. Who scales leaves no time
-    /// in the API, but owns the replicas since.
+    /// Who changed an object last; empty when unknown.
     async fn author(
         &self,
         api_version: &str,
@@ -184,22 +237,10 @@ impl Watcher {
     ) -> String {
         let api = objects::api(&self.client, api_version, kind, namespace);
         let Ok(found) = api.get(name).await else { return String::new() };
-        let mut entries = found.metadata.managed_fields.unwrap_or_default();
-        entries.retain(|entry| entry.subresource.as_deref() != Some("status"));
-        if changed.iter().any(|(path, _, _)| path == "spec.replicas")
-            && let Some(scaler) = entries.iter().find(|entry| scales(entry))
-        {
-            return scaler.manager.clone().unwrap_or_default();
-        }
-        entries.sort_by_key(|entry| entry.time.as_ref().map(|time| time.0));
-        entries.pop().and_then(|entry| entry.manager).unwrap_or_default()
+        // Our own repairs are told apart by the manager alone.
+        let manager = author::manager(&found.metadata, changed);
+        if manager == EXECUTOR { manager } else { author::of(&found.metadata, changed) }
     }
-}
-
-/// Whether an entry of `managedFields` comes from the scale subresource and still owns the replicas.
-fn scales(entry: &ManagedFieldsEntry) -> bool {
-    let replicas = entry.fields_v1.as_ref().and_then(|fields| fields.0.pointer("/f:spec/f:replicas"));
-    entry.subresource.as_deref() == Some("scale") && replicas.is_some()
 }
 
 fn change(

@@ -8,7 +8,8 @@ use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
 use causeway_causal::wording::sentence;
 use causeway_crds::CauseKind;
 use causeway_crds::incident::{
-    Cause, EvidenceItem, Impact, IncidentStatus, Money, PathStep, RunnerUp, Sentence, Severity,
+    Cause, EvidenceItem, Impact, IncidentStatus, Interval, Money, PathStep, Requests, RunnerUp, Sentence,
+    Severity,
 };
 use causeway_crds::reference::ObjectRef;
 use serde_json::json;
@@ -28,6 +29,9 @@ pub(crate) fn cause_kind(class: CauseClass) -> CauseKind {
         CauseClass::NetworkDelay => CauseKind::NetworkDelay,
         CauseClass::DependencyDown => CauseKind::DependencyDown,
         CauseClass::CodeException | CauseClass::CodeReturn => CauseKind::CodeFault,
+        CauseClass::CrashLoop => CauseKind::CrashLoop,
+        CauseClass::OutOfMemory => CauseKind::MemoryLeak,
+        CauseClass::CertificateExpiry => CauseKind::CertificateExpiry,
         CauseClass::Unknown => CauseKind::Unknown,
     }
 }
@@ -50,12 +54,25 @@ pub(super) fn fill(status: &mut IncidentStatus, draft: &IncidentDraft, target: O
         services: i32::try_from(draft.impact.services.len()).unwrap_or(i32::MAX),
         entry_points: draft.impact.entry_points.iter().take(32).map(|name| bounded(name, 253)).collect(),
         affected_share: draft.impact.request_share.map(|share| Decimal::from_f64(share, 3)),
+        requests: draft.impact.requests.map(|requests| Requests {
+            affected: i64::try_from(requests.affected).unwrap_or(i64::MAX),
+            all: i64::try_from(requests.all).unwrap_or(i64::MAX),
+        }),
         error_budget_per_hour: draft.impact.error_budget_per_hour.map(|share| Decimal::from_f64(share, 3)),
     });
     status.money = draft.money.as_ref().map(|money| Money {
         currency: bounded(&money.currency, 3),
         at_risk_per_hour: Decimal::from_f64(money.at_risk_per_hour, 2),
+        interval: Some(Interval {
+            low: Decimal::from_f64(money.interval.0, 2),
+            high: Decimal::from_f64(money.interval.1, 2),
+        }),
+        revenue_per_hour: Some(Decimal::from_f64(money.revenue_per_hour, 2)),
+        // With digits enough for what is computed from it.
+        affected_share: Some(Decimal::from_f64(money.share.value, 6)),
+        seconds: Some(money.seconds.round() as i64),
         loss_so_far: Some(Decimal::from_f64(money.loss_so_far, 2)),
+        method: Some(bounded(&money.method, 256)),
         assumptions: money.assumptions.iter().take(8).map(|text| bounded(text, 256)).collect(),
     });
     let evidence: Vec<EvidenceItem> =
@@ -152,6 +169,7 @@ fn kind_name(kind: EvidenceKind) -> &'static str {
         EvidenceKind::Log => "Log",
         EvidenceKind::Topology => "Topology",
         EvidenceKind::Change => "Change",
+        EvidenceKind::State => "State",
     }
 }
 

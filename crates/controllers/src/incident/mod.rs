@@ -1,5 +1,6 @@
 //! Incident: shows what the engine knows, follows its repairs, and asks for the next one.
 
+mod conditions;
 mod diagnosis;
 mod repair;
 pub(crate) mod symptom;
@@ -7,22 +8,28 @@ pub(crate) mod symptom;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_crds::incident::{IncidentState, IncidentStatus, RemediationLink};
-use causeway_crds::{ConditionType, Incident, Outcome, Phase, Reason, Remediation, SymptomState};
-use causeway_engine::{Incident as EngineIncident, IncidentPhase};
-use causeway_kubekit::{Occurrence, Progress, Reconciler, Report, Requeue, Statement, Truth};
+use causeway_actions::Decimal;
+use causeway_crds::incident::{IncidentState, IncidentStatus, Predicted, PredictionGrade, RemediationLink};
+use causeway_crds::{ConditionType, Incident, Phase, Reason, Remediation, SymptomState};
+use causeway_engine::{Grade, Incident as EngineIncident, IncidentPhase, Prediction};
+use causeway_kubekit::{ObjectKey, Occurrence, Progress, Reconciler, Report, Requeue, Statement};
 use jiff::Timestamp;
+use kube::api::{Api, DeleteParams, Preconditions};
 use kube::{Client, ResourceExt};
 use serde_json::json;
 
+use self::conditions::{diagnosed, mitigated, resolved, silenced};
+pub(crate) use self::diagnosis::cause_kind;
 use self::repair::Repair;
 use self::symptom::Watermark;
-use crate::error::ControllerError;
+use crate::error::{ControllerError, Doing};
 use crate::mirrors::Mirrors;
 use crate::ports::{AuditEntry, Ports};
 use crate::services::target_of;
-use crate::text::stamp_us;
+use crate::text::{bounded, stamp, stamp_us};
 
+/// How long the object of an incident that is over is kept; its record in the lake stays as long as the lake keeps it.
+pub(crate) const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// While a repair is on its way, the time of the data is looked at this often.
 const FOLLOW: Duration = Duration::from_secs(5);
 
@@ -76,8 +83,8 @@ impl Reconciler for Incidents {
         Ok(inputs)
     }
 
-    fn build(&self, object: &Incident, known: Known, _now: Timestamp) -> Result<Wanted, ControllerError> {
-        let status = self.status(object, &known);
+    fn build(&self, object: &Incident, known: Known, now: Timestamp) -> Result<Wanted, ControllerError> {
+        let status = self.status(object, &known, now);
         let repair = wants_repair(&status, &known).and_then(|()| is_published(object, &status));
         Ok(Wanted { status, known, repair })
     }
@@ -89,12 +96,16 @@ impl Reconciler for Incidents {
         now: Timestamp,
     ) -> Result<Done, ControllerError> {
         let Wanted { mut status, mut known, repair } = wanted;
+        self.merge(object, &known);
+        if let Some(gone) = self.retire(object, &status, now).await? {
+            tracing::info!(incident = %gone, "Incident deleted: it has been over for long");
+        }
         let repair = match repair {
             Err((reason, message)) => Repair::None(reason, message),
             Ok(()) => {
                 let mut current = object.clone();
                 current.status = Some(status.clone());
-                repair::plan_repair(&self.client, &self.mirrors, &current, now).await?
+                repair::plan_repair(&self.client, &self.mirrors, &self.ports, &current, now).await?
             }
         };
         if let Repair::Planned(run) = &repair {
@@ -116,15 +127,19 @@ impl Reconciler for Incidents {
         let Done { status, known, repair } = done;
         let progress = match &known.engine {
             Some(_) => Progress::ready(Reason::Tracked.as_str(), "Followed by the engine"),
-            None if status.state == IncidentState::Resolved => {
-                Progress::ready(Reason::Tracked.as_str(), "Over")
-            }
+            None if is_over(status.state) => Progress::ready(Reason::Tracked.as_str(), "Over"),
             None => Progress::reconciling(
                 Reason::Waiting.as_str(),
                 "The engine does not know this incident; it is no longer followed unless its data comes again",
             ),
         };
-        let requeue = if matches!(&repair, Repair::None(Reason::Progressing, _)) {
+        let silent_until =
+            object.spec.silence_until.as_ref().map(|until| until.0).filter(|until| *until > now);
+        let requeue = if let Some(at) = retires_at(&status).filter(|at| *at > now) {
+            Requeue::At(at)
+        } else if let Some(at) = silent_until.filter(|_| active(&known.runs).is_none()) {
+            Requeue::At(at)
+        } else if matches!(&repair, Repair::None(Reason::Progressing, _)) {
             Requeue::Now
         } else if active(&known.runs).is_some() && known.engine.is_some() {
             now.checked_add(FOLLOW).map_or(Requeue::OnChange, Requeue::At)
@@ -137,6 +152,17 @@ impl Reconciler for Incidents {
             .condition(mitigated(&status, &known.runs, &repair))
             .condition(resolved(&status))
             .requeue(requeue);
+        if let Some(acknowledge) = &object.spec.acknowledge {
+            report = report.condition(Statement::new(
+                ConditionType::Acknowledged.as_str(),
+                true,
+                Reason::AcknowledgedBy.as_str(),
+                format!("{} looks after it", acknowledge.by),
+            ));
+        }
+        if object.spec.silence_until.is_some() {
+            report = report.condition(silenced(silent_until));
+        }
         if before != Some(status.state) {
             let symptom = status.symptom.summary.clone().unwrap_or_default();
             report = report.occurrence(Occurrence::normal(format!("{:?}", status.state), symptom));
@@ -152,12 +178,44 @@ impl Reconciler for Incidents {
 }
 
 impl Incidents {
-    fn status(&self, object: &Incident, known: &Known) -> IncidentStatus {
+    /// Makes the incident a part of the one that a person names in its spec.
+    fn merge(&self, object: &Incident, known: &Known) {
+        let (Some(engine), Some(into)) = (&known.engine, &object.spec.merge_into) else { return };
+        let namespace = object.namespace().unwrap_or_default();
+        let kept = self.mirrors.incidents.get(&ObjectKey::namespaced(&namespace, into));
+        if let Some(kept) = kept.filter(|_| engine.merged_into.is_none()) {
+            self.ports.engine.merge(&engine.fingerprint, &kept.spec.fingerprint);
+        }
+    }
+
+    /// Deletes the object of an incident that has been over for [`KEPT`].
+    async fn retire(
+        &self,
+        object: &Incident,
+        status: &IncidentStatus,
+        now: Timestamp,
+    ) -> Result<Option<ObjectKey>, ControllerError> {
+        if retires_at(status).is_none_or(|at| at > now) {
+            return Ok(None);
+        }
+        let key = ObjectKey::of(object);
+        let api: Api<Incident> =
+            Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
+        let exactly = Preconditions { uid: object.uid(), resource_version: None };
+        let parameters = DeleteParams { preconditions: Some(exactly), ..DeleteParams::default() };
+        match api.delete(&key.name, &parameters).await {
+            Ok(_) => Ok(Some(key)),
+            Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(None),
+            Err(error) => Err(error).doing(|| format!("deleting Incident {key}")),
+        }
+    }
+
+    fn status(&self, object: &Incident, known: &Known, now: Timestamp) -> IncidentStatus {
         let before = object.status.clone().unwrap_or_default();
         let mut status = before.clone();
         status.remediations = links(&known.runs);
         let Some(engine) = &known.engine else {
-            if status.state != IncidentState::Resolved {
+            if !is_over(status.state) {
                 status.symptom.state = SymptomState::NoData;
                 status.symptom.clear_since = None;
             }
@@ -175,7 +233,20 @@ impl Incidents {
             diagnosis::fill(&mut status, draft, target.as_ref());
             status.bundle.clone_from(&engine.bundle);
         }
+        status.predicted = engine.predicted.as_ref().map(predicted);
+        if let (Some(foretold), None) = (&engine.predicted, &status.symptom.summary) {
+            status.symptom.summary = Some(bounded(&foretold.note, 512));
+        }
+        let namespace = object.namespace().unwrap_or_default();
+        status.merged_into = engine.merged_into.as_ref().and_then(|fingerprint| {
+            let all = self.mirrors.incidents.list_in(&namespace);
+            all.iter().find(|incident| incident.spec.fingerprint == *fingerprint).map(|kept| kept.name_any())
+        });
         status.state = state(engine, &known.runs);
+        // The object is kept from now on, whatever the time of its data.
+        if is_over(status.state) && status.resolved_at.is_none() {
+            status.resolved_at = Some(stamp(now));
+        }
         status
     }
 }
@@ -184,6 +255,8 @@ impl Incidents {
 fn state(engine: &EngineIncident, runs: &[Arc<Remediation>]) -> IncidentState {
     let changing = runs.iter().any(|run| matches!(phase(run), Phase::Applying | Phase::Verifying));
     match (engine.phase, symptom::state(engine)) {
+        (IncidentPhase::Predicted, _) => IncidentState::Predicted,
+        (IncidentPhase::Prevented, _) => IncidentState::Prevented,
         (IncidentPhase::Resolved, _) => IncidentState::Resolved,
         (IncidentPhase::Open, SymptomState::Clear) => IncidentState::Monitoring,
         (IncidentPhase::Open, _) if changing => IncidentState::Mitigating,
@@ -191,9 +264,40 @@ fn state(engine: &EngineIncident, runs: &[Arc<Remediation>]) -> IncidentState {
     }
 }
 
+fn is_over(state: IncidentState) -> bool {
+    matches!(state, IncidentState::Resolved | IncidentState::Prevented)
+}
+
+/// When the object of an incident that is over is deleted: by the clock, counted from when the status first said so.
+fn retires_at(status: &IncidentStatus) -> Option<Timestamp> {
+    let resolved = ConditionType::Resolved.as_str();
+    let over =
+        status.conditions.iter().find(|condition| condition.type_ == resolved && condition.status == "True");
+    let since = over.filter(|_| is_over(status.state))?.last_transition_time.0;
+    since.checked_add(KEPT).ok()
+}
+
+/// A prediction in the words of the API.
+fn predicted(prediction: &Prediction) -> Predicted {
+    Predicted {
+        is: true,
+        probability: Some(Decimal::from_f64(prediction.probability, 3)),
+        deadline: Some(stamp_us(prediction.deadline_us)),
+        grade: prediction.grade.map(|grade| match grade {
+            Grade::Hit => PredictionGrade::Hit,
+            Grade::Miss => PredictionGrade::Miss,
+            Grade::Prevented => PredictionGrade::Prevented,
+            Grade::Unknown => PredictionGrade::Unknown,
+        }),
+    }
+}
+
 /// Whether a repair is to be looked for; else why not.
 fn wants_repair(status: &IncidentStatus, known: &Known) -> Result<(), (Reason, String)> {
     let no = |reason, message: &str| Err((reason, message.to_owned()));
+    if status.state == IncidentState::Predicted {
+        return no(Reason::CrossingAhead, "Nobody is hurt yet: there is no symptom to repair");
+    }
     if known.engine.is_none() {
         return no(Reason::NoData, "Nothing is known of the incident now: no reason to act");
     }
@@ -245,77 +349,4 @@ fn links(runs: &[Arc<Remediation>]) -> Vec<RemediationLink> {
         phase: phase(run),
     };
     runs.iter().rev().take(32).rev().map(link).collect()
-}
-
-fn diagnosed(status: &IncidentStatus) -> Statement {
-    let name = ConditionType::Diagnosed.as_str();
-    match &status.cause {
-        None => {
-            Statement::new(name, Truth::Unknown, Reason::Evaluating.as_str(), "Evidence is being gathered")
-        }
-        Some(cause) if cause.abstained => Statement::new(
-            name,
-            false,
-            Reason::Ambiguous.as_str(),
-            "The evidence is too weak to name a cause; see status.explanation",
-        ),
-        Some(cause) => Statement::new(
-            name,
-            true,
-            Reason::CauseFound.as_str(),
-            format!("{} of {}, confidence {}", cause.kind, cause.entity, cause.confidence),
-        ),
-    }
-}
-
-fn mitigated(status: &IncidentStatus, runs: &[Arc<Remediation>], repair: &Repair) -> Statement {
-    let name = ConditionType::Mitigated.as_str();
-    let succeeded = runs
-        .iter()
-        .rfind(|run| run.status.as_ref().is_some_and(|status| status.outcome == Some(Outcome::Verified)));
-    if let (Some(run), true) = (succeeded, status.symptom.state != SymptomState::Firing) {
-        let message = format!("{} by Remediation {}", run.spec.summary, run.name_any());
-        return Statement::new(name, true, Reason::RemediationSucceeded.as_str(), message);
-    }
-    match repair {
-        Repair::Planned(run) => Statement::new(
-            name,
-            Truth::Unknown,
-            Reason::RemediationPlanned.as_str(),
-            format!("Remediation {}: {}", run.name_any(), run.spec.summary),
-        ),
-        Repair::None(Reason::RemediationPlanned, message) => {
-            Statement::new(name, Truth::Unknown, Reason::RemediationPlanned.as_str(), message.clone())
-        }
-        Repair::None(Reason::SymptomClear, _) if runs.is_empty() => {
-            Statement::new(name, true, Reason::SelfRecovered.as_str(), "The symptom went away by itself")
-        }
-        Repair::None(reason, message) => Statement::new(name, false, reason.as_str(), message.clone()),
-    }
-}
-
-fn resolved(status: &IncidentStatus) -> Statement {
-    let name = ConditionType::Resolved.as_str();
-    let summary = status.symptom.summary.clone().unwrap_or_default();
-    match (status.state, status.symptom.state) {
-        (IncidentState::Resolved | IncidentState::Prevented, _) => {
-            Statement::new(name, true, Reason::SymptomClear.as_str(), "The symptom is gone and stayed gone")
-        }
-        (_, SymptomState::Clear) => Statement::new(
-            name,
-            Truth::Unknown,
-            Reason::SymptomClear.as_str(),
-            "The symptom is gone; it is watched whether it stays gone",
-        ),
-        (_, SymptomState::NoData) => Statement::new(
-            name,
-            Truth::Unknown,
-            Reason::NoData.as_str(),
-            "Data is missing: nothing can be said",
-        ),
-        (_, SymptomState::Firing) => {
-            let message = if summary.is_empty() { "The symptom is there".to_owned() } else { summary };
-            Statement::new(name, false, Reason::SymptomFiring.as_str(), message)
-        }
-    }
 }

@@ -20,6 +20,8 @@ use serde_json::Value;
 use crate::error::{ControllerError, Doing};
 use crate::mirrors::Mirrors;
 use crate::plan::{self, Around};
+use crate::ports::Ports;
+use crate::rehearsal::Snapshot;
 use crate::services::{services_on, telemetry_name};
 use crate::target_view::{self, Target};
 use crate::text::{bounded, in_seconds, stamp};
@@ -43,6 +45,7 @@ pub(super) enum Repair {
 pub(super) async fn plan_repair(
     client: &Client,
     mirrors: &Mirrors,
+    ports: &Ports,
     incident: &Incident,
     now: Timestamp,
 ) -> Result<Repair, ControllerError> {
@@ -86,6 +89,9 @@ pub(super) async fn plan_repair(
         let running = history.iter().filter(|run| run.is_running()).count();
         match prepare(incident, &cause, runbook, policy.map(AsRef::as_ref), subject, &view, running) {
             Ok(prepared) => {
+                let snapshot = Snapshot { target: target.clone(), view: view.clone() };
+                let text = snapshot.to_text().doing(|| format!("writing what {name} was planned on"))?;
+                ports.engine.keep_objects(&incident.spec.fingerprint, text);
                 let shared = shared_dependencies(mirrors, &target);
                 let object = remediation(incident, &cause, &choice, runbook, prepared, shared, &name, now)?;
                 return write(client, mirrors, object).await.map(Repair::Planned);

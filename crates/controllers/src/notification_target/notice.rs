@@ -4,7 +4,8 @@ use causeway_crds::incident::{IncidentState, IncidentStatus, Severity};
 use causeway_crds::{Incident, Remediation};
 use causeway_kubekit::ObjectKey;
 use causeway_notify::{
-    IncidentNotice, IncidentState as State, Link, RemediationNotice, Severity as Level, Statement, Times,
+    IncidentNotice, IncidentState as State, Link, Prediction, RemediationNotice, Severity as Level,
+    Statement, Times,
 };
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -45,7 +46,14 @@ pub(super) fn of(
             .map(|url| Link { label: "Open".to_owned(), url: format!("{url}/incidents/{namespace}/{name}") })
             .into_iter()
             .collect(),
-        predicted: None,
+        predicted: status.predicted.as_ref().filter(|_| status.state == IncidentState::Predicted).and_then(
+            |p| {
+                Some(Prediction {
+                    probability: p.probability.as_ref()?.to_f64(),
+                    deadline: p.deadline.as_ref()?.0,
+                })
+            },
+        ),
         times: Times {
             opened: status.started_at.as_ref().map_or(now, |time| time.0),
             updated: now,

@@ -13,7 +13,8 @@ mod record;
 
 use std::collections::HashMap;
 
-use causeway_crds::{Phase, Remediation, RemediationStatus};
+use causeway_crds::occurrence::peak_ceiling;
+use causeway_crds::{PeakEvent, Phase, Remediation, RemediationStatus};
 use causeway_kubekit::{ObjectKey, Reconciler, Report};
 use causeway_remediate::{Claim, ClaimOrigin, Decision, Observed, RemediationView, StepState, step};
 use jiff::Timestamp;
@@ -40,6 +41,8 @@ pub(crate) struct Remediations {
 pub(crate) struct World {
     view: RemediationView,
     observed: Observed,
+    /// Every PeakEvent.
+    peaks: Vec<PeakEvent>,
 }
 
 /// What came of a decision.
@@ -86,7 +89,8 @@ impl Reconciler for Remediations {
         world: Option<World>,
         now: Timestamp,
     ) -> Result<Option<(World, Decision)>, ControllerError> {
-        Ok(world.map(|world| {
+        Ok(world.map(|mut world| {
+            world.observed.peak_ceiling = peak_ceiling(&world.peaks, &world.view.namespace, now);
             let decision = step(&world.view, &world.observed, now);
             (world, decision)
         }))

@@ -9,7 +9,8 @@ use causeway_crds::view::{
     symptom_view,
 };
 use causeway_crds::{
-    Approval, ClusterGuardrail, Incident, MonitoredService, Pause, Remediation, RemediationPolicy, Runbook,
+    Approval, ClusterGuardrail, Incident, MonitoredService, Pause, PeakEvent, Remediation, RemediationPolicy,
+    Runbook,
 };
 use causeway_remediate::{
     Direction, Observed, OtherRun, RemediationView, StepState, SymptomState, SymptomView,
@@ -84,10 +85,12 @@ impl Remediations {
         let others: Vec<OtherRun> = others.iter().filter(|other| other.uid() != uid).map(other_run).collect();
         let guardrails: Vec<ClusterGuardrail> = list(Api::all(client.clone())).await?;
         let pauses: Vec<Pause> = list(Api::all(client.clone())).await?;
+        let peaks: Vec<PeakEvent> = list(Api::all(client.clone())).await?;
         let observed = Observed {
             policy: policy.as_ref().map(policy_view),
             guardrails: guardrails.iter().map(guardrail_view).collect(),
             pauses: pauses.iter().map(pause_view).collect(),
+            // Depends on the time, which is known when the decision is made.
             peak_ceiling: None,
             // Approvals from before were marked above.
             admission_since: admission_since.map(|_| Timestamp::UNIX_EPOCH),
@@ -100,7 +103,7 @@ impl Remediations {
             service_workloads: self.service_workloads(&view).await?,
             claim_origin: self.origin(object, &view),
         };
-        Ok(World { view, observed })
+        Ok(World { view, observed, peaks })
     }
 
     /// The live targets that still are the objects that the plan was made for.

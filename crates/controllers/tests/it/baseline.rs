@@ -175,7 +175,7 @@ async fn the_status_follows_the_engine_and_is_quiet_when_nothing_changes() {
     let foretold = Foretold { series, made_us: world.now().as_microsecond(), deadline_us, probability: 0.85 };
     let words = "latency of shop/web rises above 500 ms".to_owned();
     let graded = Graded { hits: 3, unforeseen: 1, ..Graded::default() };
-    let report = OutlookReport { ready: true, next: Some((foretold, words)), graded };
+    let report = OutlookReport { ready: true, next: Some((foretold, words)), graded, brier: Some(0.118) };
     world.engine.normal.lock().unwrap().as_mut().unwrap().outlook = Some(report);
     world.pass(20).await;
     let object: Baseline = world.get("latency").await;
@@ -185,6 +185,7 @@ async fn the_status_follows_the_engine_and_is_quiet_when_nothing_changes() {
     assert!(message.contains("rises above 500 ms"), "{message}");
     let forecast = object.status.unwrap().forecast.unwrap();
     assert_eq!((forecast.hits, forecast.unforeseen), (3, 1));
+    assert_eq!(forecast.brier.as_ref().map(ToString::to_string).as_deref(), Some("0.12"));
     assert_eq!(forecast.series.as_deref(), Some("shop/web/latency"));
     assert_eq!(forecast.probability.unwrap().to_string(), "0.85");
 }

@@ -1,13 +1,18 @@
 //! LogSources, services and the kinds that only tell whether they are right.
 
-use causeway_controllers::{Protocol, SourceObservation};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use causeway_controllers::{GatewayContext, Protocol, SourceObservation, run_gateway};
 use causeway_crds::log_source::SourceState;
 use causeway_crds::{Baseline, LogSource, MonitoredService, RemediationPolicy, Runbook, SLO};
 use causeway_engine::ChangeClass;
-use causeway_kubekit::check_conditions;
+use causeway_kubekit::{Activity, check_conditions};
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use crate::world::World;
 
@@ -163,4 +168,37 @@ async fn changes_are_told_with_their_author_and_old_values_are_kept() {
         .collect();
     kept.sort_by_key(|(number, _)| *number);
     assert_eq!(kept, [(1, json!("0.21")), (2, json!("2.1"))]);
+}
+
+#[tokio::test]
+async fn a_gateway_configures_itself_and_writes_nothing() {
+    let world = World::new().await;
+    let auth = json!({"tokenSecretRef": {"name": "token", "key": "token"}});
+    let source = json!({"metadata": {"name": "otlp"}, "spec": {"type": "OTLP", "otlp": {"auth": auth}}});
+    let created = world.create::<LogSource>(source).await;
+    let (stop, ready) = (CancellationToken::new(), Arc::new(AtomicBool::new(false)));
+    let context = GatewayContext {
+        client: world.cluster.client("causeway"),
+        activity: Activity::new(),
+        gateway: world.gateway.clone(),
+    };
+    let looked = Arc::clone(&ready);
+    let task = tokio::spawn(run_gateway(context, move || looked.store(true, Ordering::SeqCst), stop.clone()));
+    world.until(|| ready.load(Ordering::SeqCst)).await;
+    assert!(world.gateway.sources.lock().unwrap().is_empty(), "its Secret is not there");
+    world.create::<Secret>(secret("t0ps3cret")).await;
+    let tokens = || {
+        let sources = world.gateway.sources.lock().unwrap();
+        sources.values().filter_map(|settings| settings.token.clone()).collect::<Vec<_>>()
+    };
+    world.until(|| tokens() == ["t0ps3cret"]).await;
+    let now: LogSource = world.get("otlp").await;
+    assert_eq!(
+        now.metadata.resource_version, created.metadata.resource_version,
+        "the status is the operator's"
+    );
+    world.api::<LogSource>().delete("otlp", &DeleteParams::default()).await.unwrap();
+    world.until(|| tokens().is_empty()).await;
+    stop.cancel();
+    task.await.unwrap();
 }

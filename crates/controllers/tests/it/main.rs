@@ -1,10 +1,15 @@
 //! The controllers against the Kubernetes API in process, with a stepped clock and ports that the test holds.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, clippy::expect_used, clippy::panic)]
 
 mod baseline;
+mod cluster;
 mod configuration;
+mod lifecycle;
 mod notification;
+mod peak_event;
 mod repair;
 mod slo;
+mod steps;
+mod tax_rate;
 mod world;

@@ -3,7 +3,7 @@
 use causeway_crds::slo::SLOState;
 use causeway_crds::{MonitoredService, SLO};
 use causeway_engine::burn::Severity;
-use causeway_engine::{EventSource, Indicator, ObjectiveReport, ObjectiveState};
+use causeway_engine::{EventSource, Indicator, Labels, ObjectiveReport, ObjectiveState};
 use causeway_kubekit::check_conditions;
 use kube::api::DeleteParams;
 use serde_json::{Value, json};
@@ -74,7 +74,7 @@ async fn what_is_declared_reaches_the_engine_and_what_is_deleted_leaves_it() {
         assert_eq!((latency.rules.len(), latency.rules[0].severity), (1, Severity::Ticket));
         assert!(orders.suspended);
         assert_eq!(orders.rules.len(), 3, "the workbook's");
-        let metric = |name: &str| EventSource::Metric(name.to_owned());
+        let metric = |name: &str| EventSource::Metric { name: name.to_owned(), labels: Labels::default() };
         assert_eq!(
             orders.indicator,
             Indicator::BadRatio { bad: metric("orders_failed"), total: metric("orders") }

@@ -13,8 +13,8 @@ use causeway_controllers::{
     OperatorParts, Ports, SourceObservation, SourceSettings, run,
 };
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, IncidentPhase, ObjectiveConfig, ObjectiveReport,
-    ServiceConfig, SymptomState,
+    BaselineConfig, BaselineReport, Change, Incident, IncidentPhase, Neighbours, ObjectiveConfig,
+    ObjectiveReport, PeakConfig, PeakReport, Placement, ServiceConfig, State, SymptomState,
 };
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer, check_conditions};
 use causeway_localcluster::{LocalCluster, Options, User};
@@ -42,12 +42,24 @@ pub(crate) struct FakeEngine {
     pub(crate) objectives: Mutex<Option<Vec<ObjectiveConfig>>>,
     /// What was declared last; `None` before anything was.
     pub(crate) baselines: Mutex<Option<Vec<BaselineConfig>>>,
+    /// What was declared last; `None` before anything was.
+    pub(crate) peaks: Mutex<Option<Vec<PeakConfig>>>,
+    /// How every event goes.
+    pub(crate) going: Mutex<Option<PeakReport>>,
     /// How every Baseline stands.
     pub(crate) normal: Mutex<Option<BaselineReport>>,
     /// How every objective stands.
     pub(crate) standing: Mutex<Option<ObjectiveReport>>,
     pub(crate) changes: Mutex<Vec<(Change, String)>>,
     pub(crate) watermark: Mutex<Option<i64>>,
+    /// What repairs were planned on, by fingerprint.
+    pub(crate) objects: Mutex<HashMap<String, String>>,
+    /// What was said to be wrong last; `None` before anything was.
+    pub(crate) states: Mutex<Option<Vec<State>>>,
+    pub(crate) placements: Mutex<Vec<Placement>>,
+    pub(crate) neighbours: Mutex<Option<Neighbours>>,
+    /// Fingerprints of incidents that were to become part of others.
+    pub(crate) merged: Mutex<Vec<(String, String)>>,
 }
 
 impl Engine for FakeEngine {
@@ -69,8 +81,29 @@ impl Engine for FakeEngine {
     fn baseline(&self, _namespace: &str, _name: &str) -> Option<BaselineReport> {
         self.normal.lock().unwrap().clone()
     }
+    fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        *self.peaks.lock().unwrap() = Some(peaks);
+    }
+    fn peak(&self, _name: &str) -> Option<PeakReport> {
+        self.going.lock().unwrap().clone()
+    }
     fn change(&self, change: Change, namespace: &str) {
         self.changes.lock().unwrap().push((change, namespace.to_owned()));
+    }
+    fn keep_objects(&self, fingerprint: &str, objects: String) {
+        self.objects.lock().unwrap().insert(fingerprint.to_owned(), objects);
+    }
+    fn set_states(&self, states: Vec<State>) {
+        *self.states.lock().unwrap() = Some(states);
+    }
+    fn set_placements(&self, placements: Vec<Placement>) {
+        *self.placements.lock().unwrap() = placements;
+    }
+    fn merge(&self, fingerprint: &str, into: &str) {
+        self.merged.lock().unwrap().push((fingerprint.to_owned(), into.to_owned()));
+    }
+    fn neighbours(&self, _entities: &[String]) -> Option<Neighbours> {
+        *self.neighbours.lock().unwrap()
     }
     fn watermark(&self) -> Option<i64> {
         *self.watermark.lock().unwrap()
@@ -318,6 +351,16 @@ impl World {
         }
     }
 
+    /// Moves the clock at once.
+    pub(crate) async fn leap(&self, seconds: i64) {
+        {
+            let mut now = self.now.lock().unwrap();
+            *now = now.checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap();
+        }
+        self.clock.moved();
+        self.settle().await;
+    }
+
     /// Tells of the incident as the engine has it.
     pub(crate) async fn publish(&self, incident: Incident) {
         self.engine.incidents.lock().unwrap().insert(incident.fingerprint.clone(), incident.clone());
@@ -443,6 +486,16 @@ pub(crate) fn incident(at: Timestamp) -> Incident {
         diagnosed_us: Some(at_us),
         bundle: Some("sha256:1b7e".into()),
         reopened: 0,
+        group: Some(0),
+        signal: "latency".into(),
+        merged_into: None,
+        predicted: None,
+        requests: causeway_causal::impact::Requests::default(),
+        counted_us: at_us,
+        peaks: BTreeMap::new(),
+        noise: None,
+        root: "shop/web".into(),
+        figured_us: at_us,
         revision: 1,
     }
 }
@@ -478,6 +531,7 @@ fn draft(at_us: i64) -> IncidentDraft {
             entry_points: vec!["shop/gateway".into()],
             request_share: Some(0.4),
             error_budget_per_hour: None,
+            requests: None,
         },
         money: None,
         explanation: vec![Sentence {

@@ -91,6 +91,14 @@ const FLAGS: [(Sensitivity, f64); 3] =
 const WARMUP: [i64; 2] = [20, 250];
 
 impl BaselineConfig {
+    /// The text that log templates contain, if these are followed.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match &self.selector {
+            Selector::LogPattern(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether the same points are made as by `other`, so that what was learned stays of use.
     pub(super) fn learns_like(&self, other: &Self) -> bool {
         self.entities == other.entities
@@ -157,7 +165,7 @@ impl BaselineConfig {
     }
 
     /// Whether the model learns.
-    pub(super) fn is_learned(&self) -> bool {
+    pub(crate) fn is_learned(&self) -> bool {
         !matches!(self.model, ModelKind::Static { .. })
     }
 }

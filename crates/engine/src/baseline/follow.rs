@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use causeway_model::{Completeness, Finding, FindingState, Micros, SeriesId, Window};
-use causeway_predict::{Alert, Detector, Direction, Observation, Transition};
+use causeway_predict::{Alert, Config, Detector, Direction, Observation, Prior, Transition};
 use serde::{Deserialize, Serialize};
 
 use super::config::{BaselineConfig, Form};
@@ -18,28 +18,27 @@ const POINTS: usize = 120;
 /// The band that is shown moves when an end is off by more than this part of the value.
 const SHOWN: f64 = 0.25;
 
-/// What an open finding is held against: the band from before it began. The detector rests meanwhile. When an event begins
-/// or ends, the band follows it.
+/// What an open finding is held against: the band from before it began, moved along with season and events. The detector rests
+/// meanwhile.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Band {
     expected: f64,
     lower: f64,
     upper: f64,
-    /// How many times an ordinary day's values these are.
-    #[serde(default = "ordinary")]
-    multiplier: f64,
-}
-
-fn ordinary() -> f64 {
-    1.0
+    /// When these held; 0 in snapshots that did not know it.
+    #[serde(default)]
+    at_us: Micros,
 }
 
 impl Band {
-    /// The same band where `multiplier` times an ordinary day's values are expected.
-    fn at(self, multiplier: f64) -> Self {
-        let factor = multiplier / self.multiplier;
-        let [expected, lower, upper] = [self.expected, self.lower, self.upper].map(|value| value * factor);
-        Self { expected, lower, upper, multiplier }
+    /// The same band at another time: an hour that usually has more, or an event, moves it.
+    fn at(self, detector: &Detector, at_us: Micros) -> Self {
+        if self.at_us == 0 {
+            return self;
+        }
+        let moved = |end| detector.moved(end, self.at_us / 1_000_000, at_us / 1_000_000);
+        let [expected, lower, upper] = [self.expected, self.lower, self.upper].map(moved);
+        Self { expected, lower, upper, at_us }
     }
 }
 
@@ -67,10 +66,10 @@ pub(super) struct Followed {
 }
 
 impl Followed {
-    pub(super) fn new(config: &BaselineConfig, form: Form) -> Self {
+    pub(super) fn new(config: &BaselineConfig, form: Form, prior: Option<Prior>) -> Self {
         Self {
             form,
-            detector: Detector::new(config.detector(form)),
+            detector: Detector::new(Config { prior, ..config.detector(form) }),
             alert: Alert::new(config.rule, config.missing),
             running: None,
             before: None,
@@ -179,11 +178,7 @@ impl Followed {
         let too_few = value.is_none() && sum.count > 0.0;
         let (band, observation, score) = match &self.opened {
             Some((_, band)) => {
-                let band = if config.is_learned() {
-                    band.at(self.detector.multiplier(end_us / 1_000_000))
-                } else {
-                    *band
-                };
+                let band = if config.is_learned() { band.at(&self.detector, end_us) } else { *band };
                 let observation = match value {
                     Some(value) if violates(config, band, value) => Observation::Violating,
                     Some(_) if completeness.share() >= 0.8 => Observation::Normal,
@@ -241,7 +236,7 @@ impl Followed {
             expected: number(verdict.expected),
             lower: number(verdict.lower),
             upper: number(verdict.upper),
-            multiplier: unlearned.multiplier(end_us / 1_000_000),
+            at_us: end_us,
         };
         self.ready = verdict.ready && self.learned(config, end_us) >= 1.0;
         let flagged = verdict.anomalous || (verdict.outside && self.before.is_some());

@@ -9,6 +9,7 @@ mod follow;
 mod outlook;
 mod report;
 mod sample;
+mod siblings;
 mod text;
 
 use std::collections::BTreeMap;
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 
 pub use config::{BaselineConfig, Selector};
 use follow::Followed;
-pub use outlook::{Foretold, Graded, OutlookConfig, OutlookReport};
+pub(crate) use outlook::Ended;
+pub use outlook::{Forecasting, Foretold, Graded, OutlookConfig, OutlookReport};
 use outlook::{Outlook, Seen};
 pub use report::{BaselineReport, BaselineState};
 pub(crate) use sample::Content;
@@ -47,7 +49,7 @@ pub(crate) struct Baseline {
 }
 
 impl Baseline {
-    fn new(config: BaselineConfig) -> Self {
+    pub(crate) fn new(config: BaselineConfig) -> Self {
         Self { config, series: Vec::new(), left_out: 0, at_us: 0, ledger: Ledger::default() }
     }
 
@@ -56,6 +58,12 @@ impl Baseline {
             .binary_search_by(|(id, _)| id.cmp(series))
             .ok()
             .and_then(|at| Some(&self.series.get(at)?.1))
+    }
+
+    /// Points that ended at `at_us`, of every series.
+    pub(crate) fn newest(&self, at_us: Micros) -> impl Iterator<Item = (&SeriesId, Point)> {
+        let newest = move |followed: &Followed| followed.points.back().copied().filter(|p| p.at_us == at_us);
+        self.series.iter().filter_map(move |(id, followed)| Some((id, newest(followed)?)))
     }
 
     fn close(&mut self, at_us: Micros) -> Vec<Finding> {
@@ -77,7 +85,8 @@ impl Baseline {
         closed
     }
 
-    fn observe(
+    /// Takes a window. Gives the findings that open or close.
+    pub(crate) fn observe(
         &mut self,
         namespace: &str,
         window: Window,
@@ -95,7 +104,9 @@ impl Baseline {
         for (id, (form, _)) in &samples {
             if let Err(at) = self.series.binary_search_by(|(known, _)| known.cmp(id)) {
                 if self.series.len() < config.max_series {
-                    let mut followed = Followed::new(config, *form);
+                    let running = self.series.iter().filter_map(|(_, sibling)| sibling.detector().typical());
+                    let prior = siblings::prior(&running.collect::<Vec<_>>());
+                    let mut followed = Followed::new(config, *form, prior);
                     followed.declare(&calendar.of(&id.entity, config.selector.subject()));
                     self.series.insert(at, (id.clone(), followed));
                 } else {
@@ -190,6 +201,13 @@ impl Baselines {
         }
     }
 
+    /// How the forecasts of all Baselines fare.
+    pub(crate) fn forecasting(&self) -> Forecasting {
+        let mut ledger = Ledger::default();
+        self.all.values().for_each(|baseline| ledger.merge(&baseline.ledger));
+        Forecasting { graded: Graded::of(&ledger), brier: ledger.brier() }
+    }
+
     /// Every series with its detector.
     pub(crate) fn detectors(&self) -> impl Iterator<Item = (&SeriesId, Subject<'_>, &Detector)> {
         self.all.values().flat_map(|baseline| {
@@ -204,6 +222,32 @@ impl Baselines {
             let of_entity = baseline.series.iter_mut().filter(|(id, _)| id.entity.as_ref() == entity);
             of_entity.for_each(|(_, followed)| followed.outlook.acted(at_us));
         }
+    }
+
+    /// Crossings that are foretold now, with the namespace of who is concerned and the prediction in words.
+    pub(crate) fn foretold(&self, tenants: &BTreeMap<Arc<str>, String>) -> Vec<(String, Foretold, String)> {
+        let mut out = Vec::new();
+        for baseline in self.all.values() {
+            let Some(wanted) = baseline.config.outlook else { continue };
+            for foretold in baseline.series.iter().filter_map(|(id, followed)| followed.outlook.foretold(id))
+            {
+                let tenant = tenants.get(&foretold.series.entity).unwrap_or(&baseline.config.namespace);
+                let words = text::prediction(&baseline.config, &wanted, &foretold);
+                out.push((tenant.clone(), foretold, words));
+            }
+        }
+        out
+    }
+
+    /// Takes what became of predictions since the last call.
+    pub(crate) fn take_ended(&mut self) -> Vec<(SeriesId, Ended)> {
+        let series = self.all.values_mut().flat_map(|b| b.series.iter_mut());
+        series.filter_map(|(id, followed)| Some((id.clone(), followed.outlook.take_ended()?))).collect()
+    }
+
+    /// Whether the newest point of a series, at `at_us`, lies beyond the bound of its outlook; `None` without a value.
+    pub(crate) fn is_beyond(&self, series: &SeriesId, at_us: Micros) -> Option<bool> {
+        self.all.values().find_map(|b| b.get(series).and_then(|followed| followed.outlook.is_beyond(at_us)))
     }
 
     /// Whether a Baseline judges this golden signal, so that the service's own detector rests. Not before it has

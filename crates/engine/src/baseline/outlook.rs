@@ -71,6 +71,14 @@ pub(super) struct Seen<'a> {
     pub(super) events: &'a Arc<[PeakEvent]>,
 }
 
+/// What became of a prediction.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    /// When it was made, Unix microseconds.
+    pub(crate) made_us: Micros,
+    pub(crate) grade: Grade,
+}
+
 /// The outlook of one series.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Outlook {
@@ -81,6 +89,9 @@ pub(super) struct Outlook {
     looked: Option<i64>,
     /// Unix seconds of the last point beyond the bound.
     beyond: Option<i64>,
+    /// The prediction that was graded last, until it is taken.
+    #[serde(default)]
+    ended: Option<Ended>,
 }
 
 impl Outlook {
@@ -135,6 +146,7 @@ impl Outlook {
         let Waiting { prediction, seen, .. } = *waiting;
         if let Some(grade) = prediction.grade(&seen, now, grace) {
             ledger.add(&prediction, grade, &seen);
+            self.ended = Some(Ended { made_us: prediction.made * 1_000_000, grade });
             self.waiting = None;
         }
     }
@@ -166,6 +178,17 @@ impl Outlook {
         }
         let prediction = Prediction { made: now, deadline, probability };
         self.waiting = Some(Waiting { prediction, seen: After::default(), points: 0, valued: 0 });
+    }
+
+    /// Takes the prediction that was graded since the last call.
+    pub(super) fn take_ended(&mut self) -> Option<Ended> {
+        self.ended.take()
+    }
+
+    /// Whether the point of this moment lay beyond the bound; `None` when it had no value.
+    pub(super) fn is_beyond(&self, at_us: Micros) -> Option<bool> {
+        let at = at_us.div_euclid(1_000_000);
+        self.history.back().filter(|(time, _)| *time == at).map(|_| self.beyond == Some(at))
     }
 
     /// Somebody did something about the series at `at_us`.
@@ -200,6 +223,18 @@ pub struct OutlookReport {
     pub next: Option<(Foretold, String)>,
     /// What became of earlier predictions.
     pub graded: Graded,
+    /// Mean squared error of their probabilities (Brier): 0 is perfect, 0.25 what always saying a half gets. `None` before any
+    /// was decided.
+    pub brier: Option<f64>,
+}
+
+/// How all forecasts fare.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Forecasting {
+    /// What became of predictions.
+    pub graded: Graded,
+    /// Mean squared error of their probabilities; `None` before any was decided.
+    pub brier: Option<f64>,
 }
 
 /// Counts of graded predictions.

@@ -89,6 +89,7 @@ impl Baseline {
                 (foretold, words)
             }),
             graded: Graded::of(&self.ledger),
+            brier: self.ledger.brier(),
         }
     }
 

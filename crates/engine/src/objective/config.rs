@@ -5,6 +5,7 @@ use causeway_predict::burn::{BurnRule, Events, LowTraffic, Objective as Target, 
 use serde::{Deserialize, Serialize};
 
 use super::is_own_signal;
+use super::labels::Labels;
 
 /// An SLO as the engine follows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,8 +72,13 @@ pub enum EventSource {
     Requests,
     /// Of those, the failed ones.
     Errors,
-    /// What a counter of this name was increased by, or a histogram of this name observed, over all attributes.
-    Metric(String),
+    /// What a counter was increased by, or a histogram observed.
+    Metric {
+        /// Its name.
+        name: String,
+        /// Which of its series count.
+        labels: Labels,
+    },
 }
 
 /// Why a metric can't be counted.
@@ -97,7 +103,7 @@ impl ObjectiveConfig {
 
     /// Whether only requests that the service served are counted.
     pub(crate) fn is_about_requests(&self) -> bool {
-        let of_spans = |source: &EventSource| !matches!(source, EventSource::Metric(_));
+        let of_spans = |source: &EventSource| !matches!(source, EventSource::Metric { .. });
         match &self.indicator {
             Indicator::BadRatio { bad, total } => of_spans(bad) && of_spans(total),
             Indicator::GoodRatio { good, total } => of_spans(good) && of_spans(total),
@@ -147,15 +153,15 @@ impl ObjectiveConfig {
 
 impl EventSource {
     fn count(&self, entity: &str, series: &[(SeriesId, SeriesPartial)]) -> Result<f64, NotACounter> {
-        let name = match self {
+        let (name, labels) = match self {
             Self::Requests => return Ok(own(entity, "requests", series).map(|values| values.sum).sum()),
             Self::Errors => return Ok(own(entity, "errors", series).map(|values| values.sum).sum()),
-            Self::Metric(name) => name,
+            Self::Metric { name, labels } => (name, labels),
         };
         let mut sum = 0.0;
         for (id, values) in named(entity, name, series) {
             sum += match values.kind {
-                _ if is_own_signal(id) => 0.0,
+                _ if is_own_signal(id) || !labels.admit(&id.group) => 0.0,
                 SeriesKind::Count => values.sum,
                 SeriesKind::Latency => values.count as f64,
                 SeriesKind::Gauge => return Err(NotACounter(name.clone())),
@@ -233,7 +239,11 @@ mod tests {
 
     #[test]
     fn every_indicator_counts() {
-        let metric = |name: &str| EventSource::Metric(name.to_owned());
+        let counted = |name: &str, labels: &str| EventSource::Metric {
+            name: name.to_owned(),
+            labels: Labels::parse(labels).unwrap(),
+        };
+        let metric = |name: &str| counted(name, "");
         let cases = [
             (
                 Indicator::BadRatio { bad: EventSource::Errors, total: EventSource::Requests },
@@ -244,6 +254,10 @@ mod tests {
                 Ok((50.0, 100.0)),
             ),
             (Indicator::BadRatio { bad: metric("refused"), total: metric("orders") }, Ok((5.0, 50.0))),
+            (
+                Indicator::BadRatio { bad: counted("orders", "country=~\"d.\""), total: metric("orders") },
+                Ok((20.0, 50.0)),
+            ),
             (Indicator::BadRatio { bad: metric("nothing"), total: metric("orders") }, Ok((0.0, 50.0))),
             (Indicator::BadRatio { bad: metric("orders"), total: metric("refused") }, Ok((5.0, 5.0))),
             (Indicator::SlowerThan { seconds: 0.5 }, Ok((10.0, 100.0))),

@@ -58,7 +58,7 @@ pub(crate) struct Objective {
 }
 
 impl Objective {
-    pub(super) fn new(config: ObjectiveConfig) -> Self {
+    pub(crate) fn new(config: ObjectiveConfig) -> Self {
         Self {
             tracker: Tracker::new(config.target, config.rules.clone(), config.low_traffic()),
             slice: None,
@@ -149,7 +149,7 @@ impl Objective {
     }
 
     /// Takes a window. Gives a finding when it opens or closes. A window without events changes nothing.
-    pub(super) fn observe(
+    pub(crate) fn observe(
         &mut self,
         namespace: &str,
         window: Window,
@@ -214,7 +214,7 @@ impl Objective {
     }
 
     /// Share of bad events from which on a page burns.
-    fn threshold(&self) -> f64 {
+    pub(crate) fn threshold(&self) -> f64 {
         let rules = self.config.rules_of(Severity::Page);
         let slowest = rules.iter().map(|r| r.rate).fold(f64::INFINITY, f64::min);
         (slowest * self.config.target.budget()).min(self.config.low_traffic().sustained_ratio)
@@ -256,6 +256,15 @@ impl Objective {
         short.total >= (FLOWING * usual).max(1.0)
     }
 
+    /// The series of its finding.
+    pub(crate) fn series(&self) -> SeriesId {
+        SeriesId {
+            entity: Arc::clone(&self.entity),
+            signal: format!("{PREFIX}{}", self.config.name).into(),
+            group: self.config.signal().into(),
+        }
+    }
+
     fn found(
         &self,
         namespace: &str,
@@ -263,11 +272,7 @@ impl Objective {
         alert: &BurnAlert,
         completeness: Completeness,
     ) -> Finding {
-        let series = SeriesId {
-            entity: Arc::clone(&self.entity),
-            signal: format!("{PREFIX}{}", self.config.name).into(),
-            group: self.config.signal().into(),
-        };
+        let series = self.series();
         let since_us = self.burning_since_us.unwrap_or(window.start_us);
         let ratio = self.events(alert.long).error_ratio();
         let budget = self.config.target.budget();

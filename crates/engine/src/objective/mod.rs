@@ -5,6 +5,7 @@
 
 mod config;
 mod follow;
+mod labels;
 mod report;
 mod text;
 
@@ -16,6 +17,7 @@ use causeway_model::{Completeness, Finding, Micros, SeriesId, SeriesPartial, Win
 pub(crate) use config::named;
 pub use config::{EventSource, Indicator, ObjectiveConfig, Timeslices};
 pub(crate) use follow::Objective;
+pub use labels::{Labels, NotLabels};
 pub use report::{ObjectiveReport, ObjectiveState};
 
 /// What the signal of an objective's finding begins with; its name follows.

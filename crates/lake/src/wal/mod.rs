@@ -14,6 +14,7 @@ mod segment;
 mod window;
 mod writer;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -200,29 +201,60 @@ impl Wal {
         sender.send(command).map_err(|_| stopped())
     }
 
-    /// Opaque frames behind `after`, oldest first. Reads the segments from disk, so call it off the runtime.
+    /// Frames behind `after` up to `durable`, oldest first, until `visit` breaks off. Reads the segments from disk, so call
+    /// it off the runtime.
+    pub(crate) fn read_since(
+        folder: &Path,
+        after: u64,
+        durable: u64,
+        visit: &mut dyn FnMut(&Frame) -> Result<ControlFlow<()>, WalError>,
+    ) -> Result<(), WalError> {
+        let mut segments = Vec::new();
+        for (_, path) in recover::list(folder)? {
+            // A segment that was trimmed since the listing holds nothing that is still wanted.
+            if let Ok(Some(header)) = recover::read_header(&path) {
+                segments.push((path, header.first));
+            }
+        }
+        for (index, (path, first)) in segments.iter().enumerate() {
+            // Frames from there on are void in this segment.
+            let next = segments.get(index + 1).map_or(u64::MAX, |(_, first)| *first);
+            if next <= after + 1 {
+                continue;
+            }
+            let Ok(bytes) = std::fs::read(path) else { continue };
+            let scan = segment::scan(&bytes.into(), segment::HEADER, *first);
+            let wanted = |f: &&Frame| f.sequence < next && (after + 1..=durable).contains(&f.sequence);
+            for frame in scan.frames.iter().filter(wanted) {
+                if visit(frame)?.is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Opaque frames behind `after`, oldest first: one, and more while they have `max_bytes` together.
     pub(crate) fn opaque_since(
         folder: &Path,
         after: u64,
         durable: u64,
+        max_bytes: usize,
     ) -> Result<Vec<OpaqueFrame>, WalError> {
-        let mut found: Vec<OpaqueFrame> = Vec::new();
-        for (_, path) in recover::list(folder)? {
-            // A segment that was trimmed since the listing holds nothing that is still wanted.
-            let Ok(bytes) = std::fs::read(&path) else { continue };
-            let Some(header) = segment::Header::read(&bytes) else { continue };
-            found.retain(|frame| frame.sequence < header.first);
-            let scan = segment::scan(&bytes.into(), segment::HEADER, header.first);
-            let wanted = scan
-                .frames
-                .into_iter()
-                .filter(|f| f.kind == Kind::Opaque && (after + 1..=durable).contains(&f.sequence));
+        let (mut found, mut size) = (Vec::new(), 0);
+        Self::read_since(folder, after, durable, &mut |frame| {
+            if frame.kind != Kind::Opaque {
+                return Ok(ControlFlow::Continue(()));
+            }
+            size += frame.payload.len();
+            if size > max_bytes && !found.is_empty() {
+                return Ok(ControlFlow::Break(()));
+            }
             // A copy, so that a small frame does not keep its whole segment in memory.
-            found.extend(
-                wanted
-                    .map(|f| OpaqueFrame { sequence: f.sequence, bytes: Bytes::copy_from_slice(&f.payload) }),
-            );
-        }
+            let bytes = Bytes::copy_from_slice(&frame.payload);
+            found.push(OpaqueFrame { sequence: frame.sequence, bytes });
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(found)
     }
 

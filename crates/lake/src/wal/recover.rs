@@ -115,7 +115,7 @@ pub(crate) fn segment_path(folder: &Path, index: u64) -> PathBuf {
     folder.join(format!("{index:012}.wal"))
 }
 
-fn read_header(path: &Path) -> Result<Option<Header>, WalError> {
+pub(crate) fn read_header(path: &Path) -> Result<Option<Header>, WalError> {
     use std::io::Read;
     let mut start = Vec::with_capacity(segment::HEADER);
     let file = File::open(path).map_err(io("open", path))?;

@@ -166,13 +166,49 @@ async fn opaque_frames_stay_until_released() {
     let lake = open(folder.path()).await;
     let bytes =
         |frames: Vec<causeway_lake::OpaqueFrame>| frames.into_iter().map(|f| f.bytes).collect::<Vec<_>>();
-    assert_eq!(bytes(lake.opaque_since(0).await.unwrap()), ["one", "two"]);
-    assert_eq!(bytes(lake.opaque_since(first).await.unwrap()), ["two"]);
+    assert_eq!(bytes(lake.opaque_since(0, usize::MAX).await.unwrap()), ["one", "two"]);
+    assert_eq!(bytes(lake.opaque_since(first, usize::MAX).await.unwrap()), ["two"]);
+    assert_eq!(bytes(lake.opaque_since(0, 4).await.unwrap()), ["one"]);
+    assert_eq!(bytes(lake.opaque_since(0, 0).await.unwrap()), ["one"], "at least one");
     assert_eq!(lake.recovery().rows, 0, "the rows beside them were committed");
     lake.release_opaque(second);
     lake.flush().await.unwrap();
-    assert!(lake.opaque_since(0).await.unwrap().is_empty());
+    assert!(lake.opaque_since(0, usize::MAX).await.unwrap().is_empty());
     assert!(segments(folder.path()).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_another_process_may_have_replaced_are_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    append(&lake, &[(NOW, "a", "committed")]).await;
+    lake.flush().await.unwrap();
+    append(&lake, &[(NOW, "a", "not committed")]).await;
+    drop(lake);
+    let mut settings = options(folder.path());
+    settings.forget = vec![Table::Logs];
+    let lake = try_open(settings).await.unwrap();
+    append(&lake, &[(NOW, "a", "later")]).await;
+    lake.flush().await.unwrap();
+    assert_eq!(all(&lake, "SELECT body FROM logs ORDER BY body").await, ["committed", "later"]);
+    assert_eq!(lake.stats().wal_segments, 0, "what was forgotten holds nothing back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_of_two_claims_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = open(folder.path()).await;
+    assert!(lake.claim_file("engine/1/owner", Vec::new()).await.unwrap());
+    assert!(!lake.claim_file("engine/1/owner", Vec::new()).await.unwrap());
+    lake.put_file("engine/2/owner", Vec::new()).await.unwrap();
+    let mut files = lake.files("engine").await.unwrap();
+    files.sort();
+    assert_eq!(files, ["engine/1/owner", "engine/2/owner"]);
+    for _ in 0..2 {
+        lake.remove_file("engine/1/owner").await.unwrap();
+    }
+    assert_eq!(lake.files("engine").await.unwrap(), ["engine/2/owner"]);
+    assert!(lake.files("nothing").await.unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,13 +120,13 @@ impl Detector {
         }
     }
 
-    /// How many times an ordinary day's value is expected at `t` (unix seconds), for the events that are declared; 1 outside
-    /// of them and while learning.
+    /// The value that stands to what is normal at `to` (unix seconds) as `value` stands to what is normal at `from`, by season and
+    /// declared events: so the end of a band that was kept can be held against another hour. As it is while learning.
     #[must_use]
-    pub fn multiplier(&self, t: i64) -> f64 {
+    pub fn moved(&self, value: f64, from: i64, to: i64) -> f64 {
         match &self.state.phase {
-            Phase::Learning(_) => 1.0,
-            Phase::Running(model) => model.multiplier(&self.config, t),
+            Phase::Learning(_) => value,
+            Phase::Running(model) => model.moved(&self.config, value, from, to),
         }
     }
 

@@ -84,13 +84,19 @@ impl Model {
         }
     }
 
-    /// How many times an ordinary day's value is expected at `t`, for the events that are declared.
-    pub(in crate::detector) fn multiplier(&self, config: &Config, t: i64) -> f64 {
-        PeakEvent::at(&config.events, t).map_or(1.0, |(event, share)| {
-            let influence = self.effects.as_deref().map(|effects| effects.influence(event));
-            let influence = influence.unwrap_or_else(|| Effects::default().influence(event));
-            influence.in_part(share, event.multiplier).multiplier
-        })
+    /// The value that stands to what is normal at `to` as `value` stands to what is normal at `from`, by season and declared
+    /// events; what is not finite stays as it is.
+    pub(in crate::detector) fn moved(&self, config: &Config, value: f64, from: i64, to: i64) -> f64 {
+        if !value.is_finite() {
+            return value;
+        }
+        let normal = |t: i64| {
+            let outlook = self.outlook(config, t, 1.0);
+            let multiplier = outlook.influence.map_or(1.0, |influence| influence.multiplier);
+            (outlook.bases[outlook.base] + outlook.lift, self.transform.widening(multiplier))
+        };
+        let ((before, wide), (after, wide_after)) = (normal(from), normal(to));
+        self.transform.inverse(after + (self.transform.forward(value) - before) * wide_after / wide)
     }
 
     /// What the event of this name does to the series; `None` before it was seen.

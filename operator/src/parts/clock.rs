@@ -36,6 +36,12 @@ impl ProcessClock {
         Some(clock.fetch_max(now_us, Ordering::SeqCst).max(now_us))
     }
 
+    /// The clock of controllers.
+    pub(crate) fn for_controllers(self: &Arc<Self>) -> causeway_kubekit::Clock {
+        let clock = Arc::clone(self);
+        causeway_kubekit::Clock::from_fn(Arc::new(move || clock.timestamp()))
+    }
+
     /// `now` for controllers.
     pub(crate) fn timestamp(&self) -> jiff::Timestamp {
         jiff::Timestamp::from_microsecond(self.now_us()).unwrap_or_default()

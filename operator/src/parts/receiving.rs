@@ -1,58 +1,77 @@
-//! What the controllers reach of this process: engine and gateway.
+//! Receiving telemetry: transports, credentials of sources, and what is seen of them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use causeway_controllers::{Engine, Gateway, Protocol, SourceObservation, SourceSettings};
-use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, ObjectiveConfig, ObjectiveReport, ServiceConfig,
+use anyhow::Result;
+use causeway_controllers::{Gateway, Protocol, SourceObservation, SourceSettings};
+use causeway_ingest::{
+    Credentials, IngestConfig, IngestLimits, IngestMetrics, IngestServer, Secret, SourceCredential,
+    SourceLimits,
 };
-use causeway_ingest::{Credentials, Secret, SourceCredential, SourceLimits};
 use causeway_model::{Clock, SourceRef};
+use causeway_relay::Observation;
+use causeway_telemetry::{Metrics, Shutdown};
 use parking_lot::Mutex;
+use tokio::net::TcpListener;
 
 use super::clock::ProcessClock;
-use super::engine_host::EngineHost;
+use super::listen::{Endpoints, url};
 
-impl Engine for EngineHost {
-    fn incident(&self, fingerprint: &str) -> Option<Incident> {
-        Self::incident(self, fingerprint)
-    }
+/// Listeners of the receivers.
+pub(crate) struct ReceiverPorts {
+    pub(crate) otlp_grpc: TcpListener,
+    pub(crate) otlp_http: TcpListener,
+    pub(crate) forward: TcpListener,
+}
 
-    fn set_services(&self, services: Vec<ServiceConfig>) {
-        Self::set_services(self, services);
+impl ReceiverPorts {
+    /// Their addresses, and that of metrics and health.
+    pub(crate) fn endpoints(&self, admin: &TcpListener) -> Result<Endpoints> {
+        Ok(Endpoints {
+            otlp_grpc: Some(url(&self.otlp_grpc)?),
+            otlp_http: Some(url(&self.otlp_http)?),
+            forward: Some(self.forward.local_addr()?.to_string()),
+            admin: url(admin)?,
+            pid: std::process::id(),
+            ..Endpoints::default()
+        })
     }
+}
 
-    fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
-        Self::set_objectives(self, objectives);
-    }
-
-    fn objective(&self, namespace: &str, name: &str) -> Option<ObjectiveReport> {
-        self.read(|engine| engine.objective(namespace, name))
-    }
-
-    fn set_baselines(&self, baselines: Vec<BaselineConfig>) {
-        Self::set_baselines(self, baselines);
-    }
-
-    fn baseline(&self, namespace: &str, name: &str) -> Option<BaselineReport> {
-        self.read(|engine| engine.baseline(namespace, name))
-    }
-
-    fn change(&self, change: Change, namespace: &str) {
-        Self::change(self, change, namespace);
-    }
-
-    fn watermark(&self) -> Option<i64> {
-        self.read(causeway_engine::Engine::watermark_us)
-    }
+/// Begins to receive; what comes in goes through the gateway.
+pub(crate) fn start(
+    ports: ReceiverPorts,
+    credentials: Credentials,
+    gateway: Arc<causeway_pipeline::Gateway>,
+    clock: &Arc<ProcessClock>,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Result<()> {
+    let handles = IngestServer::start(
+        IngestConfig {
+            grpc: ports.otlp_grpc,
+            http: ports.otlp_http,
+            forward: ports.forward,
+            extra_http: axum::Router::new(),
+            server_name: "causeway".to_owned(),
+            limits: IngestLimits::default(),
+        },
+        credentials,
+        gateway,
+        clock.clone(),
+        metrics.register(IngestMetrics::register),
+        shutdown.token(),
+    )?;
+    shutdown.spawn("ingest", handles.finished());
+    Ok(())
 }
 
 /// The receiving side of this process.
 pub(crate) struct GatewayPort {
-    pub(crate) gateway: Arc<causeway_pipeline::Gateway>,
-    pub(crate) credentials: Credentials,
-    pub(crate) clock: Arc<ProcessClock>,
+    gateway: Arc<causeway_pipeline::Gateway>,
+    credentials: Credentials,
+    clock: Arc<ProcessClock>,
     sources: Mutex<BTreeMap<SourceRef, SourceCredential>>,
 }
 
@@ -66,6 +85,16 @@ impl GatewayPort {
         clock: Arc<ProcessClock>,
     ) -> Self {
         Self { gateway, credentials, clock, sources: Mutex::default() }
+    }
+
+    /// What is seen of every source that has settings.
+    pub(crate) fn all_observed(&self) -> Vec<(SourceRef, Observation)> {
+        let sources: Vec<SourceRef> = self.sources.lock().keys().cloned().collect();
+        let observe = |source: SourceRef| {
+            let SourceObservation { last_record_us, rejected, limited, services } = self.observed(&source);
+            (source, Observation { last_record_us, rejected, limited, services })
+        };
+        sources.into_iter().map(observe).collect()
     }
 
     fn publish(&self, sources: &BTreeMap<SourceRef, SourceCredential>) {

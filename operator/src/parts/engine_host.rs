@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use causeway_engine::{
     BaselineConfig, BundleFile, Change, Declared, Engine, EngineConfig, Incident, ObjectiveConfig,
-    ServiceConfig,
+    PeakConfig, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::{Activity, Busy};
 use causeway_model::{Clock, Event, Finding, Partial};
+use causeway_relay::Intake;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
@@ -19,7 +21,13 @@ pub(crate) struct Output {
     pub(crate) events: Vec<Event>,
     /// Incidents that changed.
     pub(crate) incidents: Vec<Incident>,
+    /// All incidents, when one changed.
+    pub(crate) all: Vec<Incident>,
+    /// Whether what is declared changed: see [`EngineHost::take_declared`].
+    pub(crate) declared: bool,
     pub(crate) bundles: Vec<BundleFile>,
+    /// What repairs were planned on, by the fingerprint of their incidents.
+    pub(crate) objects: Vec<(String, String)>,
 }
 
 struct Guarded {
@@ -28,21 +36,14 @@ struct Guarded {
     published: BTreeMap<String, u64>,
 }
 
-/// Keeps where a restart finds it what can't wait for the next snapshot.
-pub(crate) trait Keeper: Send + Sync {
-    /// All incidents, before a changed one is told.
-    fn incidents(&self, incidents: &[Incident]);
-    /// All that is declared, whenever it changed.
-    fn declared(&self, declared: &Declared);
-}
-
 /// Shared by all who feed or read the engine.
 pub(crate) struct EngineHost {
     guarded: Mutex<Guarded>,
     clock: Arc<dyn Clock>,
     activity: Activity,
     outputs: mpsc::UnboundedSender<(Output, Busy)>,
-    keeper: Box<dyn Keeper>,
+    /// What is declared changed, and was not taken yet.
+    declared: AtomicBool,
 }
 
 impl EngineHost {
@@ -51,11 +52,10 @@ impl EngineHost {
         engine: Engine,
         clock: Arc<dyn Clock>,
         activity: Activity,
-        keeper: Box<dyn Keeper>,
     ) -> (Arc<Self>, mpsc::UnboundedReceiver<(Output, Busy)>) {
         let (outputs, receiver) = mpsc::unbounded_channel();
         let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });
-        (Arc::new(Self { guarded, clock, activity, outputs, keeper }), receiver)
+        (Arc::new(Self { guarded, clock, activity, outputs, declared: AtomicBool::new(false) }), receiver)
     }
 
     /// Takes a closed window.
@@ -77,6 +77,25 @@ impl EngineHost {
         self.publish(&mut guarded);
     }
 
+    /// Replaces what is wrong in itself now.
+    pub(crate) fn set_states(&self, states: Vec<State>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_states(states, self.clock.now_us());
+        self.publish(&mut guarded);
+    }
+
+    /// Replaces what runs where.
+    pub(crate) fn set_placements(&self, placements: Vec<Placement>) {
+        self.guarded.lock().engine.set_placements(placements, self.clock.now_us());
+    }
+
+    /// Makes an incident a part of another.
+    pub(crate) fn merge(&self, fingerprint: &str, into: &str) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.merge(fingerprint, into, self.clock.now_us());
+        self.publish(&mut guarded);
+    }
+
     /// Evaluates what is due now.
     pub(crate) fn tick(&self) {
         let mut guarded = self.guarded.lock();
@@ -88,23 +107,39 @@ impl EngineHost {
     pub(crate) fn set_services(&self, services: Vec<ServiceConfig>) {
         let mut guarded = self.guarded.lock();
         guarded.engine.set_services(services);
-        self.keeper.declared(&guarded.engine.declared());
+        self.publish_declared(&mut guarded);
     }
 
     /// Replaces all objectives.
     pub(crate) fn set_objectives(&self, objectives: Vec<ObjectiveConfig>) {
         let mut guarded = self.guarded.lock();
         guarded.engine.set_objectives(objectives);
-        self.keeper.declared(&guarded.engine.declared());
-        self.publish(&mut guarded);
+        self.publish_declared(&mut guarded);
     }
 
     /// Replaces all Baselines.
     pub(crate) fn set_baselines(&self, baselines: Vec<BaselineConfig>) {
         let mut guarded = self.guarded.lock();
         guarded.engine.set_baselines(baselines);
-        self.keeper.declared(&guarded.engine.declared());
-        self.publish(&mut guarded);
+        self.publish_declared(&mut guarded);
+    }
+
+    /// See [`Engine::await_sources`].
+    pub(crate) fn await_sources(&self) {
+        self.guarded.lock().engine.await_sources(self.clock.now_us());
+    }
+
+    /// Replaces all events.
+    pub(crate) fn set_peaks(&self, peaks: Vec<PeakConfig>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.set_peaks(peaks);
+        self.publish_declared(&mut guarded);
+    }
+
+    /// All that is declared, once it changed.
+    pub(crate) fn take_declared(&self) -> Declared {
+        self.declared.store(false, Ordering::SeqCst);
+        self.read(Engine::declared)
     }
 
     /// Reads the engine.
@@ -114,7 +149,7 @@ impl EngineHost {
 
     /// The incident with that fingerprint.
     pub(crate) fn incident(&self, fingerprint: &str) -> Option<Incident> {
-        self.read(|e| e.incidents().iter().find(|i| i.fingerprint == fingerprint).cloned())
+        self.read(|e| e.incidents().into_iter().find(|i| i.fingerprint == fingerprint).cloned())
     }
 
     /// Hands all incidents on again, after a restart.
@@ -124,31 +159,70 @@ impl EngineHost {
         self.publish(&mut guarded);
     }
 
+    /// Keeps what a repair was planned on.
+    pub(crate) fn keep_objects(&self, fingerprint: &str, objects: String) {
+        let output = Output { objects: vec![(fingerprint.to_owned(), objects)], ..Output::default() };
+        // Nobody receives any more while the process shuts down.
+        drop(self.outputs.send((output, self.activity.busy())));
+    }
+
     fn publish(&self, guarded: &mut Guarded) {
+        self.hand_on(guarded, false);
+    }
+
+    fn publish_declared(&self, guarded: &mut Guarded) {
+        // Many objects are declared one after the other at a start: what waits to be taken is the newest anyway.
+        let waits = self.declared.swap(true, Ordering::SeqCst);
+        self.hand_on(guarded, !waits);
+    }
+
+    fn hand_on(&self, guarded: &mut Guarded, declared: bool) {
         let Guarded { engine, published } = guarded;
         let incidents: Vec<Incident> = engine
             .incidents()
-            .iter()
+            .into_iter()
             .filter(|i| published.get(&i.fingerprint) != Some(&i.revision))
             .cloned()
             .collect();
-        if !incidents.is_empty() {
-            self.keeper.incidents(engine.incidents());
-        }
         for incident in &incidents {
             published.insert(incident.fingerprint.clone(), incident.revision);
         }
         let output = Output {
             findings: engine.take_findings(),
             events: engine.take_events(),
+            all: if incidents.is_empty() {
+                Vec::new()
+            } else {
+                engine.incidents().into_iter().cloned().collect()
+            },
             incidents,
+            declared,
             bundles: engine.take_bundles(),
+            objects: Vec::new(),
         };
-        if output.findings.is_empty() && output.events.is_empty() && output.incidents.is_empty() {
+        if output.findings.is_empty()
+            && output.events.is_empty()
+            && output.incidents.is_empty()
+            && !output.declared
+        {
             return;
         }
         // Nobody receives any more while the process shuts down.
         drop(self.outputs.send((output, self.activity.busy())));
+    }
+}
+
+/// Gateways of other processes feed the same engine.
+impl Intake for EngineHost {
+    fn cursor(&self, gateway: &str) -> u64 {
+        self.read(|engine| engine.cursor(gateway))
+    }
+
+    fn observe(&self, gateway: &str, sequence: u64, partial: Partial) {
+        let mut guarded = self.guarded.lock();
+        if guarded.engine.observe_from(gateway, sequence, partial, self.clock.now_us()) {
+            self.publish(&mut guarded);
+        }
     }
 }
 

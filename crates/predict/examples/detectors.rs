@@ -1,4 +1,4 @@
-//! What detectors and forecasts cost: `bench`. Every series has a detector of its own, and they are fed in turn, as
+//! What detectors and forecasts cost: `detectors`. Every series has a detector of its own, and they are fed in turn, as
 //! the engine does it: most of the state comes from memory, not from a cache.
 
 use std::error::Error;

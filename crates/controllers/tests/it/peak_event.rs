@@ -1,0 +1,179 @@
+//! PeakEvents: what reaches the engine, where they stand over time, and what they do to repairs.
+
+use std::collections::BTreeMap;
+
+use causeway_crds::peak_event::PeakPhase;
+use causeway_crds::{MonitoredService, PeakEvent, Phase, Remediation};
+use causeway_engine::{PeakReport, PeakSignal};
+use causeway_kubekit::check_conditions;
+use jiff::{SignedDuration, Timestamp};
+use kube::Api;
+use serde_json::{Value, json};
+
+use crate::slo::condition;
+use crate::world::{World, incident};
+
+async fn peak(world: &World, name: &str, spec: Value) {
+    world.create_global::<PeakEvent>(json!({"metadata": {"name": name}, "spec": spec})).await;
+}
+
+async fn get(world: &World, name: &str) -> PeakEvent {
+    Api::<PeakEvent>::all(world.client.clone()).get(name).await.unwrap()
+}
+
+/// A window from `from` to `to` seconds from now, in a zone an hour ahead.
+fn window(now: Timestamp, from: i64, to: i64) -> Value {
+    let local = |seconds: i64| {
+        let time = now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        time.to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(1)))
+            .strftime("%Y-%m-%dT%H:%M:%S")
+            .to_string()
+    };
+    json!({"start": local(from), "end": local(to), "timeZone": "Europe/Amsterdam"})
+}
+
+async fn world() -> World {
+    let world = World::new().await;
+    for (name, journey, amount) in
+        [("web", "purchase", "300"), ("cart", "purchase", "100"), ("blog", "read", "1")]
+    {
+        let business = json!({"currency": "EUR", "revenuePerHour": amount});
+        let service = json!({"metadata": {"name": name, "labels": {"journey": journey}},
+            "spec": {"business": business, "timeZone": "Europe/Amsterdam"}});
+        world.create::<MonitoredService>(service).await;
+    }
+    world
+}
+
+#[tokio::test]
+async fn an_event_reaches_the_engine_and_goes_through_its_phases() {
+    let mut world = world().await;
+    let spec = json!({
+        "window": window(world.now(), 60, 120), "warmUp": "30s", "coolDown": "30s", "rememberAs": "sale",
+        "namespaces": ["shop"], "serviceSelector": {"matchLabels": {"journey": "purchase"}},
+        "expected": [{"signal": "RequestRate", "multiplier": "7"},
+                     {"signal": "Metric", "metric": "orders", "multiplier": "6.5"}],
+        "business": {"currency": "EUR", "revenuePerHour": "1500000",
+                     "curve": [{"after": "40s", "revenuePerHour": "3000000"}, {"after": "20s", "revenuePerHour": "2000000"}]},
+    });
+    peak(&world, "sale-2026", spec).await;
+    let begin = world.now();
+    world.start();
+    world.settle().await;
+    let told = world.engine.peaks.lock().unwrap().clone().unwrap();
+    let [config] = &told[..] else { panic!("one: {told:?}") };
+    let micros = |seconds: i64| begin.as_microsecond() + seconds * 1_000_000;
+    assert_eq!(config.occurrences, [(micros(60), micros(120))]);
+    assert_eq!((config.warm_up_us, config.cool_down_us), (30_000_000, 30_000_000));
+    assert_eq!((config.name.as_str(), config.remember_as.as_str()), ("sale-2026", "sale"));
+    assert_eq!(config.entities, ["shop/cart", "cart", "shop/web", "web"]);
+    let expected = [(PeakSignal::RequestRate, 7.0), (PeakSignal::Metric("orders".into()), 6.5)];
+    assert_eq!(config.expected, expected);
+    let revenue = config.revenue.clone().unwrap();
+    assert_eq!(revenue.shares, BTreeMap::from([("web".into(), 0.75), ("cart".into(), 0.25)]));
+    assert_eq!(revenue.steps, [(0, 1.5e6), (20_000_000, 2e6), (40_000_000, 3e6)]);
+    let services = world.engine.services.lock().unwrap().clone();
+    let now = world.now().as_second();
+    assert!(services.iter().all(|s| s.offsets.as_ref().unwrap().local(now) - now == 3600));
+
+    let phases = [
+        (PeakPhase::Planned, "Planned", "True"),
+        (PeakPhase::Armed, "Armed", "True"),
+        (PeakPhase::Active, "Active", "True"),
+        (PeakPhase::Active, "Active", "True"),
+        (PeakPhase::CoolingDown, "CoolingDown", "True"),
+        (PeakPhase::Completed, "Completed", "False"),
+    ];
+    let report = |rate: f64| PeakReport { series: 3, observed: vec![(PeakSignal::RequestRate, rate)] };
+    *world.engine.going.lock().unwrap() = Some(report(6.81));
+    for (phase, reason, armed) in phases {
+        let object = get(&world, "sale-2026").await;
+        assert_eq!(check_conditions(&object), [], "{phase:?}");
+        assert_eq!(condition(&object, "Ready").1, reason);
+        assert_eq!(condition(&object, "Armed").0, armed, "{phase:?}");
+        let status = object.status.unwrap();
+        assert_eq!((status.phase, status.services), (phase, 2));
+        assert_eq!(status.starts.unwrap().0, begin + SignedDuration::from_secs(60));
+        world.pass(30).await;
+    }
+    let observed = |object: PeakEvent| -> Vec<String> {
+        object.status.unwrap().observed.iter().map(|seen| seen.multiplier.to_string()).collect()
+    };
+    assert_eq!(observed(get(&world, "sale-2026").await), ["6.8"]);
+    // What is over stays as it was, whatever the engine learns under the name later; and nothing is written.
+    *world.engine.going.lock().unwrap() = Some(report(9.0));
+    let version = world.cluster.resource_version();
+    world.pass(120).await;
+    assert_eq!(world.cluster.resource_version(), version);
+
+    // The next one of this name starts from what was seen.
+    let spec = json!({"window": window(world.now(), 3600, 7200), "rememberAs": "sale"});
+    peak(&world, "sale-2027", spec).await;
+    world.settle().await;
+    let told = world.engine.peaks.lock().unwrap().clone().unwrap();
+    let next = told.iter().find(|config| config.name == "sale-2027").unwrap();
+    assert_eq!(next.expected, [(PeakSignal::RequestRate, 6.8)]);
+    assert_eq!(next.entities.len(), 6);
+    assert_eq!(observed(get(&world, "sale-2027").await), [] as [String; 0]);
+}
+
+#[tokio::test]
+async fn what_is_not_right_says_why() {
+    let mut world = world().await;
+    let at = window(world.now(), 60, 120);
+    let mut moon = at.clone();
+    moon["timeZone"] = json!("Moon/Tycho");
+    let nobody = json!({"matchLabels": {"journey": "none"}});
+    let odd = json!({"matchExpressions": [{"key": "journey", "operator": "Like", "values": ["x"]}]});
+    for (name, spec) in [
+        ("moon", json!({"window": moon})),
+        ("nobody", json!({"window": at, "serviceSelector": nobody})),
+        ("odd", json!({"window": at, "serviceSelector": odd})),
+        ("off", json!({"window": at, "suspend": true})),
+    ] {
+        peak(&world, name, spec).await;
+    }
+    world
+        .create::<MonitoredService>(json!({"metadata": {"name": "lost"}, "spec": {"timeZone": "Moon/Tycho"}}))
+        .await;
+    world.start();
+    world.settle().await;
+    let cases = [
+        ("moon", "Ready", "InvalidSpec", "Moon/Tycho"),
+        ("nobody", "Armed", "DependencyMissing", "spec.serviceSelector"),
+        ("odd", "Ready", "InvalidSpec", "spec.serviceSelector"),
+        ("off", "Ready", "Suspended", "suspend"),
+    ];
+    for (name, wanted, reason, words) in cases {
+        let object = get(&world, name).await;
+        assert_eq!(check_conditions(&object), [], "{name}");
+        let (_, found, message) = condition(&object, wanted);
+        assert_eq!(found, reason, "{name}: {message}");
+        assert!(message.contains(words), "{name}: {message}");
+    }
+    let told = world.engine.peaks.lock().unwrap().clone().unwrap();
+    assert_eq!(told.iter().map(|config| config.name.as_str()).collect::<Vec<_>>(), ["nobody"]);
+    let lost: MonitoredService = world.get("lost").await;
+    assert_eq!(condition(&lost, "Ready").1, "InvalidSpec");
+}
+
+#[tokio::test]
+async fn a_peak_lowers_autonomy_and_never_raises_it() {
+    for (granted, most, phase) in [
+        ("Auto", "Approve", Phase::AwaitingApproval),
+        ("Approve", "Auto", Phase::AwaitingApproval),
+        ("Auto", "Auto", Phase::Verifying),
+        ("Auto", "Suggest", Phase::Planned),
+    ] {
+        let mut world = World::shop(granted).await;
+        let spec = json!({"window": window(world.now(), 600, 1200), "warmUp": "1h", "maxAutonomy": most,
+            "namespaces": ["shop"]});
+        peak(&world, "sale", spec).await;
+        world.start();
+        world.settle().await;
+        world.publish(incident(world.now())).await;
+        let run: Remediation = world.get("gateway-3fa9c1-1").await;
+        let status = run.status.unwrap();
+        assert_eq!(status.phase, phase, "{granted}, at most {most}: {:?}", status.message);
+    }
+}
