@@ -167,8 +167,12 @@ impl Sampler {
         }
         let timeout = world.cluster.number(caller, "CALL_TIMEOUT_MS") / 1e3;
         let retries = world.cluster.number(caller, "CALL_RETRIES").min(10.0) as usize;
+        let again = world.call(service, edge).again;
         let mut elapsed = 0.0;
-        for _ in 0..=retries {
+        for attempt in 0..=retries {
+            if attempt > 0 && !self.rng.chance(again) {
+                break;
+            }
             let id = self.rng.bits();
             let here = later(at, elapsed);
             let (seconds, good) = self.visit(world, to, None, Position { parent: id, ..here }, out);
