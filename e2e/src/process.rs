@@ -31,6 +31,20 @@ pub struct Endpoints {
     pub pid: u32,
 }
 
+impl Endpoints {
+    /// Most memory that the process had; 0 when it is gone.
+    #[must_use]
+    pub fn peak_memory_mib(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let peak = text
+            .lines()
+            .find_map(|l| l.strip_prefix("VmHWM:"))
+            .and_then(|l| l.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
+            .unwrap_or_default();
+        peak / 1024
+    }
+}
+
 /// A child process that dies with the scenario.
 #[derive(Debug)]
 pub struct Running {

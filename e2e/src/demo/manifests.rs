@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 
 use super::DemoArguments;
 
-const NAMESPACE: &str = "train-ticket";
-
-/// Collects everything into `target`.
-pub(super) fn write(arguments: &DemoArguments, target: &Path, slack_api: &str) -> Result<()> {
+/// Collects everything into `target`. The example's folder is named like its namespace.
+pub(super) fn write(
+    arguments: &DemoArguments,
+    namespace: &str,
+    target: &Path,
+    slack_api: &str,
+) -> Result<()> {
     std::fs::create_dir_all(target)?;
-    let example = arguments.root.join("examples/train-ticket");
+    let example = arguments.root.join("examples").join(namespace);
     copy(&example.join("manifests"), target)?;
     // Where roles are installed, the chart has made the fixer.
     if arguments.kubeconfig.is_some() && arguments.roles.is_none() {
@@ -34,14 +37,14 @@ pub(super) fn write(arguments: &DemoArguments, target: &Path, slack_api: &str) -
     {
         let file = entry?.path().join("runbook.yaml");
         if file.exists() {
-            runbook(&file, target)?;
+            runbook(&file, namespace, target)?;
         }
     }
     let slack = [
-        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "slack", "namespace": NAMESPACE},
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "slack", "namespace": namespace},
             "stringData": {"bot-token": "xoxb-demo"}}),
         json!({"apiVersion": "causeway.dev/v1alpha1", "kind": "NotificationTarget",
-            "metadata": {"name": "booking-slack", "namespace": NAMESPACE},
+            "metadata": {"name": "booking-slack", "namespace": namespace},
             "spec": {"type": "Slack", "slack": {"channel": "#booking-incidents", "apiUrl": slack_api,
                 "tokenSecretRef": {"name": "slack", "key": "bot-token"}}}}),
     ];
@@ -62,14 +65,14 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Runbooks are shipped without a namespace: whoever applies one chooses it.
-fn runbook(file: &Path, target: &Path) -> Result<()> {
+fn runbook(file: &Path, namespace: &str, target: &Path) -> Result<()> {
     let text = std::fs::read_to_string(file)?;
     for document in text.split("\n---") {
         let mut object: Value =
             serde_saphyr::from_str(document).map_err(|e| anyhow::anyhow!("{}: {e}", file.display()))?;
         let metadata = object.pointer_mut("/metadata").and_then(Value::as_object_mut);
         let metadata = metadata.with_context(|| format!("{} has no metadata", file.display()))?;
-        metadata.insert("namespace".to_owned(), json!(NAMESPACE));
+        metadata.insert("namespace".to_owned(), json!(namespace));
         let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
         let path = target.join(format!("40-runbook-{name}.yaml"));
         std::fs::write(path, object.to_string())?;

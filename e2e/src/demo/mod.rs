@@ -9,6 +9,7 @@ mod remote;
 mod report;
 mod run;
 mod screen;
+mod shop;
 mod slack;
 mod summary;
 pub(crate) mod tables;
@@ -26,6 +27,15 @@ pub struct DemoArguments {
     /// Recording to play, a folder name below the recordings
     #[arg(long, default_value = "280661e3")]
     pub case: String,
+    /// Play a scenario of the shop instead of a recording, such as bad-release: a file name below examples/shop/scenarios
+    #[arg(long, conflicts_with_all = ["case", "all", "wrong_fix", "crash", "kubeconfig", "roles", "keep"])]
+    pub shop: Option<String>,
+    /// Seed of the shop: it decides tags, noise, and which of the scenario's services is hit
+    #[arg(long, default_value_t = 1, requires = "shop")]
+    pub seed: u64,
+    /// Another topology for the shop, as examples/shop/topology.yaml
+    #[arg(long, requires = "shop")]
+    pub topology: Option<PathBuf>,
     /// Play every recording, and print what came of each
     #[arg(long, conflicts_with_all = ["keep", "crash"])]
     pub all: bool,
@@ -84,6 +94,10 @@ pub struct DemoArguments {
 pub async fn run(arguments: DemoArguments) -> Result<()> {
     // Two providers are linked in; without a choice the first handshake would fail.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    if arguments.shop.is_some() {
+        let summary = shop::one(&arguments).await?;
+        return summary.check(&arguments);
+    }
     if !arguments.all {
         let summary = run::one(&arguments).await?;
         return summary.check(&arguments);

@@ -117,6 +117,20 @@ impl Remote {
         list.items.into_iter().map(|o| Ok(serde_json::to_value(o)?)).collect()
     }
 
+    /// Incidents, oldest first.
+    pub(super) async fn incidents(&self) -> Result<Vec<Value>> {
+        let mut incidents = self.list("Incident", "incidents").await?;
+        incidents.sort_by_key(created);
+        Ok(incidents)
+    }
+
+    /// Remediations, oldest first.
+    pub(super) async fn remediations(&self) -> Result<Vec<Value>> {
+        let mut remediations = self.list("Remediation", "remediations").await?;
+        remediations.sort_by_key(created);
+        Ok(remediations)
+    }
+
     async fn simulator<T: serde::de::DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T> {
         let answer = request.send().await.context("the workload simulator does not answer")?;
         let (status, text) = (answer.status(), answer.text().await?);
@@ -140,4 +154,9 @@ impl Remote {
     pub(super) async fn verdict(&self) -> Result<Verdict> {
         self.simulator(self.http.get(format!("{}/verdict", self.simulator))).await
     }
+}
+
+fn created(object: &Value) -> String {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    format!("{} {}", text("/metadata/creationTimestamp"), text("/metadata/name"))
 }

@@ -14,7 +14,7 @@ use super::outage::ControlPlane;
 use super::remote::{EngineState, Remote};
 use super::screen::Screen;
 use super::slack::SlackStandIn;
-use super::summary::{Action, Summary};
+use super::summary::Summary;
 use super::{DemoArguments, manifests, report};
 use crate::feeder::{Feeder, Mode};
 use crate::otlp::{Exporter, Sent};
@@ -74,26 +74,11 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
         bail!("there is no recording {}: see examples/train-ticket/recordings", arguments.case);
     }
     let recording = Recording::load(&folder)?;
-    let work = match &arguments.data {
-        Some(folder) => folder.clone(),
-        None => std::env::temp_dir().join(format!("causeway-demo-{}", std::process::id())),
-    };
-    if work.exists() {
-        bail!("{} exists already: name another folder with --data", work.display());
-    }
     let slack = SlackStandIn::default();
     let slack_api = slack.start().await?;
-    let places = Places {
-        causeway: binary(arguments)?,
-        data: work.join("data"),
-        manifests: work.join("manifests"),
-        logs: work.clone(),
-        cluster: arguments.kubeconfig.clone(),
-        roles: arguments.roles.clone(),
-        arguments: Vec::new(),
-    };
-    std::fs::create_dir_all(&places.data)?;
-    manifests::write(arguments, &places.manifests, &slack_api)?;
+    let places = places(arguments)?;
+    let work = places.logs.clone();
+    manifests::write(arguments, NAMESPACE, &places.manifests, &slack_api)?;
     let mut demo = Demo::start(arguments, places, &folder, recording).await?;
     let mut summary = demo.play().await?;
     summary.wall_seconds = begun.elapsed().as_secs();
@@ -109,6 +94,28 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
     }
     demo.finish(&summary, &work)?;
     Ok(summary)
+}
+
+/// The folders of a run, made anew.
+pub(super) fn places(arguments: &DemoArguments) -> Result<Places> {
+    let work = match &arguments.data {
+        Some(folder) => folder.clone(),
+        None => std::env::temp_dir().join(format!("causeway-demo-{}", std::process::id())),
+    };
+    if work.exists() {
+        bail!("{} exists already: name another folder with --data", work.display());
+    }
+    let places = Places {
+        causeway: binary(arguments)?,
+        data: work.join("data"),
+        manifests: work.join("manifests"),
+        logs: work,
+        cluster: arguments.kubeconfig.clone(),
+        roles: arguments.roles.clone(),
+        arguments: Vec::new(),
+    };
+    std::fs::create_dir_all(&places.data)?;
+    Ok(places)
 }
 
 fn binary(arguments: &DemoArguments) -> Result<PathBuf> {
@@ -136,7 +143,7 @@ impl Demo {
         let asked = places.cluster.as_deref().filter(|_| arguments.outage || arguments.crash_points);
         let control_plane = asked.map(ControlPlane::of).transpose()?;
         let mutations_before = control_plane.as_ref().map_or(Ok(0), ControlPlane::mutations)?;
-        let screen = Screen::new(arguments, &recording);
+        let screen = Screen::new(arguments, Screen::of_recording(&recording), TOKEN);
         screen.starting();
         if let Some(kubeconfig) = &places.cluster {
             cluster::prepare(&places, kubeconfig).await?;
@@ -188,7 +195,11 @@ impl Demo {
             self.screen.warming(&self.state, self.sent);
         }
         self.screen.learned(&self.state, self.sent);
-        let mut summary = Summary { case: self.arguments.case.clone(), ..Summary::default() };
+        let mut summary = Summary {
+            case: self.arguments.case.clone(),
+            title: format!("Recording {} of Train Ticket, played", self.arguments.case),
+            ..Summary::default()
+        };
         summary.false_alarm = !self.incidents().await?.is_empty();
         self.remote.begin_fault().await?;
         self.fault_active = true;
@@ -251,29 +262,8 @@ impl Demo {
     async fn conclude(&mut self, summary: &mut Summary, fault_at: Timestamp) -> Result<()> {
         let incidents = self.incidents().await?;
         let remediations = self.remediations().await?;
-        summary.actions = remediations.iter().map(Action::of).collect();
         summary.verdict = self.remote.verdict().await?;
-        if let Some(incident) = incidents.last() {
-            let text = |path: &str| incident.pointer(path).and_then(Value::as_str).map(str::to_owned);
-            if incident.pointer("/status/cause/abstained").and_then(Value::as_bool) != Some(true) {
-                summary.cause = text("/status/cause/entity");
-            }
-            summary.cause_kind = text("/status/cause/kind");
-            summary.confidence = text("/status/cause/confidence");
-            let named = summary.cause.as_deref().and_then(|c| c.rsplit('/').next());
-            summary.cause_right = named.is_some_and(|n| summary.verdict.label.iter().any(|l| l == n));
-        }
-        let verified = remediations.iter().find(|r| phase(r) == "Succeeded");
-        summary.repaired = verified.is_some() && !summary.verdict.fault_active;
-        if let Some(remediation) = verified {
-            let last = remediation
-                .pointer("/status/timeline")
-                .and_then(Value::as_array)
-                .and_then(|t| t.last())
-                .cloned()
-                .unwrap_or_default();
-            summary.seconds_to_repair = seconds_since(fault_at, &last, "/at").ok();
-        }
+        summary.tell(&incidents, &remediations, fault_at);
         summary.logs_stored =
             self.remote.number("SELECT count(DISTINCT attributes['log.record.uid']) FROM logs").await?;
         summary.logs_doubled = self.remote.number("SELECT count(*) FROM logs").await? - summary.logs_stored;
@@ -384,26 +374,15 @@ impl Demo {
     }
 
     fn note_memory(&mut self) {
-        let path = format!("/proc/{}/status", self.endpoints.pid);
-        let text = std::fs::read_to_string(path).unwrap_or_default();
-        let peak = text
-            .lines()
-            .find_map(|l| l.strip_prefix("VmHWM:"))
-            .and_then(|l| l.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
-            .unwrap_or_default();
-        self.peak_memory_mib = self.peak_memory_mib.max(peak / 1024);
+        self.peak_memory_mib = self.peak_memory_mib.max(self.endpoints.peak_memory_mib());
     }
 
     async fn incidents(&self) -> Result<Vec<Value>> {
-        let mut incidents = self.remote.list("Incident", "incidents").await?;
-        incidents.sort_by_key(created);
-        Ok(incidents)
+        self.remote.incidents().await
     }
 
     async fn remediations(&self) -> Result<Vec<Value>> {
-        let mut remediations = self.remote.list("Remediation", "remediations").await?;
-        remediations.sort_by_key(created);
-        Ok(remediations)
+        self.remote.remediations().await
     }
 
     fn finish(mut self, summary: &Summary, work: &Path) -> Result<()> {
@@ -425,21 +404,10 @@ impl Demo {
     }
 }
 
-fn created(object: &Value) -> String {
-    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-    format!("{} {}", text("/metadata/creationTimestamp"), text("/metadata/name"))
-}
-
 pub(super) fn phase(remediation: &Value) -> &str {
     remediation.pointer("/status/phase").and_then(Value::as_str).unwrap_or_default()
 }
 
-fn is_over(remediation: &Value) -> bool {
+pub(super) fn is_over(remediation: &Value) -> bool {
     matches!(phase(remediation), "Succeeded" | "RolledBack" | "Failed" | "Refused" | "Expired")
-}
-
-fn seconds_since(start: Timestamp, object: &Value, path: &str) -> Result<i64> {
-    let text = object.pointer(path).and_then(Value::as_str).with_context(|| format!("no time at {path}"))?;
-    let at: Timestamp = text.parse()?;
-    Ok(at.as_second() - start.as_second())
 }

@@ -20,11 +20,10 @@ use crate::recording::Recording;
 /// The terminal; silent when only JSON is wanted.
 pub(super) struct Screen {
     quiet: bool,
-    case: String,
-    services: usize,
-    normal_s: i64,
-    fault_s: i64,
-    normal_rows: usize,
+    /// What is said first; the first line is the title.
+    opening: Vec<String>,
+    /// Credential of the demo's own LogSource.
+    token: &'static str,
     told: BTreeSet<String>,
 }
 
@@ -33,16 +32,24 @@ fn text<'a>(object: &'a Value, path: &str) -> &'a str {
 }
 
 impl Screen {
-    pub(super) fn new(arguments: &DemoArguments, recording: &Recording) -> Self {
-        Self {
-            quiet: arguments.json || arguments.all,
-            case: recording.name.clone(),
-            services: recording.services().len(),
-            normal_s: recording.normal.length_us / 1_000_000,
-            fault_s: recording.fault.length_us / 1_000_000,
-            normal_rows: recording.normal_rows.rows.len(),
-            told: BTreeSet::new(),
-        }
+    pub(super) fn new(arguments: &DemoArguments, opening: Vec<String>, token: &'static str) -> Self {
+        Self { quiet: arguments.json || arguments.all, opening, token, told: BTreeSet::new() }
+    }
+
+    /// What is said before a recording is played.
+    pub(super) fn of_recording(recording: &Recording) -> Vec<String> {
+        vec![
+            "Causeway: a recorded outage, from the first record to the verified repair".to_owned(),
+            format!(
+                "Recording {}: {} services of Train Ticket; {} s of normal spans and logs, {} metric rows from before the fault, {} s of the fault.",
+                recording.name,
+                recording.services().len(),
+                recording.normal.length_us / 1_000_000,
+                recording.normal_rows.rows.len(),
+                recording.fault.length_us / 1_000_000
+            ),
+            "The feeder re-times it, loops the normal stretch, then the fault until it is repaired, then normal data again.".to_owned(),
+        ]
     }
 
     fn line(&self, line: &str) {
@@ -57,15 +64,10 @@ impl Screen {
     }
 
     pub(super) fn starting(&self) {
-        self.line(&format!(
-            "{}",
-            "Causeway: a recorded outage, from the first record to the verified repair".bold()
-        ));
-        self.line(&format!(
-            "Recording {}: {} services of Train Ticket; {} s of normal spans and logs, {} metric rows from before the fault, {} s of the fault.",
-            self.case, self.services, self.normal_s, self.normal_rows, self.fault_s
-        ));
-        self.line("The feeder re-times it, loops the normal stretch, then the fault until it is repaired, then normal data again.");
+        for (at, line) in self.opening.iter().enumerate() {
+            let line = if at == 0 { format!("{}", line.bold()) } else { line.clone() };
+            self.line(&line);
+        }
         self.line("Data time runs in steps of 10 s; each step waits until the pipeline and all controllers have settled.");
     }
 
@@ -106,6 +108,13 @@ impl Screen {
 
     pub(super) fn fault_begins(&self) {
         self.head("2. The fault begins (Causeway is not told)");
+    }
+
+    /// What the model of the shop knows, which Causeway is not told.
+    pub(super) fn shop(&mut self, at: &str, key: String, what: &str) {
+        if self.told.insert(key) {
+            self.line(&format!("{at}{} {what}", "shop".dimmed()));
+        }
     }
 
     pub(super) fn asks(&self, page: &str, token: &std::path::Path) {
@@ -319,13 +328,13 @@ impl Screen {
         if arguments.keep {
             self.line(&format!("Causeway keeps running. Look around:\n  kubectl --kubeconfig {} get incidents,remediations -A\n  causeway query --data {} \"SELECT service, count(*) AS lines FROM logs GROUP BY service ORDER BY lines DESC LIMIT 10\"", places.kubeconfig().display(), places.data.display()));
             self.line(&format!(
-                "Your own data: OTEL_EXPORTER_OTLP_ENDPOINT={otlp} OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer train-ticket-demo-token\""
+                "Your own data: OTEL_EXPORTER_OTLP_ENDPOINT={otlp} OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer {}\"", self.token
             ));
         } else {
             self.line(
                 "Run it with --keep to look around with kubectl and SQL, and to send your own telemetry:",
             );
-            self.line("  OTEL_EXPORTER_OTLP_ENDPOINT=<the printed address> OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer train-ticket-demo-token\"");
+            self.line(&format!("  OTEL_EXPORTER_OTLP_ENDPOINT=<the printed address> OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer {}\"", self.token));
         }
     }
 }

@@ -1,10 +1,12 @@
 //! What came of a demo run.
 
 use anyhow::{Result, bail};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::DemoArguments;
+use super::run::phase;
 use crate::otlp::Sent;
 use crate::simulator::Verdict;
 
@@ -12,8 +14,10 @@ use crate::simulator::Verdict;
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Recording.
+    /// Recording, or scenario.
     pub case: String,
+    /// The same in words, with a participle at its end.
+    pub title: String,
     /// An incident was opened during the fault.
     pub detected: bool,
     /// An incident was opened before the fault.
@@ -54,6 +58,22 @@ pub struct Summary {
     pub wall_seconds: u64,
     /// Slack messages posted and edited.
     pub slack: (u64, u64),
+    /// What it cost; only of the shop.
+    pub cost: Option<Cost>,
+}
+
+/// What an outage cost the shop, counted by its model.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cost {
+    /// Orders lost since the cause was set.
+    pub orders_lost: f64,
+    /// Orders that the same seed loses in the same time when nobody does anything.
+    pub orders_lost_without: f64,
+    /// Value of an order, in euros.
+    pub order_value: f64,
+    /// Share of the orders that succeed at the end.
+    pub success_at_end: f64,
 }
 
 /// One Remediation.
@@ -84,6 +104,27 @@ impl Action {
 }
 
 impl Summary {
+    /// Takes over what the objects say; the verdict must be known.
+    pub(super) fn tell(&mut self, incidents: &[Value], remediations: &[Value], fault_at: Timestamp) {
+        self.actions = remediations.iter().map(Action::of).collect();
+        if let Some(incident) = incidents.last() {
+            let text = |path: &str| incident.pointer(path).and_then(Value::as_str).map(str::to_owned);
+            if incident.pointer("/status/cause/abstained").and_then(Value::as_bool) != Some(true) {
+                self.cause = text("/status/cause/entity");
+            }
+            self.cause_kind = text("/status/cause/kind");
+            self.confidence = text("/status/cause/confidence");
+            let named = self.cause.as_deref().and_then(|c| c.rsplit('/').next());
+            self.cause_right = named.is_some_and(|n| self.verdict.label.iter().any(|l| l == n));
+        }
+        let verified = remediations.iter().find(|r| phase(r) == "Succeeded");
+        self.repaired = verified.is_some() && !self.verdict.fault_active;
+        let timeline = verified.and_then(|r| r.pointer("/status/timeline")).and_then(Value::as_array);
+        let last = timeline.and_then(|t| t.last()).and_then(|entry| entry.get("at")).and_then(Value::as_str);
+        let at: Option<Timestamp> = last.and_then(|text| text.parse().ok());
+        self.seconds_to_repair = at.map(|at| at.as_second() - fault_at.as_second());
+    }
+
     /// Whether the run went as its arguments promise.
     pub(super) fn check(&self, arguments: &DemoArguments) -> Result<()> {
         if self.logs_stored != i64::try_from(self.sent.logs)? || self.logs_doubled != 0 {

@@ -47,6 +47,15 @@ pub(super) fn summary_table(s: &Summary) -> Table {
         "repaired".to_owned(),
         format!("{}, verified after {}", yes(s.repaired), seconds(s.seconds_to_repair)),
     ]);
+    if let Some(cost) = &s.cost {
+        let told = |orders: f64| format!("{orders:.0} orders ({:.0} EUR)", orders * cost.order_value);
+        t.add_row(["lost".to_owned(), told(cost.orders_lost)]);
+        t.add_row(["lost without a repair".to_owned(), told(cost.orders_lost_without)]);
+        t.add_row([
+            "orders that succeed at the end".to_owned(),
+            format!("{:.1} %", cost.success_at_end * 100.0),
+        ]);
+    }
     t.add_row([
         "records".to_owned(),
         format!(

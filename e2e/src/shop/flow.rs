@@ -50,7 +50,12 @@ pub struct Outcome {
     pub good: f64,
     /// Attempts per call.
     pub attempts: f64,
+    /// Share of the failed attempts that are made again, while retries are left.
+    pub again: f64,
 }
+
+/// Retries that a caller may make for each of its calls on average, as service meshes limit them.
+const RETRY_BUDGET: f64 = 0.2;
 
 /// The calls of a topology whose names are known to be right.
 pub(super) fn edges(topology: &Topology) -> Vec<Vec<Edge>> {
@@ -83,19 +88,19 @@ impl World {
     #[must_use]
     pub fn call(&self, caller: usize, edge: &Edge) -> Outcome {
         if let Some(broker) = edge.via {
-            return Outcome { time: self.query_time(broker), good: 1.0, attempts: 1.0 };
+            return Outcome { time: self.query_time(broker), good: 1.0, attempts: 1.0, again: 0.0 };
         }
         let to = match edge.to {
             Callee::Store(store) => {
                 let last = self.stores[store].last;
                 let good = 1.0 - last.shed / (last.arrived + 1e-9);
-                return Outcome { time: self.query_time(store), good, attempts: 1.0 };
+                return Outcome { time: self.query_time(store), good, attempts: 1.0, again: 0.0 };
             }
             Callee::Service(to) => to,
         };
         let name = &self.topology.services[caller].name;
         let timeout = self.cluster.number(name, "CALL_TIMEOUT_MS") / 1e3;
-        let retries = self.cluster.number(name, "CALL_RETRIES").min(10.0) as i32;
+        let retries = self.cluster.number(name, "CALL_RETRIES").min(10.0) as usize;
         let own = &self.of[to];
         let n = own.len() as f64;
         let (mut good, mut time) = (0.0, 0.0);
@@ -109,7 +114,13 @@ impl World {
             time += (late * timeout + (1.0 - late) * answer.time.min(timeout)) / n;
         }
         let bad = if own.is_empty() { 1.0 } else { (1.0 - good).clamp(0.0, 1.0) };
-        let attempts = (0..=retries).map(|k| bad.powi(k)).sum::<f64>();
-        Outcome { time: time * attempts, good: 1.0 - bad.powi(retries + 1), attempts }
+        let again = (RETRY_BUDGET / bad.max(1e-9)).min(1.0);
+        let (mut attempts, mut failed) = (1.0, bad);
+        for _ in 0..retries {
+            let retried = failed * again;
+            attempts += retried;
+            failed -= retried * (1.0 - bad);
+        }
+        Outcome { time: time * attempts, good: 1.0 - failed, attempts, again }
     }
 }

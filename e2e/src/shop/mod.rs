@@ -2,20 +2,22 @@
 //! OTLP, so that a right repair helps and a wrong one hurts. The model itself knows neither clock nor API.
 //!
 //! - `topology`, `cause`: data: what the shop is made of, and what goes wrong.
-//! - `station`, `flow`, `autoscaler`, `cluster`, `world`: the model.
+//! - `station`, `flow`, `autoscaler`, `cluster`, `tick`, `world`: the model.
 //! - `traces`, `telemetry`: what it says of itself.
 //! - `kubernetes`, `manifests`: how it meets the API.
-//! - `demo`: one scenario against a running Causeway.
+//!
+//! `demo --shop` plays a scenario against a running Causeway.
 
 pub mod autoscaler;
 pub mod cause;
 pub mod cluster;
 pub mod flow;
-mod kubernetes;
+pub(crate) mod kubernetes;
 pub mod manifests;
 pub mod rng;
 pub mod station;
 pub mod telemetry;
+mod tick;
 pub mod topology;
 pub mod traces;
 pub mod world;

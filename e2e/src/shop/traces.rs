@@ -150,7 +150,7 @@ impl Sampler {
     ) -> (f64, bool) {
         let caller = &world.topology.services[service].name;
         let to = match edge.to {
-            Callee::Store(store) => return self.query(world, caller, store, edge, at, out),
+            Callee::Store(store) => return self.query(world, caller, store, at, out),
             Callee::Service(to) => to,
         };
         let name = world.topology.services[to].name.clone();
@@ -167,8 +167,12 @@ impl Sampler {
         }
         let timeout = world.cluster.number(caller, "CALL_TIMEOUT_MS") / 1e3;
         let retries = world.cluster.number(caller, "CALL_RETRIES").min(10.0) as usize;
+        let again = world.call(service, edge).again;
         let mut elapsed = 0.0;
-        for _ in 0..=retries {
+        for attempt in 0..=retries {
+            if attempt > 0 && !self.rng.chance(again) {
+                break;
+            }
             let id = self.rng.bits();
             let here = later(at, elapsed);
             let (seconds, good) = self.visit(world, to, None, Position { parent: id, ..here }, out);
@@ -201,11 +205,9 @@ impl Sampler {
         world: &World,
         caller: &str,
         store: usize,
-        edge: &Edge,
         at: Position<'_>,
         out: &mut Payload,
     ) -> (f64, bool) {
-        debug_assert_eq!(edge.to, Callee::Store(store));
         let (state, told) = (&world.stores[store], &world.topology.stores[store]);
         let id = self.rng.bits();
         let seconds = self.rng.time(world.query_time(store));
