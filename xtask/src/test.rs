@@ -56,7 +56,13 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     codegen(true, &environment)?;
     // After the build, which needs the memory and the cores.
     let running = TestCluster::start(arguments.kubeconfig.as_deref())?;
-    run_in(&root(), "lints and tests", "cargo", &["test", "--workspace", "--locked"], &environment)?;
+    run_in(
+        &root(),
+        "lints and tests",
+        "cargo",
+        &["test", "--workspace", "--locked", "--no-fail-fast"],
+        &environment,
+    )?;
     drop(running);
     charts::installed()?;
     scenarios(arguments)?;
