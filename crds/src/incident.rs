@@ -444,7 +444,7 @@ pub struct IncidentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub merged_into: Option<String>,
-    /// Ready, Diagnosed, Mitigated, Resolved; Acknowledged and Silenced where people did so.
+    /// Ready, Diagnosed, Mitigated, Resolved, Acknowledged, Silenced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
