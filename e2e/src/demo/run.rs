@@ -330,7 +330,8 @@ impl Demo {
 
     async fn settle(&mut self) -> Result<()> {
         self.state = self.remote.step(self.now).await?;
-        if let Some(crash_points) = &self.crash_points {
+        // Before the fault there is nothing to repair.
+        if let Some(crash_points) = self.crash_points.as_ref().filter(|_| self.step > WARM_UP) {
             crash_points.at_rest().await?;
         }
         let answer = self.remote.simulate().await?;

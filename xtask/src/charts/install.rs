@@ -30,11 +30,13 @@ const BOUNDS: &str = "SetHPABounds: the example has no HorizontalPodAutoscaler";
 const REVERT: &str = "RevertConfigMap: no recording has a fault that a configuration made";
 const PODS: &str = "EvictPod, DeletePod, RunJob, Cordon: the fault of the example ends by a restart";
 const OLD: &str = "an Incident is deleted two weeks after its end";
+const NONE: &str = "the example has no Approval, Pause or PeakEvent";
+const KILLED: &str = "an executor that dies after a write does not come to tell of it";
 const TWICE: &str = "the same Event on the same object within minutes";
 
 /// Rights that the example has no use for: a slow instance of a Deployment, which is restarted, and a
 /// ConfigMap that changes.
-const ELSEWHERE: [Elsewhere; 22] = [
+const ELSEWHERE: [Elsewhere; 24] = [
     Elsewhere::unused("causeway-operator", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
     Elsewhere::unused("causeway-executor", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
     Elsewhere::unused("causeway-fixer", "apps", &["statefulsets", "daemonsets"], &["patch"], OTHER_KINDS),
@@ -56,7 +58,7 @@ const ELSEWHERE: [Elsewhere; 22] = [
         REVERT,
     ),
     Elsewhere::unused("causeway-fixer", "", &["configmaps"], &["patch"], REVERT),
-    Elsewhere::unused("causeway-operator", "", &["pods"], &["get", "list"], PODS),
+    Elsewhere::unused("causeway-operator", "", &["pods"], &["get"], PODS),
     Elsewhere::unused("causeway-operator", "batch", &["jobs"], &["get"], PODS),
     Elsewhere::unused("causeway-operator", "", &["nodes"], &["get"], PODS),
     Elsewhere::unused("causeway-executor", "", &["pods"], &["get", "list"], PODS),
@@ -67,7 +69,15 @@ const ELSEWHERE: [Elsewhere; 22] = [
     Elsewhere::unused("causeway-fixer", "batch", &["jobs"], &["create"], PODS),
     Elsewhere::unused("causeway-operator", "causeway.dev", &["incidents"], &["delete"], OLD),
     Elsewhere::unused("causeway-operator", "autoscaling", &["horizontalpodautoscalers"], &["get"], BOUNDS),
+    Elsewhere::unused(
+        "causeway-operator",
+        "causeway.dev",
+        &["approvals/status", "pauses/status", "peakevents/status"],
+        &["update"],
+        NONE,
+    ),
     Elsewhere::sometimes("causeway-operator", "events.k8s.io", &["events"], &["patch"], TWICE),
+    Elsewhere::sometimes("causeway-executor", "events.k8s.io", &["events"], &["create"], KILLED),
     Elsewhere::sometimes("causeway-executor", "events.k8s.io", &["events"], &["patch"], TWICE),
 ];
 
