@@ -441,11 +441,6 @@ mod tests {
         for (at, wrong) in [(0, restart as Repair), (1, undo), (3, revert)] {
             assert!(lost(at, wrong) > 0.9 * lost(at, |_| {}), "{}", causes()[at].cause.word());
         }
-        let shrink = |w: &mut World| {
-            w.cluster.workloads.get_mut("web").unwrap().replicas = 1;
-            w.cluster.workloads.get_mut("web").unwrap().cpu = 0.1;
-        };
-        assert!(lost(0, shrink) > lost(0, |_| {}), "harm shows");
     }
 
     fn digest(w: &World) -> (Ledger, Vec<Instance>, Vec<StoreState>) {
