@@ -66,8 +66,9 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// An empty name is no file, so that a script may always pass the argument.
 fn read_optional(path: Option<&PathBuf>) -> Result<Option<String>> {
-    path.map(|p| read(p)).transpose()
+    path.filter(|path| !path.as_os_str().is_empty()).map(|path| read(path)).transpose()
 }
 
 /// `causeway patterns`.

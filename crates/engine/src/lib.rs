@@ -3,6 +3,7 @@
 //! One engine serves a whole installation: it sees aggregates, never records. It is a plain value without a clock:
 //! data time comes with the partials, `now` is an argument.
 
+mod asked;
 mod assemble;
 mod baseline;
 mod bundle;
@@ -31,6 +32,7 @@ mod snapshot;
 mod state;
 mod view;
 
+pub use asked::{Ask, Lesson, Question, Subject};
 pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Forecasting, Foretold, Graded, OutlookConfig,
     OutlookReport, Selector,

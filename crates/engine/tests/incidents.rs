@@ -339,6 +339,9 @@ fn pool() -> BaselineConfig {
         minimum_history_us: 0,
         max_series: 10,
         suspended: false,
+        group_by: Vec::new(),
+        delay_us: 0,
+        history_us: 0,
         outlook: Some(OutlookConfig {
             horizon_us: 60 * MINUTE,
             threshold: 100.0,
