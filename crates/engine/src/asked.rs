@@ -78,6 +78,16 @@ impl Ask {
     }
 }
 
+/// When asks are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// End of the newest window.
+    pub(crate) watermark_us: Micros,
+    /// What is older has reached the lake.
+    pub(crate) seen_us: Micros,
+    pub(crate) now_us: Micros,
+}
+
 /// Points that wait to be asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Due {
@@ -120,17 +130,11 @@ impl Due {
     }
 
     /// Begin and end of what is to be asked now, if anything.
-    pub(crate) fn ask(
-        &mut self,
-        step_us: i64,
-        delay_us: i64,
-        watermark_us: Micros,
-        now_us: Micros,
-    ) -> Option<(Micros, Micros)> {
-        if self.under_way.is_some() || now_us < self.not_before_us {
+    pub(crate) fn ask(&mut self, step_us: i64, delay_us: i64, at: Moment) -> Option<(Micros, Micros)> {
+        if self.under_way.is_some() || at.now_us < self.not_before_us {
             return None;
         }
-        let ripe_us = watermark_us + LATENESS_US - delay_us.max(LATENESS_US);
+        let ripe_us = (at.watermark_us + LATENESS_US - delay_us.max(LATENESS_US)).min(at.seen_us);
         let from_us = self.points.front()?.0;
         let last = self.points.iter().rev().find(|(start_us, _)| start_us + step_us <= ripe_us)?.0;
         self.under_way = Some(last + step_us);
@@ -175,10 +179,12 @@ impl Lesson {
 impl Engine {
     /// What the lake is to be asked for now. Each is given once, until [`Engine::answer`], [`Engine::taught`] or
     /// [`Engine::unanswered`] says what became of it.
-    pub fn take_asks(&mut self, now_us: Micros) -> Vec<Ask> {
-        let watermark_us = self.assembler.released_until_us();
-        let mut asks = self.baselines.asks(watermark_us, now_us);
-        asks.extend(self.objectives.asks(watermark_us, now_us));
+    ///
+    /// `seen_us`: what is older has reached the lake for sure.
+    pub fn take_asks(&mut self, now_us: Micros, seen_us: Micros) -> Vec<Ask> {
+        let at = Moment { watermark_us: self.assembler.released_until_us(), seen_us, now_us };
+        let mut asks = self.baselines.asks(at);
+        asks.extend(self.objectives.asks(at));
         asks
     }
 
@@ -237,17 +243,27 @@ mod tests {
             due.window(window(index), STEP, whole(window(index)));
         }
         let delay = 3 * STEP;
-        assert_eq!(due.ask(STEP, delay, 4 * STEP - LATENESS_US - 1, 0), None, "minute 0 may still get data");
+        let at = |watermark_us, now_us| Moment { watermark_us, seen_us: i64::MAX, now_us };
+        assert_eq!(
+            due.ask(STEP, delay, at(4 * STEP - LATENESS_US - 1, 0)),
+            None,
+            "minute 0 may still get data"
+        );
         let watermark = 5 * STEP - LATENESS_US;
-        assert_eq!(due.ask(STEP, delay, watermark, 0), Some((0, 2 * STEP)));
-        assert_eq!(due.ask(STEP, delay, watermark, 0), None, "it is under way");
+        let unseen = Moment { seen_us: STEP - 1, ..at(watermark, 0) };
+        assert_eq!(due.ask(STEP, delay, unseen), None, "it has not reached the lake");
+        assert_eq!(due.ask(STEP, delay, at(watermark, 0)), Some((0, 2 * STEP)));
+        assert_eq!(due.ask(STEP, delay, at(watermark, 0)), None, "it is under way");
         due.failed("no such column".into(), 100);
-        assert_eq!(due.ask(STEP, delay, watermark, 100), None, "not at once");
-        assert_eq!(due.ask(STEP, delay, watermark, 100 + RETRY_US), Some((0, 2 * STEP)));
+        assert_eq!(due.ask(STEP, delay, at(watermark, 100)), None, "not at once");
+        assert_eq!(due.ask(STEP, delay, at(watermark, 100 + RETRY_US)), Some((0, 2 * STEP)));
         let points = due.answered(2 * STEP);
-        assert_eq!(points.iter().map(|(start, c)| (*start, c.seen)).collect::<Vec<_>>(), [(0, 30), (STEP, 30)]);
+        assert_eq!(
+            points.iter().map(|(start, c)| (*start, c.seen)).collect::<Vec<_>>(),
+            [(0, 30), (STEP, 30)]
+        );
         assert_eq!(due.problem, None);
-        assert_eq!(due.ask(STEP, LATENESS_US, 4 * STEP, 0), Some((3 * STEP, 4 * STEP)));
+        assert_eq!(due.ask(STEP, LATENESS_US, at(4 * STEP, 0)), Some((3 * STEP, 4 * STEP)));
     }
 
     #[test]

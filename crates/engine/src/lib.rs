@@ -40,6 +40,8 @@ pub use baseline::{
 pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest, with_objects};
 /// What can be wrong in itself.
 pub use causeway_causal::state::StateKind;
+/// How the values of a series combine.
+pub use causeway_model::SeriesKind;
 /// What became of predictions.
 pub use causeway_predict::Grade;
 /// Arithmetic of error budgets, in which objectives are declared.

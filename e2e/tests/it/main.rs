@@ -11,4 +11,5 @@ mod kinds;
 mod kubectl;
 mod object_store;
 mod roles;
+mod series;
 mod support;

@@ -1,7 +1,7 @@
 //! What is declared about the normal of a series, and when a deviation counts.
 
-use causeway_predict::{Config, Direction, MissingData, ModelKind, Sensitivity, SignalKind, WindowRule};
 use causeway_model::SeriesKind;
+use causeway_predict::{Config, Direction, MissingData, ModelKind, Sensitivity, SignalKind, WindowRule};
 use serde::{Deserialize, Serialize};
 
 use super::outlook::OutlookConfig;

@@ -30,7 +30,7 @@ pub use report::{BaselineReport, BaselineState};
 pub(crate) use sample::Content;
 use sample::samples;
 
-use crate::asked::{Ask, Due, Subject as AskedFor};
+use crate::asked::{Ask, Due, Moment, Subject as AskedFor};
 use crate::detect::Point;
 use crate::peak::{Calendar, Subject};
 use crate::simulate::Past;
@@ -260,7 +260,7 @@ impl Baselines {
     }
 
     /// What is to be asked of the lake now.
-    pub(crate) fn asks(&mut self, watermark_us: Micros, now_us: Micros) -> Vec<Ask> {
+    pub(crate) fn asks(&mut self, at: Moment) -> Vec<Ask> {
         let mut asks = Vec::new();
         for baseline in self.all.values_mut().filter(|b| !b.config.suspended) {
             let step_us = baseline.config.resolution_us;
@@ -270,16 +270,16 @@ impl Baselines {
             };
             let schooling = &mut baseline.schooling;
             let wants = baseline.config.history_us > 0 && baseline.config.is_learned() && !schooling.done;
-            if wants && !schooling.under_way && now_us >= schooling.not_before_us {
+            if wants && !schooling.under_way && at.now_us >= schooling.not_before_us {
                 schooling.under_way = true;
-                let until_us = if watermark_us > 0 { watermark_us } else { now_us };
+                let until_us = if at.watermark_us > 0 { at.watermark_us } else { at.now_us };
                 let whole = |us: Micros| us.div_euclid(step_us) * step_us;
                 ask(true, (whole(until_us - baseline.config.history_us), whole(until_us)), &baseline.config);
             }
             // What is due comes after what was before.
             if !wants
                 && baseline.config.is_asked()
-                && let Some(span) = baseline.due.ask(step_us, baseline.config.delay_us, watermark_us, now_us)
+                && let Some(span) = baseline.due.ask(step_us, baseline.config.delay_us, at)
             {
                 ask(false, span, &baseline.config);
             }
@@ -432,9 +432,7 @@ impl Baselines {
 
     /// When data of this series last came, and for how long none may come before it counts as missing.
     pub(crate) fn heard(&self, series: &SeriesId) -> Option<(Micros, i64)> {
-        self.all.values().find_map(|b| {
-            b.get(series).map(|f| (f.last_data_us, b.config.quiet_us()))
-        })
+        self.all.values().find_map(|b| b.get(series).map(|f| (f.last_data_us, b.config.quiet_us())))
     }
 
     pub(crate) fn points(&self, series: &SeriesId) -> Option<Vec<Point>> {

@@ -19,7 +19,8 @@ impl Play {
     pub(crate) fn new(config: &BaselineConfig, past: &BTreeMap<Micros, Past>) -> Self {
         // Stored lines contain the text already; whatever their template is called.
         let texts = config.text().map_or_else(AHashMap::new, |text| {
-            let templates = past.values().flat_map(|past| past.lines.iter().map(|(_, template, _)| *template));
+            let templates =
+                past.values().flat_map(|past| past.lines.iter().map(|(_, template, _)| *template));
             templates.map(|template| (template, Arc::from(text))).collect()
         });
         Self { texts }

@@ -47,8 +47,9 @@ pub(super) fn samples(config: &BaselineConfig, content: &Content<'_>) -> BTreeMa
                         continue;
                     }
                     let sample = Sample { sum: values.sum, count: values.count as f64 };
-                    let (_, sum) =
-                        found.entry(grouped(id, &config.group_by)).or_insert((form(values.kind), Sample::default()));
+                    let (_, sum) = found
+                        .entry(grouped(id, &config.group_by))
+                        .or_insert((form(values.kind), Sample::default()));
                     sum.add(sample);
                 }
             }

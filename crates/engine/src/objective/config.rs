@@ -5,8 +5,8 @@ use causeway_predict::burn::{BurnRule, Events, LowTraffic, Objective as Target, 
 use serde::{Deserialize, Serialize};
 
 use super::is_own_signal;
-use crate::asked::Question;
 use super::labels::Labels;
+use crate::asked::Question;
 
 const MINUTE_US: i64 = 60_000_000;
 /// Length of a window, of which a timeslice is a multiple.
@@ -185,7 +185,10 @@ impl EventSource {
             Self::Errors => return Ok(own(entity, "errors", series).map(|values| values.sum).sum()),
             Self::Metric { name, labels } => (name, labels),
             Self::Query(question) => {
-                return Ok(named(entity, &question.signal, series).iter().map(|(_, values)| values.sum).sum());
+                return Ok(named(entity, &question.signal, series)
+                    .iter()
+                    .map(|(_, values)| values.sum)
+                    .sum());
             }
         };
         let mut sum = 0.0;

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use causeway_model::{Completeness, Finding, Micros, SeriesId, SeriesPartial, Window};
 
-use crate::asked::{Ask, Subject};
+use crate::asked::{Ask, Moment, Subject};
 use crate::simulate::Past;
 
 pub(crate) use config::named;
@@ -100,12 +100,11 @@ impl Objectives {
     }
 
     /// What is to be asked of the lake now.
-    pub(crate) fn asks(&mut self, watermark_us: Micros, now_us: Micros) -> Vec<Ask> {
+    pub(crate) fn asks(&mut self, at: Moment) -> Vec<Ask> {
         let ask = |objective: &mut Objective| {
             let step_us = objective.config.step_us();
             let asked = objective.config.is_asked();
-            let (from_us, to_us) =
-                asked.then(|| objective.due.ask(step_us, 0, watermark_us, now_us)).flatten()?;
+            let (from_us, to_us) = asked.then(|| objective.due.ask(step_us, 0, at)).flatten()?;
             let subject = Subject::Objective(objective.config.clone());
             Some(Ask { subject, lesson: false, from_us, to_us, step_us })
         };
