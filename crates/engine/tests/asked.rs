@@ -239,7 +239,8 @@ proptest! {
             delay_us: delay * MINUTE,
             ..baseline(Selector::Query(question(SeriesKind::Gauge)), model)
         };
-        let value = |minute: i64| 100.0 + 10.0 * scatter(minute ^ seed);
+        let outage = |minute: i64| if (40..52).contains(&minute) { 5.0 } else { 0.0 };
+        let value = |minute: i64| 100.0 + outage(minute) + 10.0 * scatter(minute.wrapping_mul(minute) ^ seed);
         let run = |late: &dyn Fn(i64) -> i64| {
             let mut engine = engine(config.clone());
             let mut findings = Vec::new();
