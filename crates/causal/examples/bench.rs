@@ -77,7 +77,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         if variant == Variant::Quiet {
             println!("{name:22} {scenario:10} {n:6} {:>6} {:>6} {named:6.3} {wrong:6.3} {ms:8.1}", "-", "-");
         } else {
-            println!("{name:22} {scenario:10} {n:6} {first:6.3} {third:6.3} {named:6.3} {wrong:6.3} {ms:8.1}");
+            println!(
+                "{name:22} {scenario:10} {n:6} {first:6.3} {third:6.3} {named:6.3} {wrong:6.3} {ms:8.1}"
+            );
         }
     }
     Ok(())
