@@ -98,27 +98,25 @@ impl Picture<'_> {
         }
         // A line from column to column, over the gaps between points of a coarse series but not over others.
         let coarse = self.points.len() < count;
-        let mut pen: Option<(usize, usize, usize)> = None;
+        let mut pen: Option<(usize, usize)> = None;
         for (x, column) in drawn.iter().enumerate() {
             if !column.low.is_finite() {
                 pen = pen.filter(|_| coarse);
                 continue;
             }
             let (above, below) = (row(column.high), row(column.low));
-            if let Some((from, was_above, was_below)) = pen {
-                let start = (was_above + was_below) / 2;
+            if let Some((from, start)) = pen {
+                let end = (above + below) / 2;
+                let mut last = start;
                 for step in from..=x {
                     let part = (step - from) as f64 / (x - from).max(1) as f64;
-                    let y = start as f64 + part * ((above + below) as f64 / 2.0 - start as f64);
-                    image.set(left + step, y.round() as usize, VALUE);
-                }
-                let (between, edge) = (was_below.min(below), was_above.max(above));
-                if x == from + 1 {
-                    (between.min(edge)..=between.max(edge)).for_each(|y| image.set(left + x, y, VALUE));
+                    let y = (start as f64 + part * (end as f64 - start as f64)).round() as usize;
+                    (last.min(y)..=last.max(y)).for_each(|y| image.set(left + step, y, VALUE));
+                    last = y;
                 }
             }
             (above..=below).for_each(|y| image.set(left + x, y, VALUE));
-            pen = Some((x, above, below));
+            pen = Some((x, (above + below) / 2));
         }
         let fitting = (width - left - right) / (ADVANCE * LARGE);
         let title: String = self.title.chars().take(fitting).collect();
