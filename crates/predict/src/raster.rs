@@ -163,6 +163,18 @@ mod tests {
     }
 
     #[test]
+    fn a_steep_line_is_whole() {
+        let step = |i: i64| if i < 100 { 0.0 } else { 100.0 };
+        let point = |i| Drawn { t: 60 * i, value: step(i), lower: f64::NAN, upper: f64::NAN };
+        for count in [2, 200, 20_000] {
+            let points: Vec<Drawn> = (100 - count / 2..100 + count / 2).map(point).collect();
+            let image = Picture { title: "", points: &points, raised: &[] }.pixels(600, 200);
+            let drawn = |y: usize| (0..600).any(|x| image.get(x, y) == VALUE);
+            assert!((MARGIN[1]..200 - MARGIN[3]).all(drawn), "{count} points");
+        }
+    }
+
+    #[test]
     fn a_gap_is_a_gap_and_nothing_is_nothing() {
         let gap = |i: i64| (4_000..8_000).contains(&i);
         let point = |i: i64| {
