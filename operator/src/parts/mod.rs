@@ -18,5 +18,6 @@ pub(crate) mod receiving;
 pub(crate) mod recover;
 pub(crate) mod runtime;
 pub(crate) mod shared_folder;
+pub(crate) mod step_api;
 pub(crate) mod store;
 pub(crate) mod token;

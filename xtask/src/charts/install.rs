@@ -1,5 +1,6 @@
-//! Installs the charts, runs both roles with their ServiceAccounts through an outage and its repair, and compares the
-//! rights that were granted with those that were used.
+//! Installs the charts, runs all roles with their ServiceAccounts through an outage and its repair, and compares the
+//! rights that were granted with those that were used. Operators and gateways are apart; a single process that has both
+//! has the operator's rights.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -22,7 +23,7 @@ const RELEASE: &str = "causeway-system";
 /// Namespace of the workloads.
 const TENANT: &str = "train-ticket";
 /// ServiceAccounts of the roles.
-const ROLES: [&str; 2] = ["operator", "executor"];
+const ROLES: [&str; 4] = ["operator", "gateway", "executor", "console"];
 
 const OTHER_KINDS: &str = "the workloads of the example are Deployments";
 const SCALE: &str = "Scale: the fault of the example ends by a restart";
@@ -123,26 +124,27 @@ impl Kubectl {
     }
 }
 
-/// The whole comparison.
-pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
+/// Installs the charts, and writes a kubeconfig for each role into a folder, with a token of its ServiceAccount.
+pub(super) fn roles(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Result<PathBuf> {
     for namespace in [RELEASE, TENANT] {
         kubectl.run(&["create", "namespace", namespace])?;
     }
     kubectl.run(&["label", "namespace", RELEASE, "pod-security.kubernetes.io/enforce=restricted"])?;
-    let values = json!({ "tenants": [
-        { "namespace": TENANT, "secrets": ["otlp-token", "slack"], "repairs": true },
-    ] });
+    let values = json!({
+        "store": { "existingClaim": "tables" },
+        "tenants": [{ "namespace": TENANT, "secrets": ["otlp-token", "slack"], "repairs": true }],
+    });
     let file = work(cluster, "values.json")?;
     std::fs::write(&file, values.to_string())?;
     install(helm, kubectl, "causeway-crds", None)?;
     install(helm, kubectl, "causeway", Some(&file))?;
-    // The API server takes the pods by the strictest standard. The operator's waits for a volume, which nobody makes.
-    let executor = ["rollout", "status", "deployment/causeway-executor", "--namespace", RELEASE];
-    kubectl.run(&[executor.as_slice(), &["--timeout=60s"]].concat())?;
-    let operator = ["wait", "pod/causeway-operator-0", "--for=create", "--namespace", RELEASE];
-    kubectl.run(&[operator.as_slice(), &["--timeout=60s"]].concat())?;
-    let config = ["get", "configmap", "causeway-operator", "--namespace", RELEASE];
-    let config = kubectl.run(&[config.as_slice(), &["--output=jsonpath={.data.kubeconfig}"]].concat())?;
+    // The API server takes the pods by the strictest standard. Two roles wait for volumes, which nobody makes.
+    for deployment in ["deployment/causeway-executor", "deployment/causeway-console"] {
+        kubectl.run(&["rollout", "status", deployment, "--namespace", RELEASE, "--timeout=60s"])?;
+    }
+    for pod in ["pod/causeway-operator-0", "pod/causeway-gateway-0"] {
+        kubectl.run(&["wait", pod, "--for=create", "--namespace", RELEASE, "--timeout=60s"])?;
+    }
     let admin = std::fs::read_to_string(&kubectl.kubeconfig)?;
     for role in ROLES {
         let account = format!("causeway-{role}");
@@ -150,10 +152,16 @@ pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Re
             kubectl.run(&["create", "token", &account, "--namespace", RELEASE, "--duration", "4h"])?;
         let file = work(cluster, &format!("{role}.token"))?;
         private(&file, token.trim())?;
-        private(&work(cluster, role)?, &outside(&config, &admin, &file.display().to_string())?)?;
+        private(&work(cluster, role)?, &outside(&admin, &file.display().to_string())?)?;
     }
+    Ok(cluster.folder().join("charts"))
+}
+
+/// The whole comparison.
+pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
+    let roles = roles(helm, kubectl, cluster)?;
     let churn = Churn::start(kubectl, cluster)?;
-    let played = play(kubectl, cluster);
+    let played = play(kubectl, cluster, &roles);
     churn.stop()?;
     let objects = kubectl.run(&[
         "get",
@@ -184,6 +192,11 @@ pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Re
     tried(kubectl, cluster)
 }
 
+/// What came of the outage, as JSON.
+pub(super) fn summary_of_roles() -> PathBuf {
+    target().join("summary-roles.json")
+}
+
 fn install(helm: &str, kubectl: &Kubectl, chart: &str, values: Option<&Path>) -> Result<()> {
     let values = values.map(|file| file.display().to_string());
     let (folder, kubeconfig) = (format!("charts/{chart}"), kubectl.kubeconfig.display().to_string());
@@ -196,24 +209,19 @@ fn account(namespace: &str, name: &str) -> String {
     format!("system:serviceaccount:{namespace}:{name}")
 }
 
-/// The kubeconfig of a pod for a process outside of the cluster: with the places of the administrator's kubeconfig.
-fn outside(config: &str, admin: &str, token: &str) -> Result<String> {
-    const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// What a pod has by its ServiceAccount, as a kubeconfig for a process outside of the cluster: with the places of the
+/// administrator's kubeconfig.
+fn outside(admin: &str, token: &str) -> Result<String> {
     let admin: Value = serde_json::from_str(admin).context("the administrator's kubeconfig is not JSON")?;
     let cluster = &admin["clusters"][0]["cluster"];
-    let mut config = config.to_owned();
-    for (inside, outside) in [
-        ("https://kubernetes.default.svc".to_owned(), cluster["server"].as_str()),
-        (format!("{MOUNT}/ca.crt"), cluster["certificate-authority"].as_str()),
-        (format!("{MOUNT}/token"), Some(token)),
-    ] {
-        let outside = outside.context("the administrator's kubeconfig has no server or no CA file")?;
-        if !config.contains(&inside) {
-            bail!("the kubeconfig of the chart does not name {inside}");
-        }
-        config = config.replace(&inside, outside);
+    if cluster["server"].is_null() {
+        bail!("the administrator's kubeconfig has no server");
     }
-    Ok(config)
+    let config = json!({ "apiVersion": "v1", "kind": "Config", "current-context": "pod",
+        "contexts": [{ "name": "pod", "context": { "cluster": "pod", "user": "pod" } }],
+        "clusters": [{ "name": "pod", "cluster": cluster }],
+        "users": [{ "name": "pod", "user": { "tokenFile": token } }] });
+    Ok(config.to_string())
 }
 
 /// A workload whose configuration changes all the time, outside of the example: its values are kept, ten at most.
@@ -256,16 +264,17 @@ impl Churn {
 }
 
 /// The outage of the demo, with the roles as processes of their own.
-fn play(kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
+fn play(kubectl: &Kubectl, cluster: &TestCluster, roles: &Path) -> Result<()> {
     let binary = target().join("debug/causeway-e2e");
     let text = |path: &Path| path.display().to_string();
     let (root, report) = (text(&root()), text(&work(cluster, "report.html")?));
-    let (kubeconfig, roles) = (text(&kubectl.kubeconfig), text(&cluster.folder().join("charts")));
+    let (kubeconfig, roles, summary) = (text(&kubectl.kubeconfig), text(roles), text(&summary_of_roles()));
     let mut arguments = vec!["demo", "--json", "--root", &root, "--report", &report];
-    arguments.extend(["--kubeconfig", &kubeconfig, "--roles", &roles, "--crash-points"]);
+    arguments.extend(["--kubeconfig", &kubeconfig, "--roles", &roles, "--summary", &summary]);
+    arguments.push("--crash-points=executor,operator");
     let given = std::env::var("CAUSEWAY_BINARY").ok();
     arguments.extend(given.iter().flat_map(|binary| ["--causeway", binary.as_str()]));
-    let title = "an outage, with the rights of the chart alone; the executor is killed at each of its writes";
+    let title = "an outage, with the rights of the chart alone; who writes is killed at each of its writes";
     run_in(Path::new(&root), title, &text(&binary), &arguments, &[])
 }
 
@@ -355,14 +364,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kubeconfig_of_a_pod_is_used_outside() {
+    fn a_role_outside_has_the_place_of_the_cluster_and_its_own_token() {
         let cluster = json!({ "server": "https://127.0.0.1:1", "certificate-authority": "/pki/cert.pem" });
-        let admin = json!({ "clusters": [{ "name": "c", "cluster": cluster }] }).to_string();
-        let mount = "/var/run/secrets/kubernetes.io/serviceaccount";
-        let config =
-            format!("server: https://kubernetes.default.svc\nca: {mount}/ca.crt\ntokenFile: {mount}/token\n");
-        let expected = "server: https://127.0.0.1:1\nca: /pki/cert.pem\ntokenFile: /work/token\n";
-        assert_eq!(outside(&config, &admin, "/work/token").unwrap(), expected);
-        assert!(outside("server: elsewhere", &admin, "/work/token").is_err());
+        let admin =
+            json!({ "clusters": [{ "name": "c", "cluster": cluster }], "users": [{ "name": "admin" }] });
+        let config: Value =
+            serde_json::from_str(&outside(&admin.to_string(), "/work/token").unwrap()).unwrap();
+        assert_eq!(config["clusters"][0]["cluster"], cluster);
+        assert_eq!(config["users"], json!([{ "name": "pod", "user": { "tokenFile": "/work/token" } }]));
+        assert!(outside("{}", "/work/token").is_err());
     }
 }
