@@ -124,19 +124,19 @@ impl CrashPoints {
         killed.iter().try_for_each(Actor::crash)
     }
 
-    /// Waits until the process leads and has nothing to do. Of operators one may stand by for ever.
+    /// Waits until the executor leads and has nothing to do. An operator says itself when it has settled.
     pub(super) async fn at_rest(&self) -> Result<()> {
         let begun = Instant::now();
         loop {
             {
                 let inner = self.inner.lock();
-                let may_stand_by = self.victim == Victim::Operator;
-                if (inner.leads || may_stand_by) && inner.active.elapsed() >= AT_REST {
+                let is_at_rest = inner.leads && inner.active.elapsed() >= AT_REST;
+                if self.victim == Victim::Operator || is_at_rest {
                     return Ok(());
                 }
             }
             if begun.elapsed() > PATIENCE {
-                bail!("{:?}: it does not come to rest within {} s", self.victim, PATIENCE.as_secs());
+                bail!("the executor does not come to rest within {} s", PATIENCE.as_secs());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
