@@ -82,6 +82,18 @@ impl Running {
         Ok(())
     }
 
+    /// Stops it where it stands, or lets it go on.
+    ///
+    /// # Errors
+    /// When the signal can't be sent.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        if !Command::new("kill").args([signal, &self.pid().to_string()]).status()?.success() {
+            bail!("{} has ended", self.name);
+        }
+        Ok(())
+    }
+
     /// Asks it to end, and waits for it.
     ///
     /// # Errors

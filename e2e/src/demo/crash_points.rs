@@ -3,7 +3,7 @@
 //! The proxy sees what the API server sees, so that no crash point is missing and the binary needs no hook. A write is
 //! known by its verb, its resource, and where its object stands; the first time one is on its way, the process is
 //! killed before it arrives, the second time after it was carried out and before the answer comes back. Of an operator
-//! these are its writes of Incidents and Remediations; of an executor all but Events and its Lease.
+//! these are its new Incidents and Remediations; of an executor all but Events and its Lease.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -188,8 +188,9 @@ impl CrashPoints {
 
     /// Whether a write is one to die at.
     fn counts(&self, write: &str) -> bool {
-        let (_, rest) = write.split_once(' ').unwrap_or_default();
-        self.victim == Victim::Executor || rest.starts_with("incidents") || rest.starts_with("remediations")
+        self.victim == Victim::Executor
+            || write.starts_with("POST incidents")
+            || write.starts_with("POST remediations")
     }
 }
 
@@ -214,11 +215,7 @@ fn write_of(method: &Method, path: &str, body: &Bytes) -> Option<String> {
     }
     let sub = rest.nth(1).map(|sub| format!("/{sub}")).unwrap_or_default();
     let dry = if query.contains("dryRun=") { ", dry run" } else { "" };
-    let at = match resource {
-        "remediations" => stands(body),
-        "incidents" => state(body),
-        _ => String::new(),
-    };
+    let at = if resource == "remediations" { stands(body) } else { String::new() };
     Some(format!("{method} {resource}{sub}{dry}{at}"))
 }
 
@@ -230,13 +227,6 @@ fn stands(body: &Bytes) -> String {
         object.pointer("/status/timeline").and_then(Value::as_array).and_then(|timeline| timeline.last());
     let last = last.and_then(|entry| entry.get("event")).and_then(Value::as_str).unwrap_or_default();
     format!(" {} {last} {}", text("/status/phase"), text("/status/reason")).trim_end().to_owned()
-}
-
-/// Where the Incident stands that is written.
-fn state(body: &Bytes) -> String {
-    let object: Value = serde_json::from_slice(body).unwrap_or_default();
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    format!(" {} {}", text("/status/state"), text("/status/cause/kind")).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -267,12 +257,6 @@ mod tests {
             )
             .as_deref(),
             Some("POST remediations")
-        );
-        let incident = Bytes::from(r#"{"status":{"state":"Open","cause":{"kind":"BadRelease"}}}"#);
-        let status = "/apis/causeway.dev/v1alpha1/namespaces/shop/incidents/i-1/status";
-        assert_eq!(
-            write_of(&Method::PUT, status, &incident).as_deref(),
-            Some("PUT incidents/status Open BadRelease")
         );
         assert_eq!(write(Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/c/leases/x"), None);
     }

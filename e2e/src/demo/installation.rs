@@ -132,9 +132,9 @@ impl Setup {
         command.args(["--clock", "stepped", "--now", &self.now.lock().to_string()]);
     }
 
-    fn lease(&self, command: &mut Command) {
+    fn lease(&self, command: &mut Command, duration: &str) {
         if self.hasty {
-            command.args(["--lease-duration", "3s"]);
+            command.args(["--lease-duration", duration]);
         }
     }
 
@@ -150,7 +150,8 @@ impl Setup {
         let name = format!("operator-{index}");
         let mut command = self.command("operator", kubeconfig);
         self.shared(&mut command, &name, admin);
-        self.lease(&mut command);
+        // An operator that builds the engine anew has little time for its Lease.
+        self.lease(&mut command, "8s");
         command.arg("--audit-key").arg(self.file("audit.key")).args(["--identity", &name]);
         command.args(["--gateway-port", &self.ports.gateways.to_string()]);
         command.args(["--api-port", &self.ports.api.to_string()]);
@@ -175,7 +176,7 @@ impl Setup {
     fn executor(&self, kubeconfig: &Path) -> Result<Running> {
         let mut command = self.command("executor", kubeconfig);
         self.clock(&mut command);
-        self.lease(&mut command);
+        self.lease(&mut command, "3s");
         command.args(["--admin", &format!("127.0.0.1:{}", self.ports.executor)]);
         Running::spawn(command, "the executor", &self.file("executor.log"))
     }
@@ -366,12 +367,10 @@ impl Installation {
     /// Writes at which processes were killed.
     ///
     /// # Errors
-    /// When an executor was killed only before one, or an operator only before its plan: then nobody died after it.
+    /// When nobody died after one.
     pub(super) fn crash_points(&self) -> Result<Vec<String>> {
         let all = self.met.lock();
-        // A state of an Incident may be passed once, and nobody comes back to it.
-        let mut twice = all.iter().filter(|(write, _)| !write.contains("incidents"));
-        if let Some((write, _)) = twice.find(|(_, times)| **times < 2) {
+        if let Some((write, _)) = all.iter().find(|(_, times)| **times < 2) {
             bail!("nobody died after {write}");
         }
         Ok(all.keys().cloned().collect())

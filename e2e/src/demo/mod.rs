@@ -5,7 +5,6 @@ pub(crate) mod cluster;
 mod crash_points;
 mod installation;
 mod manifests;
-mod outage;
 mod remote;
 mod report;
 mod run;
