@@ -412,13 +412,16 @@ impl Engine {
         let found = diagnose::inquire(self, incident, at_us);
         self.counts.rankings += 1;
         let Some((inquiry, ranking)) = found else { return };
-        let draft = inquiry.decide(&ranking);
         let root = inquiry.group.cause.clone();
+        if !self.incidents.get_mut(index).is_some_and(|i| i.weigh(root.as_deref(), at_us)) {
+            return;
+        }
+        let draft = inquiry.decide(&ranking);
         // What was decided is decided, whether or not it could be packed.
         let bundle = self.config.bundles.then(|| pack(&inquiry, &draft, at_us).ok()).flatten();
         if let Some(incident) = self.incidents.get_mut(index) {
             incident.bundle = bundle.as_ref().map(|bundle| bundle.digest.clone());
-            incident.diagnosed(draft, at_us);
+            incident.diagnosed(draft);
             incident.root = root.clone().unwrap_or_else(|| incident.service.clone());
             incident.figured_us = at_us;
         }

@@ -88,6 +88,9 @@ pub struct Incident {
     pub draft: Option<IncidentDraft>,
     /// Data time of the first ranking.
     pub diagnosed_us: Option<Micros>,
+    /// Cause by the newest ranking; `None` when it named none.
+    #[serde(default)]
+    pub suspect: Option<String>,
     /// Digest of the bundle of the newest ranking.
     #[serde(default)]
     pub bundle: Option<String>,
@@ -148,6 +151,7 @@ impl Incident {
             resolved_us: None,
             draft: None,
             diagnosed_us: None,
+            suspect: None,
             bundle: None,
             reopened: 0,
             group: Some(group),
@@ -188,6 +192,7 @@ impl Incident {
             resolved_us: None,
             draft: None,
             diagnosed_us: None,
+            suspect: None,
             bundle: None,
             reopened: 0,
             group: None,
@@ -298,20 +303,35 @@ impl Incident {
         }
     }
 
-    /// Whether a ranking is due at data time `at_us`.
+    /// Whether a ranking is due at data time `at_us`: from soon after the first symptom on, and then with every window for
+    /// a while, because evidence grows.
     pub(crate) fn wants_ranking(&self, at_us: Micros, config: &EngineConfig) -> bool {
         if self.phase != IncidentPhase::Open || self.symptom != SymptomState::Firing || !self.is_told() {
             return false;
         }
-        match (&self.draft, self.diagnosed_us) {
-            (Some(draft), Some(first)) => draft.abstained && at_us - first <= config.refine_us,
-            _ => at_us - self.detected_us >= config.settle_us,
+        match self.diagnosed_us {
+            Some(first) => at_us - first <= config.refine_us,
+            None => at_us - self.detected_us >= config.settle_us,
         }
     }
 
-    /// Takes the result of a ranking. A later one replaces an earlier one that abstained.
-    pub(crate) fn diagnosed(&mut self, draft: IncidentDraft, at_us: Micros) {
+    /// Takes the cause that a ranking names, and says whether what it found is to be told. A cause is told when two
+    /// rankings in a row agree on it: the first ones rest on few requests. One that is told stays until two others agree
+    /// on another.
+    pub(crate) fn weigh(&mut self, named: Option<&str>, at_us: Micros) -> bool {
         self.diagnosed_us.get_or_insert(at_us);
+        let agreed = named == self.suspect.as_deref();
+        self.suspect = named.map(str::to_owned);
+        match (&self.draft, named) {
+            (None, None) => true,
+            (None, Some(_)) => agreed,
+            (Some(draft), None) => draft.abstained,
+            (Some(draft), Some(named)) => agreed && (draft.abstained || self.root != named),
+        }
+    }
+
+    /// Takes what is to be told.
+    pub(crate) fn diagnosed(&mut self, draft: IncidentDraft) {
         self.draft = Some(draft);
         self.revision += 1;
     }
