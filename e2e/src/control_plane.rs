@@ -97,6 +97,10 @@ impl ControlPlane {
     fn restart(&self, name: &str) -> Result<()> {
         let part = self.part(name)?;
         signal("-KILL", part.pid)?;
+        // Its ports are free when it is gone.
+        while has_memory(part.pid) {
+            std::thread::yield_now();
+        }
         let log = OpenOptions::new().append(true).create(true).open(&part.log)?;
         // `cargo xtask cluster down` ends it, by the mark in its environment.
         let child = Command::new(&part.program)
@@ -188,6 +192,12 @@ fn is_mutation(event: &Value) -> bool {
     is_write(event)
         && text("/objectRef/resource") == "deployments"
         && text("/impersonatedUser/username").ends_with(":causeway-fixer")
+}
+
+/// Whether a process is there, and not one of which only the exit status is left.
+fn has_memory(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
 }
 
 fn signal(signal: &str, pid: u32) -> Result<()> {

@@ -56,8 +56,7 @@ impl Gate {
 
 /// The kubeconfig with another place, or another token.
 fn changed(kubeconfig: &Path, target: &Path, server: Option<&str>, token: Option<&str>) -> PathBuf {
-    let mut config: Value =
-        serde_saphyr::from_str(&std::fs::read_to_string(kubeconfig).unwrap()).unwrap();
+    let mut config: Value = serde_saphyr::from_str(&std::fs::read_to_string(kubeconfig).unwrap()).unwrap();
     if let Some(server) = server {
         config["clusters"][0]["cluster"]["server"] = json!(server);
     }
@@ -132,9 +131,8 @@ async fn roles_whose_watches_have_no_history_any_more_list_again_and_miss_nothin
     world.listening(&mut operator, "only").await;
     let mut gateway = world.gateway();
     until("the first source sends", async || sends(&world, "a-token-of-the-source").await == 200).await;
-    let ready = |name: &str| {
-        kubectl.run(&["wait", "--for=condition=Ready", name, "-n", NAMESPACE, "--timeout=60s"])
-    };
+    let ready =
+        |name: &str| kubectl.run(&["wait", "--for=condition=Ready", name, "-n", NAMESPACE, "--timeout=60s"]);
     ready("logsource/otlp");
 
     // While nobody looks, one source goes, another comes, and the past is forgotten.
@@ -153,9 +151,8 @@ async fn roles_whose_watches_have_no_history_any_more_list_again_and_miss_nothin
     plane.compact().await.unwrap();
     plane.restart_api_server().unwrap();
     until("the API server is ready", async || kubectl.try_run(&["get", "--raw=/readyz"]).is_ok()).await;
-    let path = format!(
-        "/apis/causeway.dev/v1alpha1/logsources?watch=1&timeoutSeconds=5&resourceVersion={before}"
-    );
+    let path =
+        format!("/apis/causeway.dev/v1alpha1/logsources?watch=1&timeoutSeconds=5&resourceVersion={before}");
     let mut said = String::new();
     until("the history is gone", async || {
         said = kubectl.try_run(&["get", "--raw", &path]).unwrap_or_else(|error| error);
@@ -166,15 +163,24 @@ async fn roles_whose_watches_have_no_history_any_more_list_again_and_miss_nothin
     let audited = plane.audited().unwrap();
     gate.open();
     until("the source that came sends", async || sends(&world, "a-token-of-the-next").await == 200).await;
-    until("the source that went does not", async || sends(&world, "a-token-of-the-source").await == 401).await;
+    until("the source that went does not", async || sends(&world, "a-token-of-the-source").await == 401)
+        .await;
     until("the operator has seen it", async || {
-        kubectl.try_run(&["get", "logsource", "next", "-n", NAMESPACE, "-o=jsonpath={.status.conditions[?(@.type==\"Ready\")].status}"])
-            == Ok("True".to_owned())
+        kubectl.try_run(&[
+            "get",
+            "logsource",
+            "next",
+            "-n",
+            NAMESPACE,
+            "-o=jsonpath={.status.conditions[?(@.type==\"Ready\")].status}",
+        ]) == Ok("True".to_owned())
     })
     .await;
     let listed = plane.events_since(audited).unwrap();
     let lists = listed.iter().filter(|event| {
-        event["verb"] == "list" && event["objectRef"]["resource"] == "logsources" && event["userAgent"] != "kubectl"
+        event["verb"] == "list"
+            && event["objectRef"]["resource"] == "logsources"
+            && event["userAgent"] != "kubectl"
     });
     assert!(lists.count() >= 2, "operator and gateway have listed again");
     assert!(!operator.has_ended().unwrap() && !gateway.has_ended().unwrap(), "both have come through");
@@ -232,7 +238,8 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_goes_on() {
     until("the old leader has seen that it is none", async || first.has_ended().unwrap()).await;
     second.freeze(false).unwrap();
     let events = plane.events_since(audited).unwrap();
-    let of_first = |event: &&Value| event["user"]["username"] == format!("system:serviceaccount:{NAMESPACE}:frozen");
+    let of_first =
+        |event: &&Value| event["user"]["username"] == format!("system:serviceaccount:{NAMESPACE}:frozen");
     let writes: Vec<&Value> = events.iter().filter(of_first).filter(|event| is_write(event)).collect();
     assert!(writes.is_empty(), "{writes:#?}");
     // Whoever leads then has it done.

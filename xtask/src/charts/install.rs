@@ -13,15 +13,16 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 use super::rights::{Elsewhere, compare, grants, uses};
+use super::tried::tried;
 use super::work;
 use crate::cluster::{TestCluster, private};
 use crate::go::tool;
 use crate::run::{root, run, run_in, say, target};
 
 /// Namespace of the release.
-const RELEASE: &str = "causeway-system";
+pub(super) const RELEASE: &str = "causeway-system";
 /// Namespace of the workloads.
-const TENANT: &str = "train-ticket";
+pub(super) const TENANT: &str = "train-ticket";
 /// ServiceAccounts of the roles.
 const ROLES: [&str; 4] = ["operator", "gateway", "executor", "console"];
 
@@ -114,7 +115,7 @@ impl Kubectl {
     }
 
     /// Whether an account may do something, as `kubectl auth can-i` says; it fails when the answer is no.
-    fn may(&self, account: &str, question: &[&str]) -> Result<bool> {
+    pub(super) fn may(&self, account: &str, question: &[&str]) -> Result<bool> {
         let output = self.output(&[&["auth", "can-i", "--as", account], question].concat())?;
         match String::from_utf8_lossy(&output.stdout).trim() {
             "yes" => Ok(true),
@@ -205,7 +206,7 @@ fn install(helm: &str, kubectl: &Kubectl, chart: &str, values: Option<&Path>) ->
     run(&format!("installation of {chart}"), helm, &arguments)
 }
 
-fn account(namespace: &str, name: &str) -> String {
+pub(super) fn account(namespace: &str, name: &str) -> String {
     format!("system:serviceaccount:{namespace}:{name}")
 }
 
@@ -278,82 +279,8 @@ fn play(kubectl: &Kubectl, cluster: &TestCluster, roles: &Path) -> Result<()> {
     run_in(Path::new(&root), title, &text(&binary), &arguments, &[])
 }
 
-/// What leaves no verb of its own in the log, by asking the API server, which decides by the same rules.
-fn tried(kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
-    let (operator, executor) = (account(RELEASE, "causeway-operator"), account(RELEASE, "causeway-executor"));
-    fn impersonate<'a>(name: &'a str, namespace: &'a str) -> [&'a str; 4] {
-        ["impersonate", name, "--namespace", namespace]
-    }
-    let questions = [
-        (&executor, impersonate("serviceaccounts/causeway-fixer", TENANT), true),
-        (&executor, impersonate("serviceaccounts/default", TENANT), false),
-        (&executor, impersonate("serviceaccounts/causeway-fixer", RELEASE), false),
-        (&operator, impersonate("serviceaccounts/causeway-fixer", TENANT), false),
-        (&operator, ["approve", "remediations.causeway.dev", "--namespace", TENANT], false),
-        (&executor, ["approve", "remediations.causeway.dev", "--namespace", TENANT], false),
-        (&operator, ["get", "secrets", "--namespace", TENANT], false),
-        (&operator, ["list", "secrets", "--namespace", TENANT], false),
-        (&executor, ["patch", "deployments.apps", "--namespace", TENANT], false),
-    ];
-    for (account, question, expected) in questions {
-        if kubectl.may(account, &question)? != expected {
-            bail!(
-                "{account} must {}be allowed to {}",
-                if expected { "" } else { "not " },
-                question.join(" ")
-            );
-        }
-    }
-    approve(kubectl, cluster)?;
-    say("approve and impersonate are granted to whom they should be");
-    Ok(())
-}
-
-/// Approvals by a user with the verb, by one without it, and in another's name.
-fn approve(kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
-    const GROUP: &str = "rbac.authorization.k8s.io";
-    let rule = |resource: &str, verb: &str| json!({ "apiGroups": ["causeway.dev"], "resources": [resource], "verbs": [verb] });
-    let role = |name: &str, rules: Value| {
-        json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "Role",
-            "metadata": { "name": name, "namespace": TENANT }, "rules": rules })
-    };
-    let binding = |name: &str| {
-        json!({ "apiVersion": format!("{GROUP}/v1"), "kind": "RoleBinding",
-            "metadata": { "name": name, "namespace": TENANT },
-            "roleRef": { "apiGroup": GROUP, "kind": "Role", "name": name },
-            "subjects": [{ "apiGroup": GROUP, "kind": "User", "name": name }] })
-    };
-    let items = json!([
-        role("alice", json!([rule("approvals", "create"), rule("remediations", "approve")])),
-        binding("alice"),
-        role("bob", json!([rule("approvals", "create")])),
-        binding("bob"),
-    ]);
-    create(kubectl, cluster, "admin", &json!({ "apiVersion": "v1", "kind": "List", "items": items }))?;
-    for (user, approver, refusal) in [
-        ("alice", "alice", None),
-        ("alice", "bob", Some("must be the user who creates the Approval")),
-        ("bob", "bob", Some("may not approve this Remediation")),
-    ] {
-        let approval = json!({ "apiVersion": "causeway.dev/v1alpha1", "kind": "Approval",
-            "metadata": { "name": format!("{user}-{approver}"), "namespace": TENANT },
-            "spec": { "remediationRef": { "name": "some", "planDigest": "sha256:0" },
-                "decision": "Reject", "approver": approver } });
-        let said = create(kubectl, cluster, user, &approval).map_err(|error| error.to_string());
-        let expected = match (&said, refusal) {
-            (Ok(()), None) => true,
-            (Err(said), Some(refusal)) => said.contains(refusal),
-            _ => false,
-        };
-        if !expected {
-            bail!("an Approval of {user} in the name of {approver}: expected {refusal:?}, got {said:?}");
-        }
-    }
-    Ok(())
-}
-
 /// Creates objects as a user of the cluster's kubeconfig.
-fn create(kubectl: &Kubectl, cluster: &TestCluster, user: &str, objects: &Value) -> Result<()> {
+pub(super) fn create(kubectl: &Kubectl, cluster: &TestCluster, user: &str, objects: &Value) -> Result<()> {
     let file = work(cluster, "objects.json")?;
     std::fs::write(&file, objects.to_string())?;
     kubectl.run(&["create", "--context", user, "--filename", &file.display().to_string()]).map(drop)

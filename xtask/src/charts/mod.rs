@@ -3,6 +3,7 @@
 mod install;
 mod rights;
 mod schemas;
+mod tried;
 
 use std::path::PathBuf;
 
