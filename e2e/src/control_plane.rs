@@ -194,10 +194,13 @@ fn is_mutation(event: &Value) -> bool {
         && text("/impersonatedUser/username").ends_with(":causeway-fixer")
 }
 
-/// Whether a process is there, and not one of which only the exit status is left.
+/// Whether a process still has its files: when the last of its threads is gone, only an exit status is left.
 fn has_memory(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim().starts_with('Z'))
+    let is_over =
+        stat.rsplit(')').next().is_none_or(|rest| rest.trim().is_empty() || rest.trim().starts_with('Z'));
+    threads > 1 || !is_over
 }
 
 fn signal(signal: &str, pid: u32) -> Result<()> {

@@ -12,6 +12,8 @@ use crate::roles::World;
 use crate::support::{ALONE, apply_definitions, kubectl_of, real_cluster};
 
 const NAMESPACE: &str = "roles";
+/// All LogSources.
+const SOURCES: &str = "/apis/causeway.dev/v1alpha1/logsources";
 /// Longest wait for anything.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -127,7 +129,9 @@ async fn roles_whose_watches_have_no_history_any_more_list_again_and_miss_nothin
     let folder = tempfile::tempdir().unwrap();
     let through = format!("https://127.0.0.1:{}", gate.port);
     let world = World::new(changed(&kubeconfig, &folder.path().join("through"), Some(&through), None));
-    let mut operator = world.operator("only");
+    // It leads all the while.
+    let mut operator =
+        world.operator_at("only", &folder.path().join("through"), [world.gateway_port, 0], "120s");
     world.listening(&mut operator, "only").await;
     let mut gateway = world.gateway();
     until("the first source sends", async || sends(&world, "a-token-of-the-source").await == 200).await;
@@ -136,7 +140,8 @@ async fn roles_whose_watches_have_no_history_any_more_list_again_and_miss_nothin
     ready("logsource/otlp");
 
     // While nobody looks, one source goes, another comes, and the past is forgotten.
-    let before = kubectl.run(&["get", "logsources", "-A", "-o=jsonpath={.metadata.resourceVersion}"]);
+    let list: Value = serde_json::from_str(&kubectl.run(&["get", "--raw", SOURCES])).unwrap();
+    let before = list["metadata"]["resourceVersion"].as_str().unwrap();
     gate.shut();
     kubectl.run(&["delete", "logsource", "otlp", "-n", NAMESPACE]);
     let source = |token: &str| {
@@ -151,8 +156,7 @@ async fn roles_whose_watches_have_no_history_any_more_list_again_and_miss_nothin
     plane.compact().await.unwrap();
     plane.restart_api_server().unwrap();
     until("the API server is ready", async || kubectl.try_run(&["get", "--raw=/readyz"]).is_ok()).await;
-    let path =
-        format!("/apis/causeway.dev/v1alpha1/logsources?watch=1&timeoutSeconds=5&resourceVersion={before}");
+    let path = format!("{SOURCES}?watch=1&timeoutSeconds=5&resourceVersion={before}");
     let mut said = String::new();
     until("the history is gone", async || {
         said = kubectl.try_run(&["get", "--raw", &path]).unwrap_or_else(|error| error);
@@ -186,7 +190,7 @@ async fn roles_whose_watches_have_no_history_any_more_list_again_and_miss_nothin
     assert!(!operator.has_ended().unwrap() && !gateway.has_ended().unwrap(), "both have come through");
     gateway.stop().unwrap();
     operator.stop().unwrap();
-    kubectl.run(&["delete", "-f", manifests, "--wait=false", "--ignore-not-found"]);
+    kubectl.run(&["delete", "-f", manifests, "--timeout=90s", "--ignore-not-found"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -221,7 +225,7 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_goes_on() {
     };
     generation("1").await;
     // A frozen process keeps its ports.
-    let mut second = world.operator_at("second", &kubeconfig, [0, 0]);
+    let mut second = world.operator_at("second", &kubeconfig, [0, 0], "3s");
     first.freeze(true).unwrap();
     world.listening(&mut second, "second").await;
     let patch = |limit: u32| {
@@ -248,6 +252,6 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_goes_on() {
     world.listening(&mut third, "third").await;
     generation("3").await;
     third.stop().unwrap();
-    kubectl.run(&["delete", "-f", manifests, "--wait=false"]);
+    kubectl.run(&["delete", "-f", manifests, "--timeout=90s"]);
     kubectl.run(&["delete", "clusterrolebinding", "roles-frozen"]);
 }

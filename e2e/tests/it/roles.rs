@@ -29,7 +29,7 @@ const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4
 pub(crate) struct World {
     folder: tempfile::TempDir,
     kubeconfig: PathBuf,
-    gateway_port: u16,
+    pub(crate) gateway_port: u16,
     api_port: u16,
     http: reqwest::Client,
 }
@@ -61,14 +61,14 @@ impl World {
 
     pub(crate) fn operator(&self, name: &str) -> Running {
         // The same ports for all: only the one that leads listens.
-        self.operator_at(name, &self.kubeconfig, [self.gateway_port, self.api_port])
+        self.operator_at(name, &self.kubeconfig, [self.gateway_port, self.api_port], "3s")
     }
 
-    /// With another kubeconfig and other ports.
-    pub(crate) fn operator_at(&self, name: &str, kubeconfig: &Path, ports: [u16; 2]) -> Running {
+    /// With another kubeconfig, other ports, or another term of its Lease.
+    pub(crate) fn operator_at(&self, name: &str, kubeconfig: &Path, ports: [u16; 2], term: &str) -> Running {
         let mut command = self.command("operator", name, kubeconfig);
         command.arg("--audit-key").arg(self.path("audit.key"));
-        command.args(["--namespace", NAMESPACE, "--identity", name, "--lease-duration", "3s"]);
+        command.args(["--namespace", NAMESPACE, "--identity", name, "--lease-duration", term]);
         let [gateways, api] = ports.map(|port| port.to_string());
         command.args(["--gateway-port", &gateways, "--api-port", &api]);
         Running::spawn(command, "an operator", &self.path("operator.log")).unwrap()
@@ -190,5 +190,5 @@ async fn no_acknowledged_record_is_lost_or_doubled_when_gateways_and_leaders_are
     assert_eq!(world.stored().await, (all, all));
     kubectl(&["wait", "--for=condition=Ready", "logsource/otlp", "-n", NAMESPACE, "--timeout=60s"]);
     second.stop().unwrap();
-    kubectl(&["delete", "-f", manifests, "--wait=false"]);
+    kubectl(&["delete", "-f", manifests, "--timeout=90s"]);
 }
