@@ -40,6 +40,8 @@ use crate::parts::{changes, cluster, lake, maintain, runtime, token};
 
 /// How long work under way may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
+/// Gateways seal every minute at the latest, and announce at once: rows older than this are in the tables.
+const SEEN_AFTER_US: i64 = 120_000_000;
 /// The Lease of which one operator is the holder.
 const LEASE: &str = "causeway-operator";
 /// What each target of notifications was sent, for the next leader.
@@ -174,7 +176,9 @@ impl Office {
         let told = data.join(NOTIFICATIONS);
         let notifications = SharedFolder::fetch(lake, &told, NOTIFICATIONS).await?;
         let audit = AuditSettings { key: Some(arguments.audit_key.clone()), commits: true };
-        let parts = BrainParts { lake, data, clock, activity: &activity, audit: &audit, metrics };
+        let seen_after_us = Some(SEEN_AFTER_US);
+        let parts =
+            BrainParts { lake, data, clock, activity: &activity, audit: &audit, metrics, seen_after_us };
         let (brain, BrainEnds { inbox, audit, background }) = Brain::wake(parts).await?;
         let (mut tasks, mut queues) = (JoinSet::new(), JoinSet::new());
         background.into_iter().for_each(|task| drop(queues.spawn(task)));

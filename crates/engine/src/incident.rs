@@ -37,6 +37,9 @@ pub enum IncidentPhase {
     Prevented,
 }
 
+/// By how much another cause must be more probable than the one that was told, to take its place.
+const SURER: f64 = 0.1;
+
 /// Figures by entity and signal.
 pub type Peaks = BTreeMap<String, f64>;
 
@@ -304,9 +307,12 @@ impl Incident {
     }
 
     /// Whether a ranking is due at data time `at_us`: from soon after the first symptom on, and then with every window for
-    /// a while, because evidence grows.
-    pub(crate) fn wants_ranking(&self, at_us: Micros, config: &EngineConfig) -> bool {
+    /// a while, because evidence grows. Once something is `repaired`, what is seen is what the repair does.
+    pub(crate) fn wants_ranking(&self, at_us: Micros, repaired: bool, config: &EngineConfig) -> bool {
         if self.phase != IncidentPhase::Open || self.symptom != SymptomState::Firing || !self.is_told() {
+            return false;
+        }
+        if repaired && self.draft.as_ref().is_some_and(|draft| !draft.abstained) {
             return false;
         }
         match self.diagnosed_us {
@@ -315,10 +321,10 @@ impl Incident {
         }
     }
 
-    /// Takes the cause that a ranking names, and says whether what it found is to be told. A cause is told when two
-    /// rankings in a row agree on it: the first ones rest on few requests. One that is told stays until two others agree
-    /// on another.
-    pub(crate) fn weigh(&mut self, named: Option<&str>, at_us: Micros) -> bool {
+    /// Takes the cause that a ranking names with some confidence, and says whether what it found is to be told. A cause is
+    /// told when two rankings in a row agree on it: the first ones rest on few requests. One that is told stays until two
+    /// others agree on another, and are clearly surer of it.
+    pub(crate) fn weigh(&mut self, named: Option<&str>, confidence: f64, at_us: Micros) -> bool {
         self.diagnosed_us.get_or_insert(at_us);
         let agreed = named == self.suspect.as_deref();
         self.suspect = named.map(str::to_owned);
@@ -326,7 +332,10 @@ impl Incident {
             (None, None) => true,
             (None, Some(_)) => agreed,
             (Some(draft), None) => draft.abstained,
-            (Some(draft), Some(named)) => agreed && (draft.abstained || self.root != named),
+            (Some(draft), Some(named)) => {
+                let surer = confidence >= draft.cause.confidence + SURER;
+                agreed && (draft.abstained || self.root != named && surer)
+            }
         }
     }
 

@@ -12,4 +12,5 @@ mod kinds;
 mod kubectl;
 mod object_store;
 mod roles;
+mod series;
 mod support;

@@ -76,6 +76,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         activity: &activity,
         audit: &AuditSettings::default(),
         metrics: &metrics,
+        seen_after_us: None,
     })
     .await?;
     let BrainEnds { inbox, audit, background } = ends;

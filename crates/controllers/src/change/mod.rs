@@ -306,8 +306,7 @@ fn change(
         entity: entity.to_owned(),
         description: format!("{object} {verb}{by}: {}", fields.join(", ")),
         object,
-        // A repair is no suspect for what it repairs.
-        class: if ours { ChangeClass::Other } else { class },
+        class: if ours { ChangeClass::Repair } else { class },
         diff: changed.to_vec(),
         author: author.to_owned(),
     }
