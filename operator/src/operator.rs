@@ -28,12 +28,13 @@ use crate::console::{BYTE_BUDGET, LocalInsight};
 use crate::log::LogArguments;
 use crate::parts::brain::{Brain, BrainEnds, BrainParts};
 use crate::parts::candidate::{Candidate, LeaseArguments};
-use crate::parts::clock::{ClockMode, ProcessClock};
+use crate::parts::clock::{self, ClockArguments, ClockMode, ProcessClock};
 use crate::parts::cluster::Cluster;
 use crate::parts::declared_api;
 use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::{Endpoints, listen, url};
 use crate::parts::shared_folder::SharedFolder;
+use crate::parts::step_api::{self, ApiState};
 use crate::parts::store::StoreArguments;
 use crate::parts::{changes, cluster, lake, maintain, runtime, token};
 
@@ -77,6 +78,8 @@ pub(crate) struct OperatorArguments {
     #[arg(long, default_value_t = 9090)]
     admin_port: u16,
     #[command(flatten)]
+    clock: ClockArguments,
+    #[command(flatten)]
     lease: LeaseArguments,
     #[command(flatten)]
     store: StoreArguments,
@@ -105,9 +108,12 @@ async fn stand(arguments: OperatorArguments) -> Result<()> {
     let standing = health.register("lease");
     let admin = listen(arguments.bind, arguments.admin_port, "--admin-port").await?;
     let admin_url = url(&admin)?;
-    shutdown.spawn("admin", serve(admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
+    let clock = arguments.clock.start();
+    // A standby has nothing to do at a step; a leader is stepped through its API.
+    let stepped = clock::router(&clock, Arc::new(|_| Box::pin(async { Ok(()) })));
+    let routes = admin_router(health.clone(), metrics.clone()).merge(stepped);
+    shutdown.spawn("admin", serve(admin, routes, stop.clone()));
     let token = token::read(&arguments.gateway_token_file)?;
-    let clock = ProcessClock::new(ClockMode::Wall, None);
     let cluster = cluster::connect(arguments.kubeconfig.as_deref()).await?;
     let role = lake::Role::Operator;
     let lake = lake::open(&arguments.data, arguments.store.clone(), role, &clock, &metrics).await?;
@@ -190,9 +196,17 @@ impl Office {
         let hub = Arc::new(Hub::new(lake.clone(), host.clone(), clock.clone()));
         let ports = Ports { engine: host.clone(), gateway: Arc::new(Gateways(Arc::clone(&hub))), audit };
         let parts = OperatorParts { ports, inbox, notifications: self.notifications(), executes: false };
-        tasks.spawn(causeway_controllers::run(self.context(&activity), parts, stop.clone()));
+        let context = self.context(&activity);
+        let controllers = context.clock.clone();
+        tasks.spawn(causeway_controllers::run(context, parts, stop.clone()));
         tasks.spawn(notifications.run(stop.clone()));
-        tasks.spawn(Arc::clone(&brain).run(EngineHost::tick, stop.clone()));
+        let stepped = arguments.clock.clock == ClockMode::Stepped;
+        let tick = move |host: &EngineHost| {
+            if !stepped {
+                host.tick();
+            }
+        };
+        tasks.spawn(Arc::clone(&brain).run(tick, stop.clone()));
         tasks.spawn(maintain::run(lake.clone(), clock.clone(), stop.clone()));
         // From here on others find the leader: a standby does not listen.
         let gateways = listen(arguments.bind, arguments.gateway_port, "--gateway-port").await?;
@@ -206,8 +220,17 @@ impl Office {
         };
         let console = self.console(&host, stop.clone())?;
         tasks.spawn(served("gateways", serve(gateways, hub.router(self.token.clone()), stop.clone())));
+        let state = ApiState {
+            lake: lake.clone(),
+            host: host.clone(),
+            gateway: None,
+            clock: clock.clone(),
+            controllers,
+            activity: activity.clone(),
+        };
         let further = changes::router(host.clone(), self.clock.clone())
-            .merge(declared_api::router(host.clone(), self.clock.clone()));
+            .merge(declared_api::router(host.clone(), self.clock.clone()))
+            .merge(step_api::router(Arc::new(state)));
         tasks.spawn(served("api", serve(api, console.router_with(further), stop.clone())));
         endpoints.write(data)?;
         tracing::info!(?endpoints, "ready");

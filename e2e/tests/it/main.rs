@@ -7,6 +7,7 @@ mod bad_input;
 mod browser;
 mod clients;
 mod console;
+mod control_plane;
 mod kinds;
 mod kubectl;
 mod object_store;

@@ -20,5 +20,6 @@ pub(crate) mod receiving;
 pub(crate) mod recover;
 pub(crate) mod runtime;
 pub(crate) mod shared_folder;
+pub(crate) mod step_api;
 pub(crate) mod store;
 pub(crate) mod token;
