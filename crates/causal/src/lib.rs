@@ -8,6 +8,7 @@
 mod account;
 mod anomalous;
 pub mod case;
+mod class;
 mod csv;
 pub mod draft;
 mod entity;
