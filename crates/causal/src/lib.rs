@@ -33,7 +33,7 @@ mod spans;
 pub mod state;
 mod stats;
 mod template;
-mod text;
+pub mod text;
 pub mod topology;
 mod window;
 pub mod wording;

@@ -256,9 +256,13 @@ impl House<'_> {
             })
             .watch(&m.policies, open_incidents(&m.incidents))
             .watch(&m.runbooks, open_incidents(&m.incidents))
-            .watch(&m.deployments, move |object| {
-                see_deployment.deployment(object);
-                Vec::new()
+            .watch(&m.deployments, {
+                let ring = ring.clone();
+                move |object| {
+                    ring();
+                    see_deployment.deployment(object);
+                    Vec::new()
+                }
             })
             .watch(&m.config_maps, move |object| {
                 see_config.config_map(object);

@@ -4,6 +4,7 @@
 //! data time comes with the partials, `now` is an argument.
 
 mod assemble;
+mod backlog;
 mod baseline;
 mod bundle;
 mod calls;
