@@ -19,6 +19,7 @@ mod admission;
 mod approval;
 mod audit;
 mod baseline;
+mod bundles;
 mod change;
 mod cluster;
 mod cluster_guardrail;
@@ -48,6 +49,7 @@ mod target_view;
 mod text;
 
 pub use admission::Admission;
+pub use bundles::{Bundles, BundlesError};
 pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};

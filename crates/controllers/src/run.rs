@@ -145,7 +145,7 @@ impl House<'_> {
         self.spawn(self.observer(ClusterGuardrails, &m.guardrails), tasks);
         self.decisions(tasks);
         self.declared(ports, tasks);
-        let runbooks = self.observer(Runbooks(m.clone()), &m.runbooks);
+        let runbooks = self.observer(Runbooks::new(m.clone(), ports.bundles.clone()), &m.runbooks);
         let named = |run: &Remediation| key_beside(run, &run.spec.runbook_ref.name);
         self.spawn(runbooks.watch(&m.remediations, named), tasks);
         let policies = self

@@ -154,7 +154,13 @@ impl Summary {
         {
             bail!("the executor was killed at {:?} only, at no mutation", self.crash_points);
         }
-        if arguments.shop.is_some() && arguments.bundle.is_none() {
+        if arguments.bundle.is_some() {
+            if self.actions.is_empty() {
+                bail!("no repair was planned, so that there is nothing to write: {:?} {:?}", self.cause_kind, self.cause);
+            }
+            return Ok(());
+        }
+        if arguments.shop.is_some() {
             return self.check_shop(arguments);
         }
         if !self.detected {
