@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use causeway_console::{Console, ConsoleConfig, Gate, Telemetry};
 use causeway_controllers::{
-    Admission, Bundles, Context, Gateway as GatewayPort, Notifications, OperatorParts, Ports, SourceObservation,
-    SourceSettings,
+    Admission, Bundles, Context, Gateway as GatewayPort, Notifications, OperatorParts, Ports,
+    SourceObservation, SourceSettings,
 };
 use causeway_kubekit::{Activity, ControllerMetrics, while_leading};
 use causeway_lake::Lake;

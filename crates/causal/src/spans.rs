@@ -57,7 +57,8 @@ impl<'a> Tree<'a> {
     pub(crate) fn cut_short(&self) -> Vec<bool> {
         let mut out = vec![false; self.spans.len()];
         for (at, span) in self.spans.iter().enumerate() {
-            let Some(caller) = self.parent[at].filter(|up| self.spans[*up as usize].entity != span.entity) else {
+            let Some(caller) = self.parent[at].filter(|up| self.spans[*up as usize].entity != span.entity)
+            else {
                 continue;
             };
             let asked = &self.spans[caller as usize];

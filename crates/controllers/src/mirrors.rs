@@ -7,7 +7,7 @@ use causeway_crds::{
     PeakEvent, Remediation, RemediationPolicy, Runbook, SLO,
 };
 use causeway_kubekit::{Activity, Mirror, Named};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Client, Resource};
@@ -47,6 +47,7 @@ mirrors! {
     approvals: Approval,
     baselines: Baseline,
     config_maps: ConfigMap,
+    daemon_sets: DaemonSet,
     deployments: Deployment,
     guardrails: ClusterGuardrail,
     horizontal_scalers: HorizontalPodAutoscaler,
@@ -61,6 +62,7 @@ mirrors! {
     runbooks: Runbook,
     services: MonitoredService,
     slos: SLO,
+    stateful_sets: StatefulSet,
     targets: NotificationTarget,
 }
 

@@ -235,8 +235,12 @@ impl House<'_> {
         tasks.spawn(watcher.run(self.stop.clone()));
         let reconciler =
             Incidents { client: runtime.client.clone(), mirrors: m.clone(), ports: ports.clone() };
-        let (see_deployment, see_config, see_scaler, see_node) =
-            (lookout.clone(), lookout.clone(), lookout.clone(), lookout);
+        for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+            let lookout = lookout.clone();
+            m.secrets.listen(kind, move |holder| lookout.secrets(holder));
+        }
+        let (see_deployment, see_stateful, see_daemon) = (lookout.clone(), lookout.clone(), lookout.clone());
+        let (see_config, see_scaler, see_node) = (lookout.clone(), lookout.clone(), lookout);
         let (surveyor, bell) = Surveyor::new(m.clone(), ports.engine.clone(), &runtime.activity);
         tasks.spawn(surveyor.run(self.stop.clone()));
         let ring = move || bell.ring();
@@ -260,9 +264,17 @@ impl House<'_> {
                 let ring = ring.clone();
                 move |object| {
                     ring();
-                    see_deployment.deployment(object);
+                    see_deployment.workload(object.into());
                     Vec::new()
                 }
+            })
+            .watch(&m.stateful_sets, move |object| {
+                see_stateful.workload(object.into());
+                Vec::new()
+            })
+            .watch(&m.daemon_sets, move |object| {
+                see_daemon.workload(object.into());
+                Vec::new()
             })
             .watch(&m.config_maps, move |object| {
                 see_config.config_map(object);

@@ -65,7 +65,8 @@ impl Observer for Runbooks {
 
     async fn prepare(&self, object: &Runbook) {
         let Ok(digest) = spec_digest(&object.spec) else { return };
-        if object.spec.tests.is_empty() || self.bundles.is_empty() || self.tested.lock().contains_key(&digest) {
+        if object.spec.tests.is_empty() || self.bundles.is_empty() || self.tested.lock().contains_key(&digest)
+        {
             return;
         }
         let (runbook, bundles) = (object.clone(), self.bundles.clone());

@@ -55,7 +55,8 @@ pub(crate) fn states(
         let holds = if open(&state) { !falls(&values) } else { grows(&values) };
         // In steps of two, so that the sentence does not change with every minute.
         let at_least = 2.0_f64.powf(newest.max(1.0).log2().floor());
-        state.note = format!("{} messages and more wait for {entity}, and there are ever more", number(at_least));
+        state.note =
+            format!("{} messages and more wait for {entity}, and there are ever more", number(at_least));
         holds.then_some(state)
     });
     found.collect()
@@ -77,7 +78,8 @@ fn grows(values: &[f64]) -> bool {
 
 fn falls(values: &[f64]) -> bool {
     let last = values.len().checked_sub(3).and_then(|begin| values.get(begin..)).unwrap_or_default();
-    last.len() == 3 && last.windows(2).all(|pair| pair.first() > pair.last() || pair.iter().all(|v| *v < LEAST))
+    last.len() == 3
+        && last.windows(2).all(|pair| pair.first() > pair.last() || pair.iter().all(|v| *v < LEAST))
 }
 
 #[cfg(test)]

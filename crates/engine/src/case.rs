@@ -51,10 +51,10 @@ pub(crate) fn build(
     }
     add_metrics(&mut case, metrics, since, about.until_us);
     for window in recent.between(Micros::MIN, since) {
-        add_window(&mut case, window, Period::Normal);
+        add_window(&mut case, window, Period::Normal, since);
     }
     for window in recent.between(since, about.until_us) {
-        add_window(&mut case, window, Period::Incident);
+        add_window(&mut case, window, Period::Incident, about.until_us);
     }
     for change in changes.iter().filter(|c| c.time_us <= about.until_us) {
         let change = change.for_case(&mut case.names);
@@ -91,8 +91,10 @@ fn add_metrics(case: &mut Case, metrics: &MetricHistory, since: Micros, until: M
     }
 }
 
-fn add_window(case: &mut Case, window: &RecentWindow, period: Period) {
-    for stub in &window.spans {
+/// Adds what belongs to one period. A span that ends after the period is left out: some of its children began after it
+/// as well, so it would look as if it had skipped them, and had taken their time itself.
+fn add_window(case: &mut Case, window: &RecentWindow, period: Period, ends_us: Micros) {
+    for stub in window.spans.iter().filter(|s| s.start_us + s.duration_us <= ends_us) {
         let span = span(case, stub);
         match period {
             Period::Normal => case.baseline_spans.push(span),

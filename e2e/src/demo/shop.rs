@@ -268,7 +268,8 @@ impl Demo {
 /// Fingerprint of the incident that a repair is planned for.
 fn planned_for(incidents: &[Value], remediations: &[Value]) -> Option<String> {
     let name = remediations.first()?.pointer("/spec/incidentRef/name")?.as_str()?;
-    let incident = incidents.iter().find(|i| i.pointer("/metadata/name").and_then(Value::as_str) == Some(name))?;
+    let incident =
+        incidents.iter().find(|i| i.pointer("/metadata/name").and_then(Value::as_str) == Some(name))?;
     Some(incident.pointer("/spec/fingerprint")?.as_str()?.to_owned())
 }
 

@@ -156,7 +156,11 @@ impl Summary {
         }
         if arguments.bundle.is_some() {
             if self.actions.is_empty() {
-                bail!("no repair was planned, so that there is nothing to write: {:?} {:?}", self.cause_kind, self.cause);
+                bail!(
+                    "no repair was planned, so that there is nothing to write: {:?} {:?}",
+                    self.cause_kind,
+                    self.cause
+                );
             }
             return Ok(());
         }
@@ -206,7 +210,11 @@ impl Summary {
             );
         }
         if cost.visits_lost >= cost.visits_lost_without {
-            bail!("{:.0} visits were lost, {:.0} without a repair", cost.visits_lost, cost.visits_lost_without);
+            bail!(
+                "{:.0} visits were lost, {:.0} without a repair",
+                cost.visits_lost,
+                cost.visits_lost_without
+            );
         }
         Ok(())
     }

@@ -86,14 +86,6 @@ pub enum Cause {
         /// Used share from now on, 0 to 1.
         used: f64,
     },
-    /// The Deployment names another Secret, which does not work.
-    #[serde(rename_all = "camelCase")]
-    Secret {
-        /// Its name.
-        name: String,
-        /// What it does to the requests.
-        behaviour: Behaviour,
-    },
 }
 
 /// An object with a status.
@@ -166,7 +158,6 @@ impl Cause {
             Cause::NodeNoise { .. } => "node noise",
             Cause::Status { .. } => "status",
             Cause::Volume { .. } => "volume",
-            Cause::Secret { .. } => "secret",
         }
     }
 
@@ -181,9 +172,9 @@ impl Cause {
             Cause::Instance { .. } => &["RolloutRestart", "DeletePod", "EvictPod"],
             Cause::NodeNoise { .. } => &["RolloutRestart", "EvictPod", "Drain"],
             Cause::Status { of: Kind::Node, .. } => &["Cordon", "Drain"],
-            Cause::Status { .. } => &["RolloutUndo", "PauseRollout", "DeletePod", "PatchResources", "RolloutRestart"],
+            Cause::Status { of: Kind::Deployment, .. } => &["RolloutUndo", "PauseRollout"],
+            Cause::Status { of: Kind::Pod, .. } => &["DeletePod", "PatchResources", "RolloutRestart"],
             Cause::Volume { .. } => &["RunJob"],
-            Cause::Secret { .. } => &["RevertSecretReference", "RolloutUndo"],
         }
     }
 }

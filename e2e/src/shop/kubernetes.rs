@@ -140,11 +140,6 @@ impl Kubernetes {
                     }
                 }
             }
-            Change::Secret { service, name } => {
-                let variable = json!({"name": "STORE_PASSWORD", "valueFrom": {"secretKeyRef": {"name": name, "key": "password"}}});
-                let containers = json!([{"name": service, "env": [variable]}]);
-                self.template(service, &containers, &parameters).await?;
-            }
             Change::Config { config_map, key, value } => {
                 let patch = json!({"data": {key.as_str(): value}});
                 self.api::<ConfigMap>().patch(config_map, &parameters, &Patch::Merge(&patch)).await?;
@@ -155,15 +150,7 @@ impl Kubernetes {
 
     async fn release(&self, service: &str, tag: &str, parameters: &PatchParams) -> Result<()> {
         let image = format!("{REGISTRY}/{service}:{tag}");
-        self.template(service, &json!([{"name": service, "image": image}]), parameters).await
-    }
-
-    async fn template(
-        &self,
-        service: &str,
-        containers: &serde_json::Value,
-        parameters: &PatchParams,
-    ) -> Result<()> {
+        let containers = json!([{"name": service, "image": image}]);
         let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
         self.api::<Deployment>().patch(service, parameters, &Patch::Strategic(&patch)).await?;
         Ok(())

@@ -237,12 +237,6 @@ impl World {
             Cause::Volume { used } => {
                 self.volumes.insert(service, *used);
             }
-            Cause::Secret { name, behaviour } => {
-                for at in own {
-                    self.instances[at].fault = behaviour.clone();
-                }
-                return Change::Secret { service, name: name.clone() };
-            }
             Cause::Config { config_map, key, value } => {
                 let config_map = config_map.replace("{service}", &service);
                 let values = self.cluster.configs.entry(config_map.clone()).or_default();
@@ -384,13 +378,6 @@ pub enum Change {
         status: serde_json::Value,
         /// Service and tag of the release.
         image: Option<(String, String)>,
-    },
-    /// The Secret that a Deployment names.
-    Secret {
-        /// Service.
-        service: String,
-        /// Name.
-        name: String,
     },
 }
 

@@ -141,7 +141,8 @@ async fn settle_status(
     }
     let old = live.status.clone().unwrap_or_default();
     // A deadline that has passed stays so until something new is rolled out.
-    let stuck = old.conditions.iter().flatten().any(|c| c.reason.as_deref() == Some("ProgressDeadlineExceeded"));
+    let stuck =
+        old.conditions.iter().flatten().any(|c| c.reason.as_deref() == Some("ProgressDeadlineExceeded"));
     if stuck && old.observed_generation == live.metadata.generation {
         return Ok(writes);
     }

@@ -1,5 +1,6 @@
 //! Steps that do more than change a field: pods, Jobs, nodes, rests; and what keeps a plan from being made at all.
 
+use causeway_controllers::Bundles;
 use causeway_crds::{Approval, Incident, Outcome, Phase, Remediation, RemediationPolicy, Runbook};
 use causeway_engine::SymptomState;
 use k8s_openapi::api::apps::v1::Deployment;
