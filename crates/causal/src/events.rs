@@ -39,6 +39,18 @@ type Operation = (Sym, Sym, Given);
 
 /// Names of callees with fewer characters are taken for words.
 const SHORTEST: usize = 3;
+/// Words of lines about a call that failed.
+const OF_CALLS: [&str; 9] = [
+    "call to",
+    "calling",
+    "request to",
+    "timed out",
+    "timeout",
+    "deadline exceeded",
+    "refused",
+    "unavailable",
+    "unreachable",
+];
 
 /// Lines belong together when this share of the runs with the one has the other.
 const FIRM: f64 = 0.95;
@@ -98,19 +110,23 @@ pub(crate) fn shifts(case: &Case, graph: &Graph, now: &Tree<'_>, usual: &Tree<'_
     out
 }
 
-/// Bad lines that name a callee of who wrote them, such as "call to tax timed out": they speak of the callee, not of a habit
-/// of the writer.
+/// Bad lines that say a call to a callee of who wrote them failed, such as "call to tax timed out": they speak of the
+/// callee, not of a habit of the writer. The callee's name alone is not enough: it may be an ordinary word.
 fn complaints(case: &Case, graph: &Graph) -> AHashSet<(Sym, Key)> {
-    let names_a_callee = |line: &LogLine| {
+    let complains = |line: &LogLine| {
+        let first = line.message.lines().next().unwrap_or_default().to_ascii_lowercase();
+        if !OF_CALLS.iter().any(|word| first.contains(word)) {
+            return false;
+        }
         let callees = graph.at(line.entity).map(|node| graph.callees[node].as_slice()).unwrap_or_default();
         callees.iter().any(|callee| {
             let name = case.name(graph.nodes[*callee]);
             let short = name.rsplit('/').next().unwrap_or(name);
-            short.len() >= SHORTEST && contains_word(&line.message, short)
+            short.len() >= SHORTEST && contains_word(&first, &short.to_ascii_lowercase())
         })
     };
     let bad = case.logs.iter().map(|line| (line, key(line))).filter(|(_, key)| key.bad);
-    bad.filter(|(line, _)| names_a_callee(line)).map(|(line, key)| (line.entity, key)).collect()
+    bad.filter(|(line, _)| complains(line)).map(|(line, key)| (line.entity, key)).collect()
 }
 
 /// Order of events that does not depend on the order in which names were met.
