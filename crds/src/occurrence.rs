@@ -4,6 +4,7 @@ use causeway_remediate::Autonomy;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
+use kube::ResourceExt;
 
 use crate::peak_event::{PeakEvent, PeakEventSpec, PeakPhase, Repeat};
 
@@ -132,12 +133,29 @@ impl PeakEventSpec {
 /// read lowers it all the time.
 #[must_use]
 pub fn peak_ceiling(events: &[PeakEvent], namespace: &str, now: Timestamp) -> Option<Autonomy> {
-    let holds = |spec: &PeakEventSpec| {
+    on(events, namespace, now).filter_map(|event| event.spec.max_autonomy).min()
+}
+
+/// Name of an event of a namespace that is on at `now`, warm-up and cool-down included. One whose window can't be read is on
+/// all the time.
+#[must_use]
+pub fn peak_on(events: &[PeakEvent], namespace: &str, now: Timestamp) -> Option<String> {
+    on(events, namespace, now).next().map(ResourceExt::name_any)
+}
+
+fn on<'a>(
+    events: &'a [PeakEvent],
+    namespace: &'a str,
+    now: Timestamp,
+) -> impl Iterator<Item = &'a PeakEvent> + use<'a> {
+    let holds = move |spec: &PeakEventSpec| {
         let phase = spec.occurrence(now).map(|occurrence| occurrence.phase(now).0);
         !matches!(phase, Ok(PeakPhase::Planned | PeakPhase::Completed))
     };
-    let of_namespace = events.iter().map(|event| &event.spec).filter(|spec| spec.covers(namespace));
-    of_namespace.filter(|spec| !spec.suspend && holds(spec)).filter_map(|spec| spec.max_autonomy).min()
+    events.iter().filter(move |event| {
+        let spec = &event.spec;
+        spec.covers(namespace) && !spec.suspend && holds(spec)
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Remediation: one plan, its proof and its run.
 
 use causeway_actions::{ActionKind, Decimal, Inverse, Mutation, Risk, TargetRef};
-use causeway_remediate::{Outcome, Phase, SymptomState, Via};
+use causeway_remediate::{DurationText, Outcome, Phase, SymptomState, Via};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -85,6 +85,12 @@ pub struct RemediationSpec {
     pub inverse: Inverse,
     /// How success is seen.
     pub verify: Verify,
+    /// How long the change stays after it has helped; then a Remediation that `restores` this one is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_for: Option<DurationText>,
+    /// The Remediation that this one takes back, because its lease is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<LocalRef>,
     /// After this moment nothing is begun any more.
     pub expires_at: Time,
 }

@@ -102,6 +102,10 @@ pub struct ApplyRule {
     /// overwrites it. Refuse: leave them.
     #[serde(default)]
     pub unreconciled: Unreconciled,
+    /// How long a direct change that has helped stays, such as `4h`. Then a new Remediation proposes to take it back, which
+    /// waits while that would lower capacity that is needed. Without it: until somebody changes the source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease_for: Option<DurationText>,
 }
 
 /// Promotion by evidence. One run that did not help takes it away.

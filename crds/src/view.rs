@@ -49,6 +49,7 @@ pub fn remediation_view(remediation: &Remediation) -> RemediationView {
         mutations: spec.mutations.clone(),
         inverse: spec.inverse.clone(),
         verify: VerifyRule { within: spec.verify.within.get(), hold: spec.verify.hold.get() },
+        restores: spec.restores.as_ref().map(|restored| restored.name.clone()),
         progress: remediation.status.as_ref().map(progress).unwrap_or_default(),
     }
 }
@@ -146,6 +147,7 @@ pub fn other_run(remediation: &Remediation) -> OtherRun {
         actions: view.actions,
         targets: view.targets,
         shared_dependencies: view.shared_dependencies,
+        restores: view.restores,
         approvals_used: view.progress.approvals_used,
         phase: view.progress.phase,
         outcome: status.and_then(|status| status.outcome),

@@ -67,7 +67,21 @@ mirrors! {
 }
 
 impl Mirrors {
-    /// Keeps what the executor watches until `stop`; the others stay empty.
+    /// The mirrors of an executor: those that it does not watch stay empty, and nobody waits for them.
+    pub(crate) fn for_executor(client: &Client, activity: &Activity) -> Self {
+        Self {
+            approvals: Mirror::all(client.clone(), activity),
+            guardrails: Mirror::all(client.clone(), activity),
+            incidents: Mirror::all(client.clone(), activity),
+            pauses: Mirror::all(client.clone(), activity),
+            peaks: Mirror::all(client.clone(), activity),
+            policies: Mirror::all(client.clone(), activity),
+            remediations: Mirror::all(client.clone(), activity),
+            ..Self::new(client, &Activity::new())
+        }
+    }
+
+    /// Keeps what the executor watches until `stop`.
     pub(crate) fn spawn_for_executor(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         spawn(&self.approvals, tasks, stop);
         spawn(&self.guardrails, tasks, stop);

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use causeway_actions::{ActionSpec, Decimal, Inverse, Mutation, Plan, PlanError, TargetView, plan_sequence};
-use causeway_crds::Runbook;
 use causeway_crds::remediation_policy::PolicyRunbook;
 use causeway_crds::runbook::{Rollback, RunbookSpec};
+use causeway_crds::{RemediationSpec, Runbook};
 use causeway_remediate::{Facts, Precondition, PreconditionError};
 use serde_json::{Value, json};
 
@@ -144,6 +144,15 @@ pub(crate) fn compile(spec: &RunbookSpec) -> Result<String, String> {
     }
     let names: Vec<&str> = spec.steps.iter().map(|step| step.action.kind().as_str()).collect();
     Ok(format!("Steps: {}", names.join(", ")))
+}
+
+/// What takes a repair back: the inverse of its plan, and the plan as the inverse of that. `None` if it has no way back by
+/// mutations.
+pub(crate) fn restoring(spec: &RemediationSpec) -> Option<(Vec<Mutation>, Inverse)> {
+    let Inverse::Mutations(back) = &spec.inverse else { return None };
+    let changes = |mutation: &&Mutation| matches!(mutation, Mutation::JsonPatch(_) | Mutation::Scale(_));
+    let forth: Vec<Mutation> = spec.mutations.iter().rev().filter(changes).cloned().collect();
+    (!forth.is_empty()).then(|| (back.clone(), Inverse::Mutations(forth)))
 }
 
 /// The live object of the view that a mutation touches.

@@ -59,7 +59,7 @@ pub fn run(
 /// about them, nothing else.
 pub async fn run_executor(context: Context, shutdown: CancellationToken) {
     let runtime = runtime(&context);
-    let mirrors = Mirrors::new(&runtime.client, &context.activity);
+    let mirrors = Mirrors::for_executor(&runtime.client, &context.activity);
     let mut tasks = JoinSet::new();
     let house = House { runtime: &runtime, mirrors: &mirrors, stop: &shutdown };
     house.remediations(&context, &mut tasks);

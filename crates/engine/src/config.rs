@@ -16,7 +16,7 @@ pub struct EngineConfig {
     pub history_us: i64,
     /// How long spans and log templates are kept; 20 min.
     pub recent_us: i64,
-    /// Span stubs kept at most; the oldest windows go first.
+    /// Span stubs kept at most. Where more come, only every second, fourth, eighth trace is kept.
     pub max_spans: usize,
     /// Series at most; further ones are counted and ignored.
     pub max_series: usize,
@@ -45,7 +45,7 @@ impl Default for EngineConfig {
             silence_us: 60 * SECOND,
             history_us: 3_600 * SECOND,
             recent_us: 1_200 * SECOND,
-            max_spans: 400_000,
+            max_spans: 300_000,
             max_series: 200_000,
             settle_us: 10 * SECOND,
             refine_us: 120 * SECOND,

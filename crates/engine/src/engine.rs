@@ -161,7 +161,7 @@ impl Engine {
             self.template_texts.insert(id, text);
         }
         self.recent.push(
-            RecentWindow { window: partial.window, spans: partial.spans, templates: partial.templates },
+            RecentWindow::new(partial.window, partial.spans, partial.templates),
             self.config.recent_us,
             self.config.max_spans,
         );
@@ -381,7 +381,7 @@ impl Engine {
         fresh.extend(self.baselines.observe(window, &named, &self.tenants, &self.calendar, completeness));
         fresh.extend(self.objectives.observe(window, &content.series, &self.tenants, completeness));
         self.recent.push(
-            RecentWindow { window, spans: content.spans, templates: content.templates },
+            RecentWindow::new(window, content.spans, content.templates),
             self.config.recent_us,
             self.config.max_spans,
         );

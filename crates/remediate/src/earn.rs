@@ -47,6 +47,7 @@ pub fn evidence(rule: &EarnRule, runbook: &str, targets: &[TargetRef], history: 
     let same = |run: &&OtherRun| {
         run.runbook == runbook
             && run.began_at.is_some()
+            && run.restores.is_none()
             && run.phase.is_final()
             && run.targets.first().is_some_and(|target| {
                 (&target.kind, &target.namespace, &target.name)

@@ -54,6 +54,7 @@ pub(crate) fn view() -> RemediationView {
         mutations,
         inverse,
         verify: VerifyRule { within: Duration::from_secs(600), hold: Duration::from_secs(300) },
+        restores: None,
         progress: Progress { dry_run_digest: Some("dry-1".into()), ..Progress::default() },
     }
 }
@@ -119,6 +120,7 @@ pub(crate) fn observed() -> Observed {
         guardrails: vec![guardrail()],
         pauses: Vec::new(),
         peak_ceiling: None,
+        peak: None,
         admission_since: Some(at(-10_000)),
         opted_in: true,
         approvals: vec![approval("anna")],
@@ -128,6 +130,7 @@ pub(crate) fn observed() -> Observed {
             ("uid-pricing".into(), live("pricing", 1)),
         ]),
         rebuilt_digest: Some(Ok(view().plan_digest)),
+        hurting: None,
         others: Vec::new(),
         service_workloads: 4,
         claim_origin: ClaimOrigin::Found,
@@ -147,6 +150,7 @@ pub(crate) fn past(name: &str, action: ActionKind) -> OtherRun {
         actions: vec![action],
         targets: vec![target("checkout")],
         shared_dependencies: Vec::new(),
+        restores: None,
         approvals_used: Vec::new(),
         phase: Phase::RolledBack,
         outcome: Some(Outcome::RolledBack),

@@ -65,6 +65,8 @@ reasons! {
     IncidentOver => Final,
     /// Data is missing: no reason to act.
     NoData => Passing,
+    /// What would be taken back is needed now.
+    CapacityNeeded => Passing,
     /// The cause is not sure enough.
     LowConfidence => Final,
     /// The next cause is too near.

@@ -49,6 +49,8 @@ pub struct RemediationView {
     pub inverse: Inverse,
     /// How success is seen.
     pub verify: VerifyRule,
+    /// The Remediation whose change this one takes back, because its lease is over.
+    pub restores: Option<String>,
     /// How far it got (the status).
     pub progress: Progress,
 }
@@ -154,6 +156,8 @@ pub struct Observed {
     pub pauses: Vec<PauseView>,
     /// Ceiling of a declared peak, if there is one. It can only lower.
     pub peak_ceiling: Option<Autonomy>,
+    /// Name of a declared peak that is on.
+    pub peak: Option<String>,
     /// Since when the admission policies stand as shipped; `None` if they do not.
     pub admission_since: Option<Timestamp>,
     /// Whether the namespace has the account that the executor acts as.
@@ -168,6 +172,8 @@ pub struct Observed {
     /// Digest of the plan made anew from live objects; `Err` with the reason if it can't be made. Needed until the first
     /// mutation only.
     pub rebuilt_digest: Option<Result<String, String>>,
+    /// What hurts in the service besides the symptom, if anything does: then no capacity is lowered.
+    pub hurting: Option<String>,
     /// Every other Remediation of the cluster.
     pub others: Vec<OtherRun>,
     /// Workloads of the service that is repaired; at least 1.
@@ -319,6 +325,8 @@ pub struct OtherRun {
     pub targets: Vec<TargetRef>,
     /// Shared dependencies that it touches.
     pub shared_dependencies: Vec<String>,
+    /// The Remediation whose change it takes back.
+    pub restores: Option<String>,
     /// Approvals that it used.
     pub approvals_used: Vec<String>,
     /// Its phase.

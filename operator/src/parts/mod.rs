@@ -1,5 +1,6 @@
 //! What roles are composed of. `standalone` has all of it, the others what they need.
 
+mod ask;
 pub(crate) mod brain;
 pub(crate) mod candidate;
 pub(crate) mod changes;
@@ -13,10 +14,12 @@ mod forecast_function;
 pub(crate) mod lake;
 pub(crate) mod listen;
 pub(crate) mod maintain;
+pub(crate) mod past;
 pub(crate) mod persist;
 pub(crate) mod receiving;
 pub(crate) mod recover;
 pub(crate) mod runtime;
 pub(crate) mod shared_folder;
+pub(crate) mod step_api;
 pub(crate) mod store;
 pub(crate) mod token;

@@ -1,7 +1,6 @@
 //! `causeway standalone`: all roles in one process.
 
 mod admission;
-mod api;
 mod control;
 mod manifests;
 mod ports;
@@ -14,7 +13,7 @@ use clap::Args;
 
 use crate::log::LogArguments;
 
-use crate::parts::clock::ClockMode;
+use crate::parts::clock::ClockArguments;
 use crate::parts::runtime;
 use crate::parts::store::StoreArguments;
 use ports::PortArguments;
@@ -40,12 +39,8 @@ pub(crate) struct StandaloneArguments {
     /// Folder with the recorded incidents that tests of Runbooks name; what they come to is told in the Runbooks' status
     #[arg(long)]
     runbook_bundles: Option<PathBuf>,
-    /// Where the time of decisions comes from
-    #[arg(long, value_enum, default_value_t)]
-    clock: ClockMode,
-    /// First time of a stepped clock
-    #[arg(long)]
-    now: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    clock: ClockArguments,
     #[command(flatten)]
     log: LogArguments,
     #[command(flatten)]

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod diagnosis;
+mod lease;
 mod repair;
 pub(crate) mod symptom;
 
@@ -101,7 +102,17 @@ impl Reconciler for Incidents {
             tracing::info!(incident = %gone, "Incident deleted: it has been over for long");
         }
         let repair = match repair {
-            Err((reason, message)) => Repair::None(reason, message),
+            Err((reason, message)) => match lease::next_end(&known.runs).filter(|(end, _)| *end <= now) {
+                Some((_, run))
+                    if status.symptom.state == SymptomState::Clear && active(&known.runs).is_none() =>
+                {
+                    match lease::propose(&self.client, &self.mirrors, object, run, now).await? {
+                        Some(proposed) => Repair::Planned(proposed),
+                        None => Repair::None(reason, message),
+                    }
+                }
+                _ => Repair::None(reason, message),
+            },
             Ok(()) => {
                 let mut current = object.clone();
                 current.status = Some(status.clone());
@@ -146,7 +157,9 @@ impl Reconciler for Incidents {
         } else if active(&known.runs).is_some() && known.engine.is_some() {
             now.checked_add(FOLLOW).map_or(Requeue::OnChange, Requeue::At)
         } else {
-            Requeue::OnChange
+            lease::next_end(&known.runs)
+                .filter(|(end, _)| *end > now)
+                .map_or(Requeue::OnChange, |(end, _)| Requeue::At(end))
         };
         let before = object.status.as_ref().map(|status| status.state);
         let mut report = Report::new(status.clone(), progress)

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_actions::view::target_ref;
-use causeway_actions::{Mutation, Plan, TargetRef, TargetView};
+use causeway_actions::{Inverse, Mutation, Plan, TargetRef, TargetView};
 use causeway_crds::reference::LocalRef;
 use causeway_crds::remediation::{CauseRef, DigestRef, IncidentRef};
 use causeway_crds::view::{cause_view, other_run, policy_view, runbook_view, spec_digest};
 use causeway_crds::{Incident, Reason, Remediation, RemediationPolicy, RemediationSpec, Runbook, Via};
 use causeway_kubekit::ObjectKey;
-use causeway_remediate::{CauseView, Choice, OtherRun, Rejection, choose_runbook, ownership};
+use causeway_remediate::{CauseView, Choice, DurationText, OtherRun, Rejection, choose_runbook, ownership};
 use jiff::Timestamp;
 use kube::api::{Api, PostParams};
 use kube::core::{Selector, SelectorExt};
@@ -27,7 +27,7 @@ use crate::target_view::{self, Target};
 use crate::text::{bounded, in_seconds, stamp};
 
 /// How long a plan may be begun.
-const PLAN_LIFETIME: Duration = Duration::from_secs(3600);
+pub(super) const PLAN_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// What came of looking for a repair.
 #[derive(Debug, Clone)]
@@ -107,6 +107,8 @@ struct Prepared {
     plan: Plan,
     /// Values that their source will overwrite.
     notes: Vec<String>,
+    /// How long the change stays.
+    lease_for: Option<DurationText>,
 }
 
 /// Makes the plan, and looks at who keeps the fields that it changes.
@@ -133,7 +135,8 @@ fn prepare(
     let unreconciled = policy.map(|policy| policy.spec.apply.unreconciled).unwrap_or_default();
     let notes = ownership(&plan.mutations, |mutation| plan::live(view, mutation), unreconciled)
         .map_err(|(reason, message)| format!("{reason}: {message}"))?;
-    Ok(Prepared { subject, plan, notes })
+    let lease_for = policy.and_then(|policy| policy.spec.apply.lease_for.clone());
+    Ok(Prepared { subject, plan, notes, lease_for })
 }
 
 /// The declared services on the target, and what they need: one repair at a time for each.
@@ -212,7 +215,7 @@ fn explain(reason: &str) -> &str {
 }
 
 /// The incident's name and the next number.
-fn next_name(mirrors: &Mirrors, incident: &Incident, namespace: &str) -> String {
+pub(super) fn next_name(mirrors: &Mirrors, incident: &Incident, namespace: &str) -> String {
     let incident_name = incident.name_any();
     let prefix = format!("{incident_name}-");
     let last = mirrors
@@ -236,7 +239,7 @@ fn remediation(
     name: &str,
     now: Timestamp,
 ) -> Result<Remediation, ControllerError> {
-    let Prepared { subject, plan, notes } = prepared;
+    let Prepared { subject, plan, notes, lease_for } = prepared;
     let own = incident.namespace().unwrap_or_default();
     let status_cause = incident.status.as_ref().and_then(|status| status.cause.clone());
     let (confidence, margin, entity) =
@@ -273,8 +276,10 @@ fn remediation(
         plan_digest: plan.digest(),
         diff: bounded(&plan.diff, 16_384),
         mutations: plan.mutations,
-        inverse: plan.inverse,
+        inverse: plan.inverse.clone(),
         verify: runbook.spec.verify.clone(),
+        lease_for: lease_for.filter(|_| matches!(plan.inverse, Inverse::Mutations(_)) && !calls),
+        restores: None,
         expires_at: stamp(now.checked_add(PLAN_LIFETIME).unwrap_or(now)),
     };
     let mut object = Remediation::new(name, spec);
@@ -289,7 +294,7 @@ fn remediation(
 /// The subject first, so that the view can be read again, then everything else that is touched.
 fn targets(subject: TargetRef, plan: &Plan) -> Vec<TargetRef> {
     let back = match &plan.inverse {
-        causeway_actions::Inverse::Mutations(back) => back.as_slice(),
+        Inverse::Mutations(back) => back.as_slice(),
         _ => &[],
     };
     let mut targets = vec![subject];
@@ -301,7 +306,7 @@ fn targets(subject: TargetRef, plan: &Plan) -> Vec<TargetRef> {
     targets
 }
 
-async fn write(
+pub(super) async fn write(
     client: &Client,
     mirrors: &Mirrors,
     object: Remediation,

@@ -13,7 +13,7 @@ mod record;
 
 use std::collections::HashMap;
 
-use causeway_crds::occurrence::peak_ceiling;
+use causeway_crds::occurrence::{peak_ceiling, peak_on};
 use causeway_crds::{PeakEvent, Phase, Remediation, RemediationStatus};
 use causeway_kubekit::{ObjectKey, Reconciler, Report};
 use causeway_remediate::{Claim, ClaimOrigin, Decision, Observed, RemediationView, StepState, step};
@@ -91,6 +91,7 @@ impl Reconciler for Remediations {
     ) -> Result<Option<(World, Decision)>, ControllerError> {
         Ok(world.map(|mut world| {
             world.observed.peak_ceiling = peak_ceiling(&world.peaks, &world.view.namespace, now);
+            world.observed.peak = peak_on(&world.peaks, &world.view.namespace, now);
             let decision = step(&world.view, &world.observed, now);
             (world, decision)
         }))

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use causeway_actions::{Mutation, TargetRef};
+use causeway_actions::{LiveState, Mutation, TargetRef, live_state, plan_digest};
 use causeway_crds::view::{
     approval_view, guardrail_view, other_run, pause_view, policy_view, remediation_view, spec_digest,
     symptom_view,
@@ -13,7 +13,7 @@ use causeway_crds::{
     Runbook,
 };
 use causeway_remediate::{
-    Direction, Observed, OtherRun, RemediationView, StepState, SymptomState, SymptomView,
+    Direction, Observed, OtherRun, Outcome, RemediationView, StepState, SymptomState, SymptomView,
 };
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
@@ -86,12 +86,17 @@ impl Remediations {
         let guardrails: Vec<ClusterGuardrail> = list(Api::all(client.clone())).await?;
         let pauses: Vec<Pause> = list(Api::all(client.clone())).await?;
         let peaks: Vec<PeakEvent> = list(Api::all(client.clone())).await?;
+        let hurting = match &object.spec.restores {
+            Some(_) => self.hurting(&place, &incident_ref.name).await?,
+            None => None,
+        };
         let observed = Observed {
             policy: policy.as_ref().map(policy_view),
             guardrails: guardrails.iter().map(guardrail_view).collect(),
             pauses: pauses.iter().map(pause_view).collect(),
             // Depends on the time, which is known when the decision is made.
             peak_ceiling: None,
+            peak: None,
             // Approvals from before were marked above.
             admission_since: admission_since.map(|_| Timestamp::UNIX_EPOCH),
             opted_in: fixer.is_some(),
@@ -99,6 +104,7 @@ impl Remediations {
             symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),
             live: self.live(&view).await?,
             rebuilt_digest: self.rebuilt(object, &view, policy.as_ref(), &others).await?,
+            hurting,
             others,
             service_workloads: self.service_workloads(&view).await?,
             claim_origin: self.origin(object, &view),
@@ -138,6 +144,9 @@ impl Remediations {
             return Ok(None);
         }
         let namespace = object.namespace().unwrap_or_default();
+        if let Some(restored) = &object.spec.restores {
+            return self.restored(&namespace, &restored.name, view).await.map(Some);
+        }
         let named = &object.spec.runbook_ref;
         let runbook: Option<Runbook> = get(&self.client, &namespace, &named.name).await?;
         let Some(runbook) = runbook else { return Ok(Some(Err(format!("Runbook {} is gone", named.name)))) };
@@ -164,6 +173,42 @@ impl Remediations {
         let listed = policy.and_then(|policy| policy.spec.listed(&named.name));
         let made = plan::of(&runbook, listed, &seen, &around);
         Ok(Some(made.map(|plan| plan.digest()).map_err(|refusal| refusal.to_string())))
+    }
+
+    /// The digest of what takes the named Remediation back now.
+    async fn restored(
+        &self,
+        namespace: &str,
+        name: &str,
+        view: &RemediationView,
+    ) -> Result<Result<String, String>, ControllerError> {
+        let found: Option<Remediation> = get(&self.client, namespace, name).await?;
+        let Some(found) = found else { return Ok(Err(format!("Remediation {name} is gone"))) };
+        let outcome = found.status.as_ref().and_then(|status| status.outcome);
+        if outcome != Some(Outcome::Verified) {
+            return Ok(Err(format!("Remediation {name} has not helped: there is nothing to take back")));
+        }
+        let Some((mutations, inverse)) = plan::restoring(&found.spec) else {
+            return Ok(Err(format!("Remediation {name} has no way back")));
+        };
+        let live = self.live(view).await?;
+        let ours =
+            |mutation: &Mutation| live_state(mutation, live.get(&mutation.live_key())) == LiveState::Old;
+        if !mutations.iter().all(ours) {
+            return Ok(Err("somebody has changed it since: it is left as it is".to_owned()));
+        }
+        Ok(Ok(plan_digest(&mutations, &inverse)))
+    }
+
+    /// Another Incident of the namespace whose symptom is there.
+    async fn hurting(&self, namespace: &str, own: &str) -> Result<Option<String>, ControllerError> {
+        let incidents: Vec<Incident> = list(Api::namespaced(self.client.clone(), namespace)).await?;
+        let hurts = |incident: &&Incident| {
+            let state = incident.status.as_ref().map(|status| status.symptom.state);
+            incident.name_any() != own && state == Some(SymptomState::Firing)
+        };
+        let found = incidents.iter().find(hurts);
+        Ok(found.map(|incident| format!("Incident {}", incident.name_any())))
     }
 
     /// Workloads of the services that run on the targets; at least 1.

@@ -8,6 +8,7 @@ mod configuration;
 mod lifecycle;
 mod notification;
 mod peak_event;
+mod real;
 mod repair;
 mod slo;
 mod steps;

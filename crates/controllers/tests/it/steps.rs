@@ -296,3 +296,63 @@ async fn a_runbook_says_what_its_tests_come_to() {
     world.settle().await;
     assert_eq!(tests_passed(&world).await, None, "nothing is known without a folder");
 }
+
+#[tokio::test]
+async fn the_end_of_a_lease_takes_the_change_back_only_when_nothing_hurts() {
+    let mut world = World::shop("Auto").await;
+    let steps = json!([{"name": "grow", "type": "Scale", "scale": {"factor": "1.5", "min": 1, "max": 20}}]);
+    prefer(&world, "grow", steps).await;
+    let policy = json!({"spec": {"apply": {"leaseFor": "10m"}, "limits": {"cooldown": "1m"}}});
+    world.patch::<RemediationPolicy>("policy", policy).await;
+    world.start();
+    world.settle().await;
+    world.publish(incident(world.now())).await;
+    let replicas = async || world.get::<Deployment>("web").await.spec.unwrap().replicas;
+    assert_eq!(replicas().await, Some(6));
+    world.symptom(SymptomState::Clear).await;
+    world.pass(130).await;
+    assert_eq!(run(&world).await.outcome, Some(Outcome::Verified));
+    world.pass(500).await;
+    assert_eq!(
+        (replicas().await, world.list::<Remediation>().await.len()),
+        (Some(6), 1),
+        "the lease is not over"
+    );
+    // Something else hurts when it ends: what was given is needed.
+    let mut other = incident(world.now());
+    other.fingerprint = "77aa00bb11cc".into();
+    other.draft.as_mut().unwrap().abstained = true;
+    world.publish(other.clone()).await;
+    world.pass(120).await;
+    let second: Remediation = world.get("gateway-3fa9c1-2").await;
+    assert_eq!(second.spec.restores.as_ref().map(|restored| restored.name.as_str()), Some(RUN));
+    assert_eq!(second.status.unwrap().reason.as_deref(), Some("CapacityNeeded"));
+    assert_eq!(replicas().await, Some(6));
+    // Then a peak begins that was declared; it lowers no autonomy, and capacity stays all the same.
+    let local = |seconds: i64| {
+        let at = world.now().checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap();
+        at.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S").to_string()
+    };
+    let window = json!({"start": local(0), "end": local(600), "timeZone": "UTC"});
+    let peak =
+        json!({"metadata": {"name": "sale"}, "spec": {"window": window, "warmUp": "0s", "coolDown": "0s"}});
+    world.create_global::<causeway_crds::PeakEvent>(peak).await;
+    other.symptom = SymptomState::Clear;
+    other.revision += 1;
+    world.publish(other).await;
+    world.pass(300).await;
+    let status = world.get::<Remediation>("gateway-3fa9c1-2").await.status.unwrap();
+    assert_eq!(status.reason.as_deref(), Some("CapacityNeeded"));
+    assert!(
+        status.message.as_ref().is_some_and(|message| message.contains("PeakEvent sale")),
+        "{:?}",
+        status.message
+    );
+    assert_eq!(replicas().await, Some(6));
+    world.pass(500).await;
+    let second: Remediation = world.get("gateway-3fa9c1-2").await;
+    assert_eq!(second.status.unwrap().outcome, Some(Outcome::Verified));
+    assert_eq!(replicas().await, Some(4), "taken back");
+    world.pass(900).await;
+    assert_eq!(world.list::<Remediation>().await.len(), 2, "and not again");
+}

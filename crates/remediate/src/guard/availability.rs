@@ -14,7 +14,10 @@ pub(super) fn check(context: &Context<'_>) -> Verdict {
     let keep = i64::from(policy.limits.keep_available_percent);
     for mutation in &context.view.mutations {
         let percent = match mutation {
-            Mutation::Scale(scale) if scale.from > 0 => i64::from(scale.to) * 100 / i64::from(scale.from),
+            // What a lease gave is taken back only while it is not needed: another guard sees to that.
+            Mutation::Scale(scale) if scale.from > 0 && context.view.restores.is_none() => {
+                i64::from(scale.to) * 100 / i64::from(scale.from)
+            }
             Mutation::JsonPatch(patch) if rolls(context) => {
                 context.observed.live.get(&patch.target.uid).and_then(stays_available).unwrap_or(100)
             }

@@ -6,6 +6,7 @@ pub mod autonomy;
 
 mod actions;
 mod availability;
+mod capacity;
 mod concurrency;
 mod confidence;
 mod cooldown;
@@ -100,6 +101,7 @@ pub const GUARDS: &[Guard] = &[
     Guard { name: "pause", moments: ALWAYS, check: pause::check },
     Guard { name: "actions", moments: FORTH, check: actions::check },
     Guard { name: "symptom", moments: BEGIN, check: symptom::check },
+    Guard { name: "capacity", moments: BEGIN, check: capacity::check },
     Guard { name: "stale", moments: BEGIN, check: stale::check },
     Guard { name: "ownership", moments: FORTH, check: ownership::check },
     Guard { name: "confidence", moments: BEGIN, check: confidence::check },
@@ -289,6 +291,55 @@ mod tests {
             v.plan_digest = plan_digest(&v.mutations, &v.inverse);
             o.rebuilt_digest = Some(Ok(v.plan_digest.clone()));
         });
+    }
+
+    #[test]
+    fn the_end_of_a_lease_takes_no_capacity_that_is_needed() {
+        let lease_over = |v: &mut RemediationView, o: &mut Observed| {
+            v.restores = Some("checkout-7f3a-1".into());
+            if let causeway_actions::Mutation::Scale(scale) = &mut v.mutations[0] {
+                (scale.from, scale.to) = (4, 3);
+            }
+            v.plan_digest = plan_digest(&v.mutations, &v.inverse);
+            o.rebuilt_digest = Some(Ok(v.plan_digest.clone()));
+            o.symptom.as_mut().unwrap().state = SymptomState::Clear;
+        };
+        // What was done for the incident before does not speak against taking it back.
+        let history = |_: &mut RemediationView, o: &mut Observed| {
+            o.others = ["a", "b"].map(|name| past(name, ActionKind::Scale)).to_vec();
+        };
+        let all = |change: Change| {
+            verdict(
+                move |v, o| {
+                    lease_over(v, o);
+                    history(v, o);
+                    change(v, o);
+                },
+                Moment::Begin,
+                at(60),
+            )
+        };
+        assert_eq!(all(Box::new(|_, _| ())), Verdict::NeedsApproval);
+        let refused: Vec<(Reason, Change)> = vec![
+            (Reason::CapacityNeeded, Box::new(|_, o| o.peak = Some("black-friday".to_owned()))),
+            (Reason::CapacityNeeded, Box::new(|_, o| o.hurting = Some("cart".into()))),
+            (
+                Reason::CapacityNeeded,
+                Box::new(|_, o| o.symptom.as_mut().unwrap().state = SymptomState::Firing),
+            ),
+            (Reason::NoData, Box::new(|_, o| o.symptom.as_mut().unwrap().state = SymptomState::NoData)),
+            (Reason::IncidentOver, Box::new(|_, o| o.symptom = None)),
+            (
+                Reason::AlreadyTried,
+                Box::new(|v, o| {
+                    o.others.push(OtherRun { restores: v.restores.clone(), ..past("c", ActionKind::Scale) });
+                }),
+            ),
+        ];
+        for (reason, change) in refused {
+            let found = all(change);
+            assert!(matches!(&found, Verdict::Deny(got, _) if *got == reason), "{reason:?}: {found:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,13 @@ use crate::vocabulary::Outcome;
 
 pub(super) fn check(context: &Context<'_>) -> Verdict {
     let view = context.view;
+    if view.restores.is_some() {
+        let twice =
+            context.observed.others.iter().find(|o| o.restores == view.restores && o.began_at.is_some());
+        return Verdict::allow_if(twice.is_none(), Reason::AlreadyTried, || {
+            "it was taken back already".into()
+        });
+    }
     for other in context.observed.others.iter().filter(|other| other.began_at.is_some()) {
         let same_actions = other.actions.iter().any(|action| view.actions.contains(action));
         let nothing_new = other.cause_id == view.cause_id && other.evidence_digest == view.evidence_digest;

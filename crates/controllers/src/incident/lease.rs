@@ -1,0 +1,66 @@
+//! The end of a lease: a direct change that has helped is not kept for ever. A new Remediation proposes to take it back, with
+//! guards, approvals and a verification of its own; the executor holds it while the capacity is needed.
+
+use std::sync::Arc;
+
+use causeway_actions::plan_digest;
+use causeway_crds::reference::LocalRef;
+use causeway_crds::{Incident, Outcome, Remediation, RemediationSpec};
+use jiff::Timestamp;
+use kube::{Client, Resource, ResourceExt};
+
+use super::repair::{PLAN_LIFETIME, next_name, write};
+use crate::error::ControllerError;
+use crate::mirrors::Mirrors;
+use crate::plan;
+use crate::text::{bounded, stamp};
+
+/// The first repair whose lease ends, and when; those that were taken back, or proposed to be, have none.
+pub(super) fn next_end(runs: &[Arc<Remediation>]) -> Option<(Timestamp, &Arc<Remediation>)> {
+    let proposed = |name: &str| {
+        runs.iter().any(|run| run.spec.restores.as_ref().is_some_and(|restored| restored.name == name))
+    };
+    runs.iter()
+        .filter_map(|run| {
+            let status = run.status.as_ref().filter(|status| status.outcome == Some(Outcome::Verified))?;
+            let lease = run.spec.lease_for.as_ref()?;
+            let end = status.finished_at.as_ref()?.0.checked_add(lease.get()).ok()?;
+            (run.spec.restores.is_none() && !proposed(&run.name_any())).then_some((end, run))
+        })
+        .min_by_key(|(end, _)| *end)
+}
+
+/// Writes the Remediation that takes `run` back.
+///
+/// # Errors
+/// The API server refused or did not answer.
+pub(super) async fn propose(
+    client: &Client,
+    mirrors: &Mirrors,
+    incident: &Incident,
+    run: &Remediation,
+    now: Timestamp,
+) -> Result<Option<Arc<Remediation>>, ControllerError> {
+    let Some((mutations, inverse)) = plan::restoring(&run.spec) else { return Ok(None) };
+    let namespace = run.namespace().unwrap_or_default();
+    let name = run.name_any();
+    let spec = RemediationSpec {
+        summary: bounded(&format!("Take back what {name} changed: {}", run.spec.summary), 1024),
+        diff: bounded(&format!("taken back:\n{}", run.spec.diff), 16_384),
+        notes: Vec::new(),
+        planned_at: stamp(now),
+        plan_digest: plan_digest(&mutations, &inverse),
+        mutations,
+        inverse,
+        lease_for: None,
+        restores: Some(LocalRef { name: name.clone() }),
+        expires_at: stamp(now.checked_add(PLAN_LIFETIME).unwrap_or(now)),
+        ..run.spec.clone()
+    };
+    let mut object = Remediation::new(&next_name(mirrors, incident, &namespace), spec);
+    if incident.namespace().as_deref() == Some(namespace.as_str()) {
+        object.metadata.owner_references = incident.controller_owner_ref(&()).map(|owner| vec![owner]);
+    }
+    object.metadata.namespace = Some(namespace);
+    write(client, mirrors, object).await.map(Some)
+}
