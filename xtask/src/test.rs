@@ -65,10 +65,19 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
         &environment,
     )?;
     drop(running);
+    rehearsals(&binary)?;
     let roles = charts::installed()?;
     scenarios(arguments, &roles)?;
     say("all green");
     Ok(())
+}
+
+/// The shipped Runbooks on the incidents that were recorded for them.
+fn rehearsals(binary: &std::path::Path) -> Result<()> {
+    let shipped = root().join("runbooks");
+    let shipped = shipped.to_str().context("the path of the clone is not UTF-8")?;
+    let arguments = ["test", shipped, "--bundles", shipped];
+    run("tests of Runbooks", &binary.to_string_lossy(), &arguments)
 }
 
 fn clippy_driver() -> Result<String> {
@@ -102,8 +111,15 @@ fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
         ("scenario: kill -9 in the middle of the feed", vec!["--crash", "3"]),
         ("scenario: a useless repair first", vec!["--wrong-fix"]),
         ("scenario: nothing may be repaired", vec!["--no-repair"]),
+        ("scenario of the shop: a bad release", vec!["--shop", "bad-release"]),
+        ("scenario of the shop: connections that hang", vec!["--shop", "pool"]),
     ];
     if arguments.full {
+        variants.push(("scenario of the shop: a wrong value", vec!["--shop", "tax-rate"]));
+        variants.push(("scenario of the shop: more demand", vec!["--shop", "saturation"]));
+        variants.push(("scenario of the shop: a bad instance", vec!["--shop", "bad-instance"]));
+        variants.push(("scenario of the shop: a noisy neighbour", vec!["--shop", "noisy-neighbour"]));
+        variants.push(("scenario of the shop: what it costs", vec!["--shop", "bad-release", "--no-repair"]));
         variants.push(("scenario: ten crashes", vec!["--crash", "10"]));
         variants.push(("scenario: all recordings", vec!["--all"]));
     }

@@ -36,6 +36,9 @@ pub(crate) struct StandaloneArguments {
     /// Address of the console as people reach it, for links in messages; by default that of this machine
     #[arg(long)]
     console_url: Option<String>,
+    /// Folder with the recorded incidents that tests of Runbooks name; what they come to is told in the Runbooks' status
+    #[arg(long)]
+    runbook_bundles: Option<PathBuf>,
     #[command(flatten)]
     clock: ClockArguments,
     #[command(flatten)]

@@ -246,6 +246,7 @@ impl Rig {
             engine: self.engine.clone(),
             gateway: Arc::<FakeGateway>::default(),
             audit: Arc::<FakeAudit>::default(),
+            bundles: causeway_controllers::Bundles::default(),
         };
         let parts = OperatorParts { ports, inbox, notifications, executes: false };
         tokio::spawn(run(context(self.role("causeway-operator").await), parts, self.stop.clone()));

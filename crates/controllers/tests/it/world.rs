@@ -9,7 +9,7 @@ use causeway_causal::draft::{CauseDraft, EvidenceItem, IncidentDraft, Sentence, 
 use causeway_causal::impact::Impact;
 use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
 use causeway_controllers::{
-    Admission, Audit, AuditEntry, Context, Engine, FIXER, Gateway, IncidentFeed, Notifications,
+    Admission, Audit, AuditEntry, Bundles, Context, Engine, FIXER, Gateway, IncidentFeed, Notifications,
     OperatorParts, Ports, SourceObservation, SourceSettings, run,
 };
 use causeway_engine::{
@@ -157,6 +157,7 @@ pub(crate) struct World {
     pub(crate) engine: Arc<FakeEngine>,
     pub(crate) gateway: Arc<FakeGateway>,
     pub(crate) audit: Arc<FakeAudit>,
+    pub(crate) bundles: Bundles,
     pub(crate) folder: tempfile::TempDir,
     activity: Activity,
     clock: Clock,
@@ -183,6 +184,7 @@ impl World {
             engine: Arc::default(),
             gateway: Arc::default(),
             audit: Arc::default(),
+            bundles: Bundles::default(),
             folder: tempfile::tempdir().unwrap(),
             activity: Activity::new(),
             clock: Clock::from_fn(read),
@@ -281,8 +283,12 @@ impl World {
             metrics: causeway_notify::NotifyMetrics::default(),
             console: None,
         };
-        let ports =
-            Ports { engine: self.engine.clone(), gateway: self.gateway.clone(), audit: self.audit.clone() };
+        let ports = Ports {
+            engine: self.engine.clone(),
+            gateway: self.gateway.clone(),
+            audit: self.audit.clone(),
+            bundles: self.bundles.clone(),
+        };
         let task = tokio::spawn(run(
             context,
             OperatorParts { ports, inbox, notifications, executes: true },
