@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use crate::log::LogArguments;
 use crate::parts::candidate::{Candidate, LeaseArguments};
 use crate::parts::cluster;
+use crate::parts::git::GitArguments;
 
 /// How long a step under way may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -33,6 +34,8 @@ pub(crate) struct ExecutorArguments {
     #[arg(long, default_value = "system:serviceaccount:causeway-system:causeway-operator")]
     operator_user: String,
     #[command(flatten)]
+    git: GitArguments,
+    #[command(flatten)]
     lease: LeaseArguments,
     /// Address for metrics and health
     #[arg(long, default_value = "127.0.0.1:9090")]
@@ -48,7 +51,7 @@ pub(crate) fn run(arguments: ExecutorArguments) -> Result<()> {
 }
 
 async fn execute(arguments: ExecutorArguments) -> Result<()> {
-    let ExecutorArguments { kubeconfig, operator_user, lease, admin, .. } = arguments;
+    let ExecutorArguments { kubeconfig, operator_user, git, lease, admin, .. } = arguments;
     let build = BuildInfo::new("executor", env!("CARGO_PKG_VERSION"), "");
     build.log();
     let shutdown = Shutdown::new(DRAIN);
@@ -71,6 +74,7 @@ async fn execute(arguments: ExecutorArguments) -> Result<()> {
         metrics: metrics.register(ControllerMetrics::register),
         instance: candidate.identity.clone(),
         admission: Admission::Policies { operator: operator_user },
+        git: git.git(),
     };
     let until = stop.clone();
     let led = while_leading(candidate.leadership.clone(), stop.clone(), |epoch| async move {

@@ -48,6 +48,7 @@ mod target_view;
 mod text;
 
 pub use admission::Admission;
+pub use causeway_gitops::Git;
 pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};

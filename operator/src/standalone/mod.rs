@@ -15,6 +15,7 @@ use clap::Args;
 use crate::log::LogArguments;
 
 use crate::parts::clock::ClockMode;
+use crate::parts::git::GitArguments;
 use crate::parts::runtime;
 use crate::parts::store::StoreArguments;
 use ports::PortArguments;
@@ -43,6 +44,8 @@ pub(crate) struct StandaloneArguments {
     /// First time of a stepped clock
     #[arg(long)]
     now: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    git: GitArguments,
     #[command(flatten)]
     log: LogArguments,
     #[command(flatten)]

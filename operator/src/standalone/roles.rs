@@ -44,6 +44,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         console_url,
         clock,
         now,
+        git,
         store,
         ports,
         ..
@@ -100,6 +101,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         metrics: metrics.register(ControllerMetrics::register),
         instance: format!("standalone-{}", std::process::id()),
         admission: control.admission(),
+        git: git.git(),
     };
     let notifications = Notifications {
         state: data.join("notifications"),
