@@ -35,7 +35,13 @@ use crate::reference::LocalRef;
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status"
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Detail",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='WithinBand')].message",
+        priority = "1"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.forecast) || !has(self.forecast.raiseIf) || duration(self.forecast.raiseIf.leadTime) < duration(self.forecast.horizon)")
@@ -83,15 +89,19 @@ pub enum SeriesType {
     Metric,
     /// A golden signal from traces.
     Trace,
+    /// Log records that meet a condition, or a number in them.
+    LogQuery,
+    /// A statement over all that is stored.
+    Query,
 }
 
 /// Which series. A union: `type` and the member of that name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(self.type == 'LogPattern') == has(self.logPattern) && (self.type == 'Metric') == has(self.metric) && (self.type == 'Trace') == has(self.trace)")
+#[x_kube(validation = Rule::new("(self.type == 'LogPattern') == has(self.logPattern) && (self.type == 'Metric') == has(self.metric) && (self.type == 'Trace') == has(self.trace) && (self.type == 'LogQuery') == has(self.logQuery) && (self.type == 'Query') == has(self.query)")
     .message("exactly the member named by type must be set"))]
 pub struct SeriesSpec {
-    /// LogPattern, Metric or Trace.
+    /// LogPattern, Metric, Trace, LogQuery or Query.
     pub r#type: SeriesType,
     /// Counts of log records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +112,12 @@ pub struct SeriesSpec {
     /// A golden signal from traces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace: Option<TraceSeries>,
+    /// Log records that meet a condition, or a number in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_query: Option<LogQuerySeries>,
+    /// A statement over all that is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<QuerySeries>,
 }
 
 /// Counts of the log templates that contain a text.
@@ -111,6 +127,15 @@ pub struct LogPatternSeries {
     /// Text that the template contains.
     #[schemars(length(min = 1, max = 512))]
     pub contains: String,
+    /// Attributes of the record or its resource: each set of their values is a series, whatever the template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(min = 1, max = 253)))]
+    pub group_by: Vec<String>,
+    /// The series is not how many there are but a number in them, as a level: the text around it, with `<number>`, or
+    /// `<duration>` for one with its unit, where it stands, and `<*>` for anything else that varies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub number: Option<String>,
     /// At most this many series are followed.
     #[serde(default = "fifty")]
     #[schemars(range(min = 1, max = 500))]
@@ -124,10 +149,69 @@ pub struct MetricSeries {
     /// Name of the metric as it is sent.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
+    /// Attributes of the metric: each set of their values is a series, all others are added up. Without: every set of all
+    /// attributes is a series.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(min = 1, max = 253)))]
+    pub group_by: Vec<String>,
     /// At most this many series are followed.
     #[serde(default = "fifty")]
     #[schemars(range(min = 1, max = 500))]
     pub max_series: i32,
+}
+
+/// Log records of the namespace that meet a condition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LogQuerySeries {
+    /// The condition, such as `service == "checkout" && status >= 500`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub query: String,
+    /// The series is not how many there are but the number in this attribute, as a level.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub value: Option<String>,
+    /// Attributes of the record or its resource: each set of their values is a series.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4), inner(length(min = 1, max = 253)))]
+    pub group_by: Vec<String>,
+    /// At most this many series are followed.
+    #[serde(default = "fifty")]
+    #[schemars(range(min = 1, max = 500))]
+    pub max_series: i32,
+}
+
+/// A statement over what is stored in the namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct QuerySeries {
+    /// One SELECT with the columns `time` and `value`; each set of values of its other columns is a series. It says which time
+    /// it reads: `WHERE time >= $from AND time < $to`.
+    #[schemars(length(min = 1, max = 2048))]
+    pub sql: String,
+    /// Levels or Counts.
+    #[serde(default)]
+    pub values: QueryValues,
+    /// At most this many series are followed.
+    #[serde(default = "fifty")]
+    #[schemars(range(min = 1, max = 500))]
+    pub max_series: i32,
+}
+
+impl Default for QuerySeries {
+    fn default() -> Self {
+        Self { sql: String::new(), values: QueryValues::default(), max_series: fifty() }
+    }
+}
+
+/// How the values of a statement combine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum QueryValues {
+    /// A point is the mean; one without a row has no value.
+    #[default]
+    Levels,
+    /// A point is the sum; one without a row is a zero.
+    Counts,
 }
 
 fn fifty() -> i32 {
@@ -249,8 +333,8 @@ pub struct WindowSpec {
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 1000))]
     pub clearing: i32,
-    /// How long to wait for late data. Gateways wait 10s, and what comes later is in no point: more has no effect yet.
-    #[serde(default = "half_minute")]
+    /// How long to wait for late data, at most 1h. Gateways wait 10s; with more, points are made from what is stored by then.
+    #[serde(default = "ten_seconds")]
     pub delay: DurationText,
 }
 
@@ -261,7 +345,7 @@ impl Default for WindowSpec {
             resolution: one_minute(),
             violating: 3,
             clearing: 5,
-            delay: half_minute(),
+            delay: ten_seconds(),
         }
     }
 }
@@ -278,15 +362,15 @@ fn five_minutes() -> DurationText {
 fn one_minute() -> DurationText {
     DurationText::from_secs(60)
 }
-fn half_minute() -> DurationText {
-    DurationText::from_secs(30)
+fn ten_seconds() -> DurationText {
+    DurationText::from_secs(10)
 }
 
 /// How much of the past is used.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrainingSpec {
-    /// At most this much. Learned models forget by themselves: it has no effect yet.
+    /// So much of the past, as it is stored, is learned from at once. At most 92d.
     pub history: DurationText,
     /// Below this the model says Learning and raises nothing.
     pub minimum: DurationText,
@@ -412,7 +496,7 @@ pub struct BaselineStatus {
     /// The forecast.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forecast: Option<ForecastSummary>,
-    /// Ready, DataFlowing, ModelReady, WithinBand, ForecastHealthy.
+    /// Ready, DataFlowing, ModelReady, WithinBand, WithinLimits, ForecastHealthy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -50,7 +50,7 @@ words! {
         Connected,
         /// LogSource: records arrive.
         Ingesting,
-        /// LogSource: the sender stays within its limits.
+        /// LogSource: the sender stays within its limits. Baseline: every series is followed.
         WithinLimits,
         /// Baseline: the series has data.
         DataFlowing,
@@ -74,6 +74,8 @@ words! {
         GuardrailCompliant,
         /// RemediationPolicy: another remediation may run now.
         BudgetAvailable,
+        /// PeakEvent: its services can grow as far as it is expected to need.
+        CapacitySufficient,
         /// PeakEvent: the detectors of its services know of it.
         Armed,
         /// NotificationTarget: messages arrive.

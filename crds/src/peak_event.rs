@@ -27,12 +27,18 @@ use serde::{Deserialize, Serialize};
     printcolumn(name = "Expected", type_ = "string", json_path = ".spec.expected[*].multiplier"),
     printcolumn(name = "Observed", type_ = "string", json_path = ".status.observed[*].multiplier"),
     printcolumn(name = "Services", type_ = "integer", json_path = ".status.services"),
+    printcolumn(
+        name = "Capacity",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='CapacitySufficient')].status"
+    ),
     printcolumn(name = "Autonomy", type_ = "string", json_path = ".spec.maxAutonomy"),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status"
-    )
+    ),
+    printcolumn(name = "Short", type_ = "string", json_path = ".status.bottlenecks[0]", priority = "1")
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("duration(self.warmUp) <= duration('168h') && duration(self.coolDown) <= duration('168h')")
@@ -74,6 +80,9 @@ pub struct PeakEventSpec {
     /// What the services earn meanwhile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub business: Option<PeakBusiness>,
+    /// What has to be there before it begins. It is looked at whenever RequestRate is expected or remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub readiness: Option<Readiness>,
     /// No policy goes further than this from the begin of the warm-up to the end of the cool-down: Observe, Suggest, Approve
     /// or Auto. It lowers what policies grant and never raises it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,6 +179,16 @@ pub struct PeakBusiness {
     pub curve: Vec<CurvePoint>,
 }
 
+/// What has to be there before an event begins.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Readiness {
+    /// So much more than the expected load the services must be able to grow to, in percent.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1000))]
+    pub min_headroom_percent: i32,
+}
+
 /// Revenue from some time on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -235,7 +254,11 @@ pub struct PeakEventStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub observed: Vec<Observed>,
-    /// Ready, Armed.
+    /// Services that end before the expected load, and what to raise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 256)))]
+    pub bottlenecks: Vec<String>,
+    /// Ready, Armed, CapacitySufficient.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

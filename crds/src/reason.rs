@@ -66,6 +66,8 @@ words! {
         CrossingAhead,
         /// No bound will be crossed.
         NoCrossing,
+        /// The lake can't answer what is asked for the series; the message says why.
+        QueryFailed,
         /// The objective was evaluated.
         Evaluated,
         /// Within budget.
@@ -100,6 +102,12 @@ words! {
         Expired,
         /// The event is to come.
         Planned,
+        /// Every service that an autoscaler grows can grow as far as is expected to be needed.
+        CapacityEnough,
+        /// A service ends before the expected load.
+        CapacityShort,
+        /// Nobody knows how far the services grow.
+        CapacityUnknown,
         /// Detectors know of the event, or its effect builds up.
         Armed,
         /// The event is on.

@@ -35,7 +35,13 @@ use crate::reference::LocalRef;
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].status"
     ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Detail",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='BurnRateHealthy')].message",
+        priority = "1"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("double(self.target) > 0.0 && double(self.target) < 100.0")
@@ -127,13 +133,34 @@ pub struct RatioIndicator {
 }
 
 /// A signal that must stay below a limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("(has(self.signal) ? 1 : 0) + (has(self.metric) ? 1 : 0) + (has(self.logs) ? 1 : 0) == 1")
+    .message("set exactly one of signal, metric and logs"))]
+pub struct ThresholdIndicator {
+    /// A golden signal of the service: Latency. Every request is an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<GoldenSignal>,
+    /// A metric that is a level. Every value of it is an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metric: Option<MetricCount>,
+    /// A number in log records. Every record that has it is an event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<LogNumber>,
+    /// Events below this limit are good: a decimal string, in milliseconds for Latency, else in the unit of the values.
+    pub below: Decimal,
+}
+
+/// A number in log records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct ThresholdIndicator {
-    /// The signal, usually Latency.
-    pub signal: GoldenSignal,
-    /// The limit, a decimal string; milliseconds for Latency, a share for the others.
-    pub below: Decimal,
+pub struct LogNumber {
+    /// Which records: a condition such as `service == "checkout" && has(duration_ms)`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub query: String,
+    /// The attribute that has the number.
+    #[schemars(length(min = 1, max = 253))]
+    pub value: String,
 }
 
 /// Where events are counted.

@@ -82,6 +82,18 @@ impl Running {
         Ok(())
     }
 
+    /// Stops it where it stands, or lets it go on.
+    ///
+    /// # Errors
+    /// When the signal can't be sent.
+    pub fn freeze(&self, frozen: bool) -> Result<()> {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        if !Command::new("kill").args([signal, &self.pid().to_string()]).status()?.success() {
+            bail!("{} has ended", self.name);
+        }
+        Ok(())
+    }
+
     /// Asks it to end, and waits for it.
     ///
     /// # Errors
@@ -97,6 +109,20 @@ impl Running {
             std::thread::sleep(Duration::from_millis(50));
         }
         self.kill()
+    }
+
+    /// Process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_some())
     }
 
     /// Leaves it running when the scenario ends.
@@ -154,7 +180,7 @@ pub struct Places {
     pub logs: PathBuf,
     /// Kubeconfig of a cluster to work with; without it Causeway has a Kubernetes API of its own.
     pub cluster: Option<PathBuf>,
-    /// Folder with the kubeconfigs `operator` and `executor`, by which these roles run apart; without it one process is both.
+    /// Folder with a kubeconfig of each role, named like it, by which the roles run apart; without it one process has all.
     pub roles: Option<PathBuf>,
     /// Further arguments of `causeway standalone`, such as a store.
     pub arguments: Vec<String>,
@@ -183,13 +209,9 @@ impl Places {
         let mut command = Command::new(&self.causeway);
         command.arg("standalone").arg("--data").arg(&self.data);
         command.args(&self.arguments);
-        if let Some(roles) = &self.roles {
-            command.arg("--without-executor").arg("--kubeconfig").arg(roles.join("operator"));
-        } else {
-            command.arg("--manifests").arg(&self.manifests);
-            if let Some(kubeconfig) = &self.cluster {
-                command.arg("--kubeconfig").arg(kubeconfig);
-            }
+        command.arg("--manifests").arg(&self.manifests);
+        if let Some(kubeconfig) = &self.cluster {
+            command.arg("--kubeconfig").arg(kubeconfig);
         }
         command.args(["--clock", "stepped", "--now", &now.to_string()]);
         for (name, address) in [
@@ -208,25 +230,6 @@ impl Places {
         let text = running.wait_for(&file, &log).await?;
         let endpoints = serde_json::from_str(&text).context("endpoints.json can't be read")?;
         Ok((running, endpoints))
-    }
-
-    /// Starts the executor, where it runs apart.
-    ///
-    /// # Errors
-    /// When it can't be started.
-    pub fn start_executor(&self) -> Result<Option<Running>> {
-        let Some(roles) = &self.roles else { return Ok(None) };
-        self.spawn_executor(&roles.join("executor"), false).map(Some)
-    }
-
-    /// Starts an executor with this kubeconfig; `hasty`: others need not wait long for the Lease of one that died.
-    pub(crate) fn spawn_executor(&self, kubeconfig: &Path, hasty: bool) -> Result<Running> {
-        let mut command = Command::new(&self.causeway);
-        command.arg("executor").arg("--kubeconfig").arg(kubeconfig).args(["--admin", "127.0.0.1:0"]);
-        if hasty {
-            command.args(["--lease-duration", "3s"]);
-        }
-        Running::spawn(command, "the executor", &self.logs.join("executor.log"))
     }
 
     /// Starts the workload simulator; gives its address.

@@ -1,7 +1,9 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::{
     audit, bundle, console, convert, crd, executor, gateway, offline, operator, query, simulate, standalone,
@@ -56,7 +58,23 @@ enum Command {
     Rca(offline::RcaArguments),
 }
 
+/// Name by which kubectl finds the binary as a plugin: `kubectl causeway …`.
+const PLUGIN: &str = "kubectl-causeway";
+
 impl Arguments {
+    /// The arguments of this process; whoever called it by the plugin's name is answered in that name.
+    pub(crate) fn of_process() -> Self {
+        let called = std::env::args_os().next().map(PathBuf::from);
+        let stem = called.as_deref().and_then(|path| path.file_stem()).map(std::ffi::OsStr::to_os_string);
+        let command = Self::command();
+        let command = if stem.is_some_and(|stem| stem == PLUGIN) {
+            command.name(PLUGIN).bin_name("kubectl causeway").display_name("kubectl causeway")
+        } else {
+            command
+        };
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the command to its end.
     pub(crate) fn run(self) -> Result<()> {
         let Self { command } = self;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use causeway_controllers::{Admission, Context};
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, while_leading};
+use causeway_model::BoxFuture;
 use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, ShutdownReason, admin_router, serve};
 use clap::Args;
 use kube::Client;
@@ -16,6 +17,7 @@ use tokio::net::TcpListener;
 
 use crate::log::LogArguments;
 use crate::parts::candidate::{Candidate, LeaseArguments};
+use crate::parts::clock::{self, ClockArguments, Step};
 use crate::parts::cluster;
 use crate::parts::git::GitArguments;
 
@@ -41,6 +43,8 @@ pub(crate) struct ExecutorArguments {
     #[arg(long, default_value = "127.0.0.1:9090")]
     admin: SocketAddr,
     #[command(flatten)]
+    clock: ClockArguments,
+    #[command(flatten)]
     log: LogArguments,
 }
 
@@ -51,7 +55,7 @@ pub(crate) fn run(arguments: ExecutorArguments) -> Result<()> {
 }
 
 async fn execute(arguments: ExecutorArguments) -> Result<()> {
-    let ExecutorArguments { kubeconfig, operator_user, git, lease, admin, .. } = arguments;
+    let ExecutorArguments { kubeconfig, operator_user, git, lease, admin, clock, .. } = arguments;
     let build = BuildInfo::new("executor", env!("CARGO_PKG_VERSION"), "");
     build.log();
     let shutdown = Shutdown::new(DRAIN);
@@ -62,15 +66,19 @@ async fn execute(arguments: ExecutorArguments) -> Result<()> {
     let listener = TcpListener::bind(admin)
         .await
         .with_context(|| format!("cannot listen on {admin}: choose another address with --admin"))?;
-    shutdown.spawn("admin", serve(listener, admin_router(health.clone(), metrics.clone()), stop.clone()));
+    let process_clock = clock.start();
+    let (clock, activity) = (process_clock.for_controllers(), Activity::new());
+    let stepped = clock::router(&process_clock, Arc::new(moved(&clock, &activity)));
+    let routes = admin_router(health.clone(), metrics.clone()).merge(stepped);
+    shutdown.spawn("admin", serve(listener, routes, stop.clone()));
     let client = Client::try_from(cluster::config(kubeconfig.as_deref()).await?)?;
     let candidate = Candidate::stand(client.clone(), LEASE, "executor", lease);
     // A standby is ready to follow.
     leading.ready();
     let context = Context {
         client,
-        activity: Activity::new(),
-        clock: Clock::from_fn(Arc::new(jiff::Timestamp::now)),
+        activity,
+        clock,
         metrics: metrics.register(ControllerMetrics::register),
         instance: candidate.identity.clone(),
         admission: Admission::Policies { operator: operator_user },
@@ -92,5 +100,22 @@ async fn execute(arguments: ExecutorArguments) -> Result<()> {
     match led {
         Err(lost) => bail!("{lost}: start it again, as its Deployment does"),
         Ok(_) => Ok(()),
+    }
+}
+
+/// What a step of a replay begins, and waits for.
+fn moved(
+    clock: &Clock,
+    activity: &Activity,
+) -> impl Fn(Step) -> BoxFuture<'static, Result<(), String>> + Send + Sync + use<> {
+    let (clock, activity) = (clock.clone(), activity.clone());
+    move |step| {
+        step.note(&activity);
+        clock.moved();
+        let activity = activity.clone();
+        Box::pin(async move {
+            activity.settled().await;
+            Ok(())
+        })
     }
 }

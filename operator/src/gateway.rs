@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -12,14 +12,14 @@ use causeway_ingest::Credentials;
 use causeway_kubekit::Activity;
 use causeway_lake::Lake;
 use causeway_pipeline::{Gateway, GatewayConfig, PipelineMetrics};
-use causeway_relay::{Journal, Link, Outbox, Sender, rebuild};
+use causeway_relay::{Delivery, Journal, Link, Outbox, Sender, rebuild};
 use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, ShutdownReason, admin_router, serve};
 use clap::Args;
 use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::LogArguments;
-use crate::parts::clock::{ClockMode, ProcessClock};
+use crate::parts::clock::{self, ClockArguments, ClockMode, Moved};
 use crate::parts::listen::{Endpoints, listen};
 use crate::parts::receiving::{self, GatewayPort, ReceiverPorts};
 use crate::parts::store::StoreArguments;
@@ -61,6 +61,8 @@ pub(crate) struct GatewayArguments {
     #[arg(long, default_value_t = 9090)]
     admin_port: u16,
     #[command(flatten)]
+    clock: ClockArguments,
+    #[command(flatten)]
     store: StoreArguments,
     #[command(flatten)]
     log: LogArguments,
@@ -78,7 +80,8 @@ pub(crate) fn run(arguments: GatewayArguments) -> Result<()> {
 }
 
 async fn receive(arguments: GatewayArguments) -> Result<()> {
-    let GatewayArguments { kubeconfig, operator, gateway_token_file, data, bind, store, .. } = arguments;
+    let GatewayArguments { kubeconfig, operator, gateway_token_file, data, bind, store, clock, .. } =
+        arguments;
     let build = BuildInfo::new("gateway", env!("CARGO_PKG_VERSION"), "");
     build.log();
     let shutdown = Shutdown::new(DRAIN);
@@ -93,8 +96,11 @@ async fn receive(arguments: GatewayArguments) -> Result<()> {
     };
     let admin = listen(bind, arguments.admin_port, "--admin-port").await?;
     let endpoints = ports.endpoints(&admin)?;
-    shutdown.spawn("admin", serve(admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
-    let clock = ProcessClock::new(ClockMode::Wall, None);
+    let stepped = clock.clock == ClockMode::Stepped;
+    let clock = clock.start();
+    let line = Arc::new(OnceLock::new());
+    let routes = admin_router(health.clone(), metrics.clone()).merge(clock::router(&clock, moved(&line)));
+    shutdown.spawn("admin", serve(admin, routes, stop.clone()));
     let link = Link::new(operator, token::read(&gateway_token_file)?)?;
     let client = Client::try_from(cluster::config(kubeconfig.as_deref()).await?)?;
 
@@ -113,6 +119,8 @@ async fn receive(arguments: GatewayArguments) -> Result<()> {
     let port = Arc::new(GatewayPort::new(gateway.clone(), credentials.clone(), clock.clone()));
     let seen = Arc::clone(&port);
     let sender = Sender::new(link, lake.clone(), &journal, Arc::new(move || seen.all_observed()));
+    let ends = Line { gateway: Arc::clone(&gateway), outbox: outbox.clone(), delivery: sender.delivery() };
+    line.set(ends).ok();
     // Writes as long as windows are closed.
     tokio::spawn(journal.run());
     let context = GatewayContext { client, activity: Activity::new(), gateway: port };
@@ -121,10 +129,34 @@ async fn receive(arguments: GatewayArguments) -> Result<()> {
     receiving::start(ports, credentials, gateway.clone(), &clock, &metrics, &shutdown)?;
     let sending = hand_over(sender, shutdown.clone(), stop.clone());
     let sending = tokio::spawn(sending);
-    shutdown.spawn("time", tick(gateway.clone(), stop.clone()));
+    if !stepped {
+        shutdown.spawn("time", tick(gateway.clone(), stop.clone()));
+    }
     endpoints.write(&data)?;
     tracing::info!(?endpoints, "receives");
     finish(&shutdown, &lake, &outbox, sending, &data).await
+}
+
+/// From the records to the operator.
+struct Line {
+    gateway: Arc<Gateway>,
+    outbox: Outbox,
+    delivery: Delivery,
+}
+
+/// A step of a replay closes windows, and is over when the operator has them.
+fn moved(line: &Arc<OnceLock<Line>>) -> Moved {
+    let line = Arc::clone(line);
+    Arc::new(move |_| {
+        let line = Arc::clone(&line);
+        Box::pin(async move {
+            let Line { gateway, outbox, delivery } = line.get().ok_or("the gateway is starting")?;
+            gateway.tick();
+            outbox.settled().await;
+            delivery.settled().await;
+            Ok(())
+        })
+    })
 }
 
 /// Hands over until the stop, and gives the sender back for the last exchange.

@@ -8,6 +8,7 @@ mod convert;
 mod crd;
 mod executor;
 mod gateway;
+mod kubeconfig;
 mod log;
 mod offline;
 mod operator;
@@ -19,14 +20,12 @@ mod test_runbooks;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     // Two TLS providers are linked in; without a choice the first handshake would fail.
     if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
         return fail(&anyhow::anyhow!("the TLS provider was installed twice"));
     }
-    match cli::Arguments::parse().run() {
+    match cli::Arguments::of_process().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -28,7 +28,7 @@ pub(crate) struct BaselineArguments {
     series: PathBuf,
     /// CSV with `name,start,end` of events known beforehand
     #[arg(long)]
-    events: Option<PathBuf>,
+    events: Option<String>,
     /// JSON lines, one a row; otherwise only the anomalous rows, for people
     #[arg(long)]
     json: bool,
@@ -45,7 +45,7 @@ pub(crate) struct ForecastArguments {
     horizon: usize,
     /// CSV with `name,start,end` of events known beforehand
     #[arg(long)]
-    events: Option<PathBuf>,
+    events: Option<String>,
     /// One JSON object; otherwise a table
     #[arg(long)]
     json: bool,
@@ -66,8 +66,9 @@ fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn read_optional(path: Option<&PathBuf>) -> Result<Option<String>> {
-    path.map(|p| read(p)).transpose()
+/// An empty name is no file, so that a script may always pass the argument.
+fn read_optional(path: Option<&str>) -> Result<Option<String>> {
+    path.filter(|path| !path.is_empty()).map(|path| read(Path::new(path))).transpose()
 }
 
 /// `causeway patterns`.
@@ -97,7 +98,7 @@ pub(crate) fn patterns(arguments: &PatternsArguments) -> Result<()> {
 /// `causeway baseline`.
 pub(crate) fn baseline(arguments: &BaselineArguments) -> Result<()> {
     let csv = read(&arguments.series)?;
-    let events = read_optional(arguments.events.as_ref())?;
+    let events = read_optional(arguments.events.as_deref())?;
     let lines = causeway_predict::offline::baseline(&csv, events.as_deref())
         .with_context(|| arguments.series.display().to_string())?;
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -113,7 +114,7 @@ pub(crate) fn baseline(arguments: &BaselineArguments) -> Result<()> {
 /// `causeway forecast`.
 pub(crate) fn forecast(arguments: &ForecastArguments) -> Result<()> {
     let csv = read(&arguments.series)?;
-    let events = read_optional(arguments.events.as_ref())?;
+    let events = read_optional(arguments.events.as_deref())?;
     let text = causeway_predict::offline::forecast(&csv, arguments.horizon, events.as_deref())
         .with_context(|| arguments.series.display().to_string())?;
     let mut out = std::io::stdout().lock();

@@ -28,17 +28,20 @@ use crate::console::{BYTE_BUDGET, LocalInsight};
 use crate::log::LogArguments;
 use crate::parts::brain::{Brain, BrainEnds, BrainParts};
 use crate::parts::candidate::{Candidate, LeaseArguments};
-use crate::parts::clock::{ClockMode, ProcessClock};
+use crate::parts::clock::{self, ClockArguments, ClockMode, ProcessClock};
 use crate::parts::cluster::Cluster;
 use crate::parts::declared_api;
 use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::{Endpoints, listen, url};
 use crate::parts::shared_folder::SharedFolder;
+use crate::parts::step_api::{self, ApiState};
 use crate::parts::store::StoreArguments;
 use crate::parts::{changes, cluster, lake, maintain, runtime, token};
 
 /// How long work under way may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
+/// Gateways seal every minute at the latest, and announce at once: rows older than this are in the tables.
+const SEEN_AFTER_US: i64 = 120_000_000;
 /// The Lease of which one operator is the holder.
 const LEASE: &str = "causeway-operator";
 /// What each target of notifications was sent, for the next leader.
@@ -75,6 +78,8 @@ pub(crate) struct OperatorArguments {
     #[arg(long, default_value_t = 9090)]
     admin_port: u16,
     #[command(flatten)]
+    clock: ClockArguments,
+    #[command(flatten)]
     lease: LeaseArguments,
     #[command(flatten)]
     store: StoreArguments,
@@ -103,9 +108,12 @@ async fn stand(arguments: OperatorArguments) -> Result<()> {
     let standing = health.register("lease");
     let admin = listen(arguments.bind, arguments.admin_port, "--admin-port").await?;
     let admin_url = url(&admin)?;
-    shutdown.spawn("admin", serve(admin, admin_router(health.clone(), metrics.clone()), stop.clone()));
+    let clock = arguments.clock.start();
+    // A standby has nothing to do at a step; a leader is stepped through its API.
+    let stepped = clock::router(&clock, Arc::new(|_| Box::pin(async { Ok(()) })));
+    let routes = admin_router(health.clone(), metrics.clone()).merge(stepped);
+    shutdown.spawn("admin", serve(admin, routes, stop.clone()));
     let token = token::read(&arguments.gateway_token_file)?;
-    let clock = ProcessClock::new(ClockMode::Wall, None);
     let cluster = cluster::connect(arguments.kubeconfig.as_deref()).await?;
     let role = lake::Role::Operator;
     let lake = lake::open(&arguments.data, arguments.store.clone(), role, &clock, &metrics).await?;
@@ -168,7 +176,9 @@ impl Office {
         let told = data.join(NOTIFICATIONS);
         let notifications = SharedFolder::fetch(lake, &told, NOTIFICATIONS).await?;
         let audit = AuditSettings { key: Some(arguments.audit_key.clone()), commits: true };
-        let parts = BrainParts { lake, data, clock, activity: &activity, audit: &audit, metrics };
+        let seen_after_us = Some(SEEN_AFTER_US);
+        let parts =
+            BrainParts { lake, data, clock, activity: &activity, audit: &audit, metrics, seen_after_us };
         let (brain, BrainEnds { inbox, audit, background }) = Brain::wake(parts).await?;
         let (mut tasks, mut queues) = (JoinSet::new(), JoinSet::new());
         background.into_iter().for_each(|task| drop(queues.spawn(task)));
@@ -186,9 +196,17 @@ impl Office {
         let hub = Arc::new(Hub::new(lake.clone(), host.clone(), clock.clone()));
         let ports = Ports { engine: host.clone(), gateway: Arc::new(Gateways(Arc::clone(&hub))), audit };
         let parts = OperatorParts { ports, inbox, notifications: self.notifications(), executes: false };
-        tasks.spawn(causeway_controllers::run(self.context(&activity), parts, stop.clone()));
+        let context = self.context(&activity);
+        let controllers = context.clock.clone();
+        tasks.spawn(causeway_controllers::run(context, parts, stop.clone()));
         tasks.spawn(notifications.run(stop.clone()));
-        tasks.spawn(Arc::clone(&brain).run(EngineHost::tick, stop.clone()));
+        let stepped = arguments.clock.clock == ClockMode::Stepped;
+        let tick = move |host: &EngineHost| {
+            if !stepped {
+                host.tick();
+            }
+        };
+        tasks.spawn(Arc::clone(&brain).run(tick, stop.clone()));
         tasks.spawn(maintain::run(lake.clone(), clock.clone(), stop.clone()));
         // From here on others find the leader: a standby does not listen.
         let gateways = listen(arguments.bind, arguments.gateway_port, "--gateway-port").await?;
@@ -202,8 +220,17 @@ impl Office {
         };
         let console = self.console(&host, stop.clone())?;
         tasks.spawn(served("gateways", serve(gateways, hub.router(self.token.clone()), stop.clone())));
+        let state = ApiState {
+            lake: lake.clone(),
+            host: host.clone(),
+            gateway: None,
+            clock: clock.clone(),
+            controllers,
+            activity: activity.clone(),
+        };
         let further = changes::router(host.clone(), self.clock.clone())
-            .merge(declared_api::router(host.clone(), self.clock.clone()));
+            .merge(declared_api::router(host.clone(), self.clock.clone()))
+            .merge(step_api::router(Arc::new(state)));
         tasks.spawn(served("api", serve(api, console.router_with(further), stop.clone())));
         endpoints.write(data)?;
         tracing::info!(?endpoints, "ready");

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::kubeconfig;
 use anyhow::{Context, Result, bail};
 use causeway_model::Rows;
 use clap::{Args, ValueEnum};
@@ -38,23 +39,41 @@ pub(crate) struct QueryArguments {
 /// Which running Causeway is meant.
 #[derive(Debug, Args)]
 pub(crate) struct ServerArguments {
-    /// Data folder of the running Causeway: tells its address and a token
-    #[arg(long, default_value = "data")]
-    data: PathBuf,
-    /// Address of its API, where the data folder is elsewhere
-    #[arg(long, requires = "token")]
+    /// Data folder of the running Causeway: tells its address and a token. Without it: `data`, else the folder of the
+    /// kubeconfig, where Causeway has written it
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Address of its API, such as that of the console in a cluster
+    #[arg(long, env = "CAUSEWAY_SERVER")]
     server: Option<String>,
-    /// Token for it
-    #[arg(long, env = "CAUSEWAY_TOKEN")]
+    /// Token for it. Without one: that of the kubeconfig's user
+    #[arg(long, env = "CAUSEWAY_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    /// Kubeconfig; by default the first of $KUBECONFIG, else ~/.kube/config
+    #[arg(long)]
+    kubeconfig: Option<PathBuf>,
 }
 
 impl ServerArguments {
     /// The one that is meant.
     pub(crate) fn server(self) -> Result<Server> {
-        match self {
-            Self { server: Some(address), token: Some(token), .. } => Ok(Server { address, token }),
-            Self { data, .. } => Server::of(&data),
+        let Self { data, server, token, kubeconfig } = self;
+        match (server, token, data) {
+            (Some(address), Some(token), _) => Ok(Server { address, token }),
+            (Some(address), None, _) => {
+                let path = kubeconfig::find(kubeconfig).context(
+                    "no kubeconfig is there to take a token from: give --token, such as $(kubectl create token NAME)",
+                )?;
+                Ok(Server { address, token: kubeconfig::token(&path)? })
+            }
+            (None, _, Some(data)) => Server::of(&data),
+            (None, _, None) => {
+                let usual = PathBuf::from("data");
+                let beside = kubeconfig::find(kubeconfig).and_then(|path| Some(path.parent()?.to_owned()));
+                let has_endpoints = |folder: &PathBuf| folder.join("endpoints.json").is_file();
+                let found = [Some(usual.clone()), beside].into_iter().flatten().find(has_endpoints);
+                Server::of(&found.unwrap_or(usual))
+            }
         }
     }
 }
@@ -163,7 +182,7 @@ fn local_server(data: &std::path::Path) -> Result<(String, String)> {
     let path = data.join("endpoints.json");
     let text = std::fs::read_to_string(&path).with_context(|| {
         format!(
-            "{} is missing: start `causeway standalone --data {}` first, or give --server and --token",
+            "{} is missing: start `causeway standalone --data {}` first, or give --server, and --token where the kubeconfig has none",
             path.display(),
             data.display()
         )

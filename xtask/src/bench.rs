@@ -21,6 +21,8 @@ pub(crate) enum Bench {
     Predict,
     /// Lines a CPU second through the template miner
     Patterns,
+    /// Time of the engine for a million spans a minute of 250 services
+    Topology,
     /// First pass and steady state of 250 services with 1,000 Baselines on a real control plane
     Reconcile,
 }
@@ -70,6 +72,13 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
                 "--",
                 "--bench",
             ],
+        )?;
+    }
+    if matches!(what, Bench::All | Bench::Topology) {
+        run(
+            "topology: a million spans a minute of 250 services",
+            "cargo",
+            &["run", "--quiet", "--locked", "-p", "causeway-engine", "--example", "topology"],
         )?;
     }
     if matches!(what, Bench::All | Bench::Reconcile) {

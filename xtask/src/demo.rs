@@ -2,11 +2,15 @@
 
 use anyhow::Result;
 
+use crate::charts;
 use crate::cluster::TestCluster;
 use crate::run::{root, run, run_in, say, target};
 
 /// Play against a real control plane, started for the demo.
 const CLUSTER: &str = "--cluster";
+
+/// With the control plane: the roles as the chart installs them, instead of one process.
+const ROLES: &str = "--roles";
 
 /// Builds the workspace and hands over to the demo.
 pub(crate) fn demo(arguments: &[String]) -> Result<()> {
@@ -17,7 +21,7 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     let root = root.to_string_lossy();
     all.push(&root);
     let given = |name: &str| arguments.iter().any(|a| a == name);
-    all.extend(arguments.iter().filter(|a| *a != "--" && *a != CLUSTER).map(String::as_str));
+    all.extend(arguments.iter().filter(|a| !["--", CLUSTER].contains(&a.as_str())).map(String::as_str));
     if !given(CLUSTER) {
         return run("the demo", &binary.to_string_lossy(), &all);
     }
@@ -26,6 +30,11 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     let kubeconfig = cluster.kubeconfig();
     let kubeconfig = kubeconfig.to_string_lossy();
     all.extend(["--kubeconfig", &kubeconfig]);
+    let folder;
+    if let Some(at) = all.iter().position(|argument| *argument == ROLES) {
+        folder = charts::roles(&cluster)?.display().to_string();
+        all.insert(at + 1, &folder);
+    }
     run("the demo", &binary.to_string_lossy(), &all)?;
     if keep {
         let folder = cluster.keep();

@@ -7,6 +7,7 @@ mod codegen;
 mod demo;
 mod go;
 mod run;
+mod same;
 mod test;
 mod tidy;
 mod tools;

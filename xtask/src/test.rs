@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must be green.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -10,6 +10,7 @@ use crate::cluster::TestCluster;
 use crate::codegen::codegen;
 use crate::go::{flux_definitions, tool};
 use crate::run::{output, root, run, run_in, say, target};
+use crate::same::same;
 use crate::tidy::tidy;
 use crate::tools::{chromedriver, deny, python};
 
@@ -69,8 +70,8 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
         &environment,
     )?;
     drop(running);
-    charts::installed()?;
-    scenarios(arguments)?;
+    let roles = charts::installed()?;
+    scenarios(arguments, &roles)?;
     say("all green");
     Ok(())
 }
@@ -89,8 +90,8 @@ fn format() -> Result<()> {
     run("format", "cargo", &["fmt", "--all", "--check"])
 }
 
-/// The demo as a user runs it, and its variants.
-fn scenarios(arguments: &TestArguments) -> Result<()> {
+/// The demo as a user runs it, and its variants. `roles`: what came of it where roles were processes of their own.
+fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
     let binary = target().join("debug/causeway-e2e");
     let binary = binary.to_str().context("the target folder's path is not UTF-8")?;
     let root = root();
@@ -98,8 +99,11 @@ fn scenarios(arguments: &TestArguments) -> Result<()> {
     let report = target().join("report.html");
     let report = report.to_str().context("the target folder's path is not UTF-8")?;
     let base = ["demo", "--json", "--root", root, "--report", report];
+    let summary = |name: &str| target().join(format!("summary-{name}.json"));
+    let (alone, cluster_of_one) = (summary("standalone"), summary("cluster"));
+    let alone = alone.to_str().context("the target folder's path is not UTF-8")?;
     let mut variants: Vec<(&str, Vec<&str>)> = vec![
-        ("scenario: outage found, explained, repaired", vec![]),
+        ("scenario: outage found, explained, repaired", vec!["--summary", alone]),
         ("scenario: kill -9 in the middle of the feed", vec!["--crash", "3"]),
         ("scenario: a useless repair first", vec!["--wrong-fix"]),
         ("scenario: nothing may be repaired", vec!["--no-repair"]),
@@ -111,11 +115,17 @@ fn scenarios(arguments: &TestArguments) -> Result<()> {
     let cluster = TestCluster::for_demo(false)?;
     let kubeconfig = cluster.kubeconfig();
     let kubeconfig = kubeconfig.to_str().context("the path of the kubeconfig is not UTF-8")?;
-    let outage = vec!["--kubeconfig", kubeconfig, "--outage"];
+    let on_cluster = cluster_of_one.to_str().context("the target folder's path is not UTF-8")?;
+    let outage = vec!["--kubeconfig", kubeconfig, "--outage", "--summary", on_cluster];
     variants.push(("scenario: a real control plane, frozen and killed while it repairs", outage));
     for (title, extra) in variants {
         let all: Vec<&str> = base.iter().copied().chain(extra).collect();
         run(title, binary, &all)?;
     }
-    Ok(())
+    say("the same cause, kinds of evidence and repairs: standalone, on a cluster, by separate roles");
+    same(&[
+        ("standalone", Path::new(alone)),
+        ("one process on a cluster", &cluster_of_one),
+        ("roles on a cluster", roles),
+    ])
 }

@@ -1,5 +1,5 @@
 //! How the ranking stands what befalls it: `bench --cases DIR [--cases DIR ...] [--draws N] [--misses]`, each DIR holding case
-//! folders with a `target.json`. Prints top-1 and top-3 by scenario and variant, how often a cause is named at all, and the
+//! folders with a `target.json`. Prints top-1 and top-3 by scenario and variant, how often a cause is named at all, how often a wrong one, and the
 //! median time of a ranking. These are in-sample figures; `fit` gives the cross-validated ones.
 #![allow(missing_docs, clippy::print_stdout, clippy::print_stderr)]
 
@@ -18,6 +18,7 @@ struct Tally {
     first: f64,
     third: f64,
     named: f64,
+    wrong: f64,
     spent: Vec<Duration>,
 }
 
@@ -58,24 +59,27 @@ fn main() -> Result<(), Box<dyn Error>> {
                     tally.first += f64::from(u8::from(position == Some(0)));
                     tally.third += f64::from(u8::from(position.is_some_and(|p| p < 3)));
                     tally.named += f64::from(u8::from(!ranking.abstained));
+                    tally.wrong += f64::from(u8::from(!ranking.abstained && position != Some(0)));
                     tally.spent.push(spent);
                 }
             }
         }
     }
     println!(
-        "{:22} {:10} {:>6} {:>6} {:>6} {:>6} {:>8}",
-        "variant", "scenario", "cases", "top-1", "top-3", "named", "ms"
+        "{:22} {:10} {:>6} {:>6} {:>6} {:>6} {:>6} {:>8}",
+        "variant", "scenario", "cases", "top-1", "top-3", "named", "wrong", "ms"
     );
     for ((variant, scenario), mut tally) in table {
         tally.spent.sort();
         let (n, ms) = (tally.cases, tally.spent[tally.spent.len() / 2].as_secs_f64() * 1000.0);
         let (first, third) = (tally.first / n, tally.third / n);
-        let (name, named) = (variant.name(), tally.named / n);
+        let (name, named, wrong) = (variant.name(), tally.named / n, tally.wrong / n);
         if variant == Variant::Quiet {
-            println!("{name:22} {scenario:10} {n:6} {:>6} {:>6} {named:6.3} {ms:8.1}", "-", "-");
+            println!("{name:22} {scenario:10} {n:6} {:>6} {:>6} {named:6.3} {wrong:6.3} {ms:8.1}", "-", "-");
         } else {
-            println!("{name:22} {scenario:10} {n:6} {first:6.3} {third:6.3} {named:6.3} {ms:8.1}");
+            println!(
+                "{name:22} {scenario:10} {n:6} {first:6.3} {third:6.3} {named:6.3} {wrong:6.3} {ms:8.1}"
+            );
         }
     }
     Ok(())

@@ -119,6 +119,18 @@ impl<'a> View<'a> {
             f[RESTARTS] = self.restarts(node).map_or(0.0, |(v, _)| v).max(self.state(node));
             self.features[node] = f;
         }
+        if symptom.class.golden() == Golden::Latency {
+            self.discount_what_takes_no_time();
+        }
+    }
+
+    /// Requests are slow, and where their time goes is known: changed habits elsewhere that cost no time are another matter.
+    fn discount_what_takes_no_time(&mut self) {
+        let most = self.features.iter().map(|f| f[TIME]).fold(0.0, f64::max);
+        for f in &mut self.features {
+            let elsewhere = ((most - f[TIME] - 0.4) / 0.4).clamp(0.0, 1.0);
+            f[BEHAVIOUR] *= 1.0 - 0.6 * elsewhere;
+        }
     }
 
     /// CPU, throttling, queues: level and change must both matter.

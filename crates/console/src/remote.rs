@@ -130,8 +130,14 @@ impl Insight for RemoteReader {
         Box::pin(async move { self.json(request, "points").await })
     }
 
-    fn topology<'a>(&'a self, _: &'a Caller) -> BoxFuture<'a, Result<Vec<CallEdge>, QueryError>> {
-        Box::pin(async move { self.json(self.get("topology"), "edges").await })
+    fn topology<'a>(
+        &'a self,
+        _: &'a Caller,
+        at_us: Option<i64>,
+    ) -> BoxFuture<'a, Result<Vec<CallEdge>, QueryError>> {
+        let at = at_us.and_then(|at| jiff::Timestamp::from_microsecond(at).ok());
+        let asked = at.map_or("topology".to_owned(), |at| format!("topology?at={at}"));
+        Box::pin(async move { self.json(self.get(&asked), "edges").await })
     }
 
     fn services<'a>(&'a self, _: &'a Caller) -> BoxFuture<'a, Result<Vec<ServiceView>, QueryError>> {

@@ -77,19 +77,21 @@ fn followed(object: &Baseline, known: &BaselineReport, now: Timestamp) -> Report
         forecast: known.outlook.as_ref().map(forecast_summary),
         ..BaselineStatus::default()
     };
-    let mut message = match known.tracked {
+    let message = match known.tracked {
         0 => "No series of it has come yet".to_owned(),
         1 => "1 series".to_owned(),
         n => format!("{n} series"),
     };
-    if known.left_out > 0 {
-        message.push_str("; there are more, which maxSeries leaves out");
-    }
     let percent = status.learned_percent;
-    let mut report = Report::new(status, Progress::ready(Reason::Evaluating.as_str(), message))
+    let progress = match &known.unanswered {
+        Some(problem) => query_failed(problem),
+        None => Progress::ready(Reason::Evaluating.as_str(), message),
+    };
+    let mut report = Report::new(status, progress)
         .condition(flowing(known, silent))
         .condition(model_ready(object, learned, percent))
         .condition(within(known, state))
+        .condition(within_limits(object, known))
         .requeue(now.checked_add(LOOK_AGAIN).map_or(Requeue::OnChange, Requeue::At));
     if object.spec.forecast.is_some() {
         let outlook = known.outlook.clone().unwrap_or_default();
@@ -151,6 +153,38 @@ fn flowing(known: &BaselineReport, silent: bool) -> Statement {
         return Statement::new(name, false, Reason::NoData.as_str(), message);
     }
     Statement::new(name, true, Reason::Flowing.as_str(), "Values come")
+}
+
+/// What is asked of the lake is asked again, so that this may pass; what people wrote may also be wrong.
+pub(crate) fn query_failed(problem: &str) -> Progress {
+    Progress::Retrying {
+        reason: Reason::QueryFailed.as_str().to_owned(),
+        message: bounded(&format!("The lake can't answer: {problem}"), 1024),
+    }
+}
+
+/// Whether every series is followed. Coarse, so that series that come and go make no news.
+fn within_limits(object: &Baseline, known: &BaselineReport) -> Statement {
+    let name = ConditionType::WithinLimits.as_str();
+    let series = &object.spec.series;
+    let limit = [
+        series.log_pattern.as_ref().map(|pattern| pattern.max_series),
+        series.metric.as_ref().map(|metric| metric.max_series),
+        series.log_query.as_ref().map(|query| query.max_series),
+        series.query.as_ref().map(|query| query.max_series),
+    ];
+    let Some(limit) = limit.into_iter().flatten().next() else {
+        return Statement::new(name, true, Reason::WithinLimits.as_str(), "Every series is followed");
+    };
+    if known.left_out == 0 {
+        let message = format!("Every series is followed, of at most {limit}");
+        return Statement::new(name, true, Reason::WithinLimits.as_str(), message);
+    }
+    let message = format!(
+        "More than {limit} series came within a day: those that came first are followed, the others are not: raise \
+         maxSeries, or group by fewer attributes"
+    );
+    Statement::new(name, false, Reason::LimitExceeded.as_str(), message)
 }
 
 fn model_ready(object: &Baseline, learned: bool, percent: i32) -> Statement {

@@ -7,7 +7,7 @@ use causeway_crds::{
     PeakEvent, Remediation, RemediationPolicy, Runbook, SLO,
 };
 use causeway_kubekit::{Activity, Mirror, Named};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Client, Resource};
@@ -47,6 +47,7 @@ mirrors! {
     approvals: Approval,
     baselines: Baseline,
     config_maps: ConfigMap,
+    daemon_sets: DaemonSet,
     deployments: Deployment,
     guardrails: ClusterGuardrail,
     horizontal_scalers: HorizontalPodAutoscaler,
@@ -61,11 +62,26 @@ mirrors! {
     runbooks: Runbook,
     services: MonitoredService,
     slos: SLO,
+    stateful_sets: StatefulSet,
     targets: NotificationTarget,
 }
 
 impl Mirrors {
-    /// Keeps what the executor watches until `stop`; the others stay empty.
+    /// The mirrors of an executor: those that it does not watch stay empty, and nobody waits for them.
+    pub(crate) fn for_executor(client: &Client, activity: &Activity) -> Self {
+        Self {
+            approvals: Mirror::all(client.clone(), activity),
+            guardrails: Mirror::all(client.clone(), activity),
+            incidents: Mirror::all(client.clone(), activity),
+            pauses: Mirror::all(client.clone(), activity),
+            peaks: Mirror::all(client.clone(), activity),
+            policies: Mirror::all(client.clone(), activity),
+            remediations: Mirror::all(client.clone(), activity),
+            ..Self::new(client, &Activity::new())
+        }
+    }
+
+    /// Keeps what the executor watches until `stop`.
     pub(crate) fn spawn_for_executor(&self, tasks: &mut JoinSet<()>, stop: &CancellationToken) {
         spawn(&self.approvals, tasks, stop);
         spawn(&self.guardrails, tasks, stop);

@@ -6,9 +6,10 @@ use causeway_crds::slo::{
 };
 use causeway_crds::{MonitoredService, Reason, SLO};
 use causeway_engine::burn::{BurnRule, Objective, Severity};
-use causeway_engine::{EventSource, Indicator, Labels, ObjectiveConfig, Timeslices};
+use causeway_engine::{EventSource, Indicator, Labels, ObjectiveConfig, Question, Timeslices};
 use kube::ResourceExt;
 
+use crate::question;
 use crate::services::entities;
 
 /// Length of the engine's windows, seconds: a stretch of time is made of whole ones.
@@ -33,7 +34,7 @@ pub(crate) fn objective(slo: &SLO, service: &MonitoredService) -> Result<Objecti
         .map_err(|error| (Reason::InvalidSpec, format!("spec.target: {error}")))?;
     let indicator = match (&spec.indicator.ratio, &spec.indicator.threshold) {
         (Some(ratio), _) => of_ratio(ratio)?,
-        (None, Some(threshold)) => of_threshold(threshold)?,
+        (None, Some(threshold)) => of_threshold(threshold, service)?,
         (None, None) => return invalid("spec.indicator names neither a ratio nor a threshold".to_owned()),
     };
     Ok(ObjectiveConfig {
@@ -80,32 +81,44 @@ fn source(spec: &SourceSpec, field: &str) -> Result<EventSource, Refusal> {
             })?;
             Ok(EventSource::Metric { name: metric.name.clone(), labels })
         }
-        (None, None, Some(_)) => Err((
-            Reason::NotSupported,
-            format!(
-                "spec.indicator.ratio.{field} counts log records, which this version does not do: name a Metric \
-                 (a counter), or the Signal Traffic or Errors"
-            ),
-        )),
+        (None, None, Some(logs)) => {
+            let path = format!("spec.indicator.ratio.{field}.logs.query");
+            Ok(EventSource::Query(question::events(&logs.query, &path)?))
+        }
         (None, None, None) => invalid(format!("spec.indicator.ratio.{field} names nothing to count")),
     }
 }
 
-fn of_threshold(threshold: &ThresholdIndicator) -> Result<Indicator, Refusal> {
+fn of_threshold(threshold: &ThresholdIndicator, service: &MonitoredService) -> Result<Indicator, Refusal> {
     let below = threshold.below.to_f64();
+    let counted = |[bad, total]: [Question; 2]| Indicator::BadRatio {
+        bad: EventSource::Query(bad),
+        total: EventSource::Query(total),
+    };
+    if let Some(metric) = &threshold.metric {
+        let labels = Labels::parse(metric.labels.as_deref().unwrap_or_default()).map_err(|error| {
+            (Reason::InvalidSpec, format!("spec.indicator.threshold.metric.labels: {error}"))
+        })?;
+        return Ok(counted(question::levels(&metric.name, &labels, below, service)));
+    }
+    if let Some(logs) = &threshold.logs {
+        let path = "spec.indicator.threshold.logs.query";
+        return Ok(counted(question::log_numbers(&logs.query, &logs.value, below, path)?));
+    }
     match threshold.signal {
-        GoldenSignal::Latency if below > 0.0 => Ok(Indicator::SlowerThan { seconds: below / 1e3 }),
-        GoldenSignal::Latency => {
+        Some(GoldenSignal::Latency) if below > 0.0 => Ok(Indicator::SlowerThan { seconds: below / 1e3 }),
+        Some(GoldenSignal::Latency) => {
             invalid("spec.indicator.threshold.below is in milliseconds, and must be above 0".to_owned())
         }
-        GoldenSignal::Errors => not_supported(
-            "spec.indicator.threshold: this version evaluates Latency only: write a Ratio of bad Errors to total \
-             Traffic, with budgeting Timeslices if stretches of time are meant",
+        Some(GoldenSignal::Errors) => not_supported(
+            "spec.indicator.threshold: of the signals Latency has a value an event: write a Ratio of bad Errors to \
+             total Traffic, with budgeting Timeslices if stretches of time are meant",
         ),
-        GoldenSignal::Traffic | GoldenSignal::Saturation => not_supported(
-            "spec.indicator.threshold: this version evaluates Latency only: write a Ratio of two Metric counters, or \
-             a Baseline with Static bounds",
+        Some(GoldenSignal::Traffic | GoldenSignal::Saturation) => not_supported(
+            "spec.indicator.threshold: of the signals Latency has a value an event: name the metric, write a Ratio \
+             of two Metric counters, or a Baseline with Static bounds",
         ),
+        None => invalid("spec.indicator.threshold names neither signal, metric nor logs".to_owned()),
     }
 }
 

@@ -90,7 +90,7 @@ pub(crate) fn signal(signal: SignalSpec, metric: Option<&str>) -> PeakSignal {
 
 /// What the newest completed event of the same name was seen to do to volumes. Latency is not carried over: what a peak did
 /// to it last time is not what it ought to be.
-fn remembered(event: &PeakEvent, events: &[Arc<PeakEvent>]) -> Vec<(PeakSignal, f64)> {
+pub(crate) fn remembered(event: &PeakEvent, events: &[Arc<PeakEvent>]) -> Vec<(PeakSignal, f64)> {
     let name = remember_as(event);
     let before = events
         .iter()
@@ -104,6 +104,11 @@ fn remembered(event: &PeakEvent, events: &[Arc<PeakEvent>]) -> Vec<(PeakSignal, 
         .filter(|seen| seen.signal != SignalSpec::Latency && seen.multiplier.to_f64() > 0.0)
         .map(|seen| (signal(seen.signal, seen.metric.as_deref()), seen.multiplier.to_f64()))
         .collect()
+}
+
+/// How many times an ordinary day's requests were remembered.
+pub(crate) fn remembered_load(remembered: &[(PeakSignal, f64)]) -> Option<f64> {
+    remembered.iter().find(|(signal, _)| *signal == PeakSignal::RequestRate).map(|(_, factor)| *factor)
 }
 
 /// What services earn: each in proportion to what it declares in the same currency, in equal parts where none does.

@@ -11,15 +11,18 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time as Written;
 use kube::ResourceExt;
 
+use crate::capacity::{capacity, expected_load};
 use crate::declarations::Declarations;
 use crate::mirrors::Mirrors;
 use crate::observing::Observer;
-use crate::peak::{selected, signal};
+use crate::peak::{remembered, remembered_load, selected, signal};
 use crate::ports::Engine;
 use crate::text::bounded;
 
 /// How often the engine is asked while the event is on.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(5);
+/// How often autoscalers are looked at before it.
+const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(1);
 /// A multiplier is written again when it is off by more than this share.
 const MOVED: f64 = 0.1;
 /// Signals that a status holds.
@@ -45,15 +48,21 @@ impl Observer for PeakEvents {
             Ok(time) => time,
             Err(error) => return refused(Reason::InvalidSpec, error.to_string()),
         };
-        let services = match selected(object, &self.mirrors.services.list()) {
-            Ok(services) => services.len(),
+        let chosen = match selected(object, &self.mirrors.services.list()) {
+            Ok(services) => services,
             Err((reason, message)) => return refused(reason, message),
         };
         if object.spec.suspend {
             let message = "Nothing takes notice of the event while spec.suspend is true";
             return Report::new(kept, Progress::ready(Reason::Suspended.as_str(), message));
         }
+        let services = chosen.len();
         let (phase, until) = time.phase(now);
+        let remembered = remembered(object, &self.mirrors.peaks.list());
+        let load =
+            expected_load(object, remembered_load(&remembered)).filter(|_| phase != PeakPhase::Completed);
+        let headroom = object.spec.readiness.as_ref().map_or(0, |readiness| readiness.min_headroom_percent);
+        let capacity = load.map(|factor| capacity(&chosen, &self.mirrors, phase, factor, headroom));
         let known = self.engine.peak(&object.name_any()).unwrap_or_default();
         let status = PeakEventStatus {
             phase,
@@ -61,11 +70,17 @@ impl Observer for PeakEvents {
             ends: Some(Written(time.end)),
             services: i32::try_from(services).unwrap_or(i32::MAX),
             observed: observed(object, &before, phase, &known),
+            bottlenecks: capacity.as_ref().map(|capacity| capacity.short.clone()).unwrap_or_default(),
             ..PeakEventStatus::default()
         };
         let next = match (phase, until) {
             (PeakPhase::Active | PeakPhase::CoolingDown, Some(until)) => {
                 now.checked_add(LOOK_AGAIN).ok().map(|soon| soon.min(until))
+            }
+            // Autoscalers change; the day before it is early enough to see it.
+            (_, until) if capacity.is_some() => {
+                let soon = now.checked_add(LOOK_AHEAD).ok();
+                until.map_or(soon, |until| Some(soon.map_or(until, |soon| soon.min(until))))
             }
             (_, until) => until,
         };
@@ -73,6 +88,9 @@ impl Observer for PeakEvents {
         let mut report = Report::new(status, Progress::ready(reason.as_str(), message.clone()))
             .condition(armed(phase, services))
             .requeue(next.map_or(Requeue::OnChange, Requeue::At));
+        if let Some(capacity) = &capacity {
+            report = report.condition(capacity.statement());
+        }
         if object.status.is_some() && before.phase != phase {
             report = report.occurrence(Occurrence::normal(reason.as_str(), message));
         }

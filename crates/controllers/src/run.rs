@@ -59,7 +59,7 @@ pub fn run(
 /// about them, nothing else.
 pub async fn run_executor(context: Context, shutdown: CancellationToken) {
     let runtime = runtime(&context);
-    let mirrors = Mirrors::new(&runtime.client, &context.activity);
+    let mirrors = Mirrors::for_executor(&runtime.client, &context.activity);
     let mut tasks = JoinSet::new();
     let house = House { runtime: &runtime, mirrors: &mirrors, stop: &shutdown };
     house.remediations(&context, &mut tasks);
@@ -235,8 +235,12 @@ impl House<'_> {
         tasks.spawn(watcher.run(self.stop.clone()));
         let reconciler =
             Incidents { client: runtime.client.clone(), mirrors: m.clone(), ports: ports.clone() };
-        let (see_deployment, see_config, see_scaler, see_node) =
-            (lookout.clone(), lookout.clone(), lookout.clone(), lookout);
+        for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+            let lookout = lookout.clone();
+            m.secrets.listen(kind, move |holder| lookout.secrets(holder));
+        }
+        let (see_deployment, see_stateful, see_daemon) = (lookout.clone(), lookout.clone(), lookout.clone());
+        let (see_config, see_scaler, see_node) = (lookout.clone(), lookout.clone(), lookout);
         let (surveyor, bell) = Surveyor::new(m.clone(), ports.engine.clone(), &runtime.activity);
         tasks.spawn(surveyor.run(self.stop.clone()));
         let ring = move || bell.ring();
@@ -257,7 +261,15 @@ impl House<'_> {
             .watch(&m.policies, open_incidents(&m.incidents))
             .watch(&m.runbooks, open_incidents(&m.incidents))
             .watch(&m.deployments, move |object| {
-                see_deployment.deployment(object);
+                see_deployment.workload(object.into());
+                Vec::new()
+            })
+            .watch(&m.stateful_sets, move |object| {
+                see_stateful.workload(object.into());
+                Vec::new()
+            })
+            .watch(&m.daemon_sets, move |object| {
+                see_daemon.workload(object.into());
                 Vec::new()
             })
             .watch(&m.config_maps, move |object| {

@@ -11,6 +11,7 @@ use causeway_engine::{
 use kube::ResourceExt;
 
 use crate::objective::Refusal;
+use crate::question;
 use crate::services::entities;
 
 /// Length of the engine's windows, seconds: a point is made of whole ones.
@@ -19,6 +20,8 @@ const WINDOW: f64 = 10.0;
 const LIKELY: f64 = 0.8;
 /// Longest point, seconds.
 const LONGEST: f64 = 3_600.0;
+/// How much of the past is learned from at most, seconds.
+const FARTHEST: f64 = 92.0 * 86_400.0;
 
 /// What the engine follows for `baseline` of `service`.
 ///
@@ -26,7 +29,7 @@ const LONGEST: f64 = 3_600.0;
 /// What this version does not evaluate, or what can't be meant, and what to write instead.
 pub(crate) fn series(baseline: &Baseline, service: &MonitoredService) -> Result<BaselineConfig, Refusal> {
     let spec = &baseline.spec;
-    let (selector, max_series) = selector(spec)?;
+    let (selector, max_series, group_by) = selector(baseline, service)?;
     let resolution = spec.window.resolution.get().as_secs_f64();
     if !(WINDOW..=LONGEST).contains(&resolution) || resolution % WINDOW != 0.0 {
         return invalid("spec.window.resolution must be a multiple of 10s, at most 1h");
@@ -40,6 +43,14 @@ pub(crate) fn series(baseline: &Baseline, service: &MonitoredService) -> Result<
     let rule = WindowRule { violating, clearing, size: size as u16 }
         .validate()
         .map_err(|error| (Reason::InvalidSpec, format!("spec.window: {error}")))?;
+    let delay = spec.window.delay.get().as_secs_f64();
+    if delay > LONGEST {
+        return invalid("spec.window.delay must be at most 1h");
+    }
+    let history = spec.training.as_ref().map_or(0.0, |training| training.history.get().as_secs_f64());
+    if history > FARTHEST {
+        return invalid("spec.training.history must be at most 92d");
+    }
     let minimum = spec.training.as_ref().map_or(0.0, |training| training.minimum.get().as_secs_f64());
     Ok(BaselineConfig {
         namespace: baseline.namespace().unwrap_or_default(),
@@ -68,6 +79,9 @@ pub(crate) fn series(baseline: &Baseline, service: &MonitoredService) -> Result<
         minimum_history_us: (minimum * 1e6) as i64,
         suspended: spec.suspend,
         outlook: outlook(spec)?,
+        group_by,
+        delay_us: (delay * 1e6) as i64,
+        history_us: (history * 1e6) as i64,
     })
 }
 
@@ -110,33 +124,53 @@ fn invalid<T>(message: &str) -> Result<T, Refusal> {
     Err((Reason::InvalidSpec, message.to_owned()))
 }
 
-fn selector(spec: &BaselineSpec) -> Result<(Selector, usize), Refusal> {
+/// Which series, how many at most, and the attributes of a metric that make one each.
+fn selector(
+    baseline: &Baseline,
+    service: &MonitoredService,
+) -> Result<(Selector, usize, Vec<String>), Refusal> {
     let limit = |given: i32| usize::try_from(given).unwrap_or(1).clamp(1, 500);
-    let series = &spec.series;
-    match (&series.trace, &series.metric, &series.log_pattern) {
-        (Some(trace), _, _) => {
-            let selector = match trace.signal {
-                GoldenSignal::Latency => Selector::Latency,
-                GoldenSignal::Errors => Selector::Errors,
-                GoldenSignal::Traffic => Selector::Traffic,
-                GoldenSignal::Saturation => {
-                    return Err((
-                        Reason::NotSupported,
-                        "spec.series.trace: traces do not show Saturation: name the Metric that shows how full the \
-                         service is"
-                            .to_owned(),
-                    ));
-                }
-            };
-            // One entity by each of its two names.
-            Ok((selector, 2))
-        }
-        (None, Some(metric), _) => Ok((Selector::Metric(metric.name.clone()), limit(metric.max_series))),
-        (None, None, Some(pattern)) => {
-            Ok((Selector::LogPattern(pattern.contains.clone()), limit(pattern.max_series)))
-        }
-        (None, None, None) => invalid("spec.series names no series"),
+    let series = &baseline.spec.series;
+    if let Some(trace) = &series.trace {
+        let selector = match trace.signal {
+            GoldenSignal::Latency => Selector::Latency,
+            GoldenSignal::Errors => Selector::Errors,
+            GoldenSignal::Traffic => Selector::Traffic,
+            GoldenSignal::Saturation => {
+                return Err((
+                    Reason::NotSupported,
+                    "spec.series.trace: traces do not show Saturation: name the Metric that shows how full the \
+                     service is"
+                        .to_owned(),
+                ));
+            }
+        };
+        // One entity by each of its two names.
+        return Ok((selector, 2, Vec::new()));
     }
+    if let Some(metric) = &series.metric {
+        return Ok((
+            Selector::Metric(metric.name.clone()),
+            limit(metric.max_series),
+            metric.group_by.clone(),
+        ));
+    }
+    let (selector, max_series) = if let Some(pattern) = &series.log_pattern {
+        let is_plain = pattern.group_by.is_empty() && pattern.number.is_none();
+        let selector = if is_plain {
+            Selector::LogPattern(pattern.contains.clone())
+        } else {
+            Selector::Query(question::of_pattern(pattern, service)?)
+        };
+        (selector, pattern.max_series)
+    } else if let Some(query) = &series.log_query {
+        (Selector::Query(question::of_logs(query)?), query.max_series)
+    } else if let Some(query) = &series.query {
+        (Selector::Query(question::of_sql(query, &baseline.name_any())?), query.max_series)
+    } else {
+        return invalid("spec.series names no series");
+    };
+    Ok((selector, limit(max_series), Vec::new()))
 }
 
 fn model(spec: &BaselineSpec, selector: &Selector) -> Result<ModelKind, Refusal> {

@@ -44,7 +44,7 @@ const NO_WORKLOAD: [&str; 9] = [
 /// The object that an entity names or runs as; `None` when there is none.
 ///
 /// In this order: `Kind/namespace/name`; the first workload of a MonitoredService with that telemetry name; the
-/// Deployment of that name; the Deployment whose pod it is.
+/// Deployment, StatefulSet or DaemonSet of that name; the one whose pod it is.
 pub(crate) fn target_of(mirrors: &Mirrors, entity: &str, namespace: &str) -> Option<Target> {
     let parts: Vec<&str> = entity.split('/').collect();
     if let [kind, own, name] = parts.as_slice() {
@@ -81,13 +81,22 @@ pub(crate) fn target_of(mirrors: &Mirrors, entity: &str, namespace: &str) -> Opt
         .find(|service| is_entity(service, entity, namespace) || bare_matches(service))
         .and_then(|service| service.spec.workloads.first().map(|workload| declared(service, workload)));
     declared.or_else(|| {
-        [own, namespace].into_iter().find_map(|place| {
-            workload_names(name)
-                .find(|candidate| {
-                    mirrors.deployments.get(&ObjectKey::namespaced(place, *candidate)).is_some()
-                })
-                .map(|found| target("apps/v1", "Deployment", place, found))
-        })
+        let found = |place: &str, name: &str| {
+            let key = ObjectKey::namespaced(place, name);
+            let kind = if mirrors.deployments.get(&key).is_some() {
+                "Deployment"
+            } else if mirrors.stateful_sets.get(&key).is_some() {
+                "StatefulSet"
+            } else if mirrors.daemon_sets.get(&key).is_some() {
+                "DaemonSet"
+            } else {
+                return None;
+            };
+            Some(target("apps/v1", kind, place, name))
+        };
+        [own, namespace]
+            .into_iter()
+            .find_map(|place| workload_names(name).find_map(|candidate| found(place, candidate)))
     })
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
-use crate::baseline::service_progress;
+use crate::baseline::{query_failed, service_progress};
 use crate::declarations::Declarations;
 use crate::mirrors::Mirrors;
 use crate::objective::objective;
@@ -47,6 +47,9 @@ impl Observer for Slos {
             let message =
                 format!("The metric {metric} is a level, which has no events: name a counter or a histogram");
             return refused(Progress::stalled(Reason::InvalidSpec.as_str(), message)).requeue(again(now));
+        }
+        if let Some(problem) = &known.unanswered {
+            return refused(query_failed(problem)).requeue(again(now));
         }
         evaluated(object, &known, now)
     }

@@ -10,8 +10,10 @@ use causeway_model::{Micros, SeriesId, SeriesPartial, SpanKind, SpanStub};
 
 use crate::placement::Placements;
 
-/// Metrics of outgoing calls (OpenTelemetry semantic conventions).
-const CLIENTS: [&str; 3] = ["http.client.", "rpc.client.", "db.client.operation."];
+/// Metrics of outgoing calls (OpenTelemetry semantic conventions), and what log records say of them.
+const CLIENTS: [&str; 4] = ["http.client.", "rpc.client.", "db.client.operation.", OF_LOGS];
+/// Series of the calls that log records tell of.
+const OF_LOGS: &str = "log.client.";
 
 /// The topology, and the services that traces enter from outside.
 #[derive(Clone, Debug)]
@@ -104,7 +106,8 @@ impl Calls {
         self.previous = current;
     }
 
-    /// Takes the series of a window: what clients measure names whom they call, where no trace shows it.
+    /// Takes the series of a window: what clients measure, or log, names whom they call, where no trace shows it. Logs make
+    /// no peers: what they name must be known.
     pub(crate) fn observe_metrics(&mut self, series: &[(SeriesId, SeriesPartial)], placements: &Placements) {
         for (id, values) in series.iter().filter(|(_, values)| values.count > 0) {
             if !CLIENTS.iter().any(|prefix| id.signal.starts_with(prefix)) {
@@ -125,6 +128,7 @@ impl Calls {
             let database = id.signal.starts_with("db.client.");
             let callee = match self.service_of_host(host, &id.entity) {
                 Some(known) => known,
+                None if id.signal.starts_with(OF_LOGS) => continue,
                 None if database => {
                     let system = label("db.system.name").unwrap_or("db");
                     EntityId::new(EntityKind::Database, "", &format!("{system}:{host}"))

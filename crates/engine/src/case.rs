@@ -7,7 +7,7 @@ use causeway_causal::topology::{self, Topology};
 use causeway_model::{Micros, SeriesId, SeriesKind, SpanKind as Kind, SpanStub, TemplateCount};
 
 use crate::change::Change;
-use crate::recent::{Recent, RecentWindow};
+use crate::recent::{Recent, RecentWindow, is_kept};
 
 /// Metric points of a case are a minute apart.
 const INTERVAL_US: i64 = 60_000_000;
@@ -50,11 +50,12 @@ pub(crate) fn build(
         case.add_edge(&edge.from.key(), &edge.to.key(), kind);
     }
     add_metrics(&mut case, metrics, since, about.until_us);
+    let halvings = recent.halvings();
     for window in recent.between(Micros::MIN, since) {
-        add_window(&mut case, window, Period::Normal);
+        add_window(&mut case, window, Period::Normal, since, halvings);
     }
     for window in recent.between(since, about.until_us) {
-        add_window(&mut case, window, Period::Incident);
+        add_window(&mut case, window, Period::Incident, about.until_us, halvings);
     }
     for change in changes.iter().filter(|c| c.time_us <= about.until_us) {
         let change = change.for_case(&mut case.names);
@@ -91,8 +92,11 @@ fn add_metrics(case: &mut Case, metrics: &MetricHistory, since: Micros, until: M
     }
 }
 
-fn add_window(case: &mut Case, window: &RecentWindow, period: Period) {
-    for stub in &window.spans {
+/// Adds what belongs to one period. A span that ends after the period is left out: some of its children began after it
+/// as well, so it would look as if it had skipped them, and had taken their time itself.
+fn add_window(case: &mut Case, window: &RecentWindow, period: Period, ends_us: Micros, halvings: u32) {
+    let spans = window.spans.iter().filter(|s| halvings == window.halvings || is_kept(s.trace, halvings));
+    for stub in spans.filter(|s| s.start_us + s.duration_us <= ends_us) {
         let span = span(case, stub);
         match period {
             Period::Normal => case.baseline_spans.push(span),

@@ -15,6 +15,8 @@ pub enum ChangeClass {
     Scaling,
     /// Nodes, moved pods.
     Infrastructure,
+    /// A repair of Causeway's own: no suspect for what it repairs.
+    Repair,
     /// Anything else.
     Other,
 }
@@ -49,7 +51,7 @@ impl Change {
                 ChangeClass::Config => ChangeKind::Config,
                 ChangeClass::Scaling => ChangeKind::Scaling,
                 ChangeClass::Infrastructure => ChangeKind::Infrastructure,
-                ChangeClass::Other => ChangeKind::Other,
+                ChangeClass::Repair | ChangeClass::Other => ChangeKind::Other,
             },
             description: self.description.clone(),
             diff: self

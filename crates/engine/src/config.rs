@@ -16,13 +16,14 @@ pub struct EngineConfig {
     pub history_us: i64,
     /// How long spans and log templates are kept; 20 min.
     pub recent_us: i64,
-    /// Span stubs kept at most; the oldest windows go first.
+    /// Span stubs kept at most. Where more come, only every second, fourth, eighth trace is kept.
     pub max_spans: usize,
     /// Series at most; further ones are counted and ignored.
     pub max_series: usize,
-    /// Wait between the first symptom and the first ranking, so that the evidence is in; 20 s.
+    /// Wait between the first symptom and the first ranking, so that evidence comes in; 10 s. Two rankings in a row must
+    /// agree before a cause is told.
     pub settle_us: i64,
-    /// A cause is ranked again, while it is uncertain, for at most this long after the first ranking; 2 min.
+    /// Causes are ranked again with every window for this long after the first ranking; 2 min.
     pub refine_us: i64,
     /// An incident whose symptoms have been clear for this long is resolved; 5 min, doubled by every reopening up to
     /// sixteen times.
@@ -44,9 +45,9 @@ impl Default for EngineConfig {
             silence_us: 60 * SECOND,
             history_us: 3_600 * SECOND,
             recent_us: 1_200 * SECOND,
-            max_spans: 400_000,
+            max_spans: 300_000,
             max_series: 200_000,
-            settle_us: 20 * SECOND,
+            settle_us: 10 * SECOND,
             refine_us: 120 * SECOND,
             resolve_us: 300 * SECOND,
             reopen_us: 1_800 * SECOND,

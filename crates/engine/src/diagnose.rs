@@ -120,8 +120,8 @@ pub(crate) fn count(engine: &Engine, incident: &Incident, at_us: Micros) -> Requ
         for span in &window.spans {
             let served = matches!(span.kind, SpanKind::Server | SpanKind::Consumer) || span.parent == 0;
             if served && span.service.as_ref() == incident.service {
-                all += 1;
-                affected += u64::from(span.error || span.duration_us as f64 / 1e6 > limit);
+                all += window.weight();
+                affected += window.weight() * u64::from(span.error || span.duration_us as f64 / 1e6 > limit);
             }
         }
     }

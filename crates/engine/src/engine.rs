@@ -13,7 +13,7 @@ use crate::baseline::{Baselines, Content};
 use crate::bundle::{BundleFile, pack};
 use crate::calls::Calls;
 use crate::case::MetricHistory;
-use crate::change::Change;
+use crate::change::{Change, ChangeClass};
 use crate::config::{EngineConfig, ServiceConfig};
 use crate::detect::{Point, Watched};
 use crate::diagnose;
@@ -161,7 +161,7 @@ impl Engine {
             self.template_texts.insert(id, text);
         }
         self.recent.push(
-            RecentWindow { window: partial.window, spans: partial.spans, templates: partial.templates },
+            RecentWindow::new(partial.window, partial.spans, partial.templates),
             self.config.recent_us,
             self.config.max_spans,
         );
@@ -381,7 +381,7 @@ impl Engine {
         fresh.extend(self.baselines.observe(window, &named, &self.tenants, &self.calendar, completeness));
         fresh.extend(self.objectives.observe(window, &content.series, &self.tenants, completeness));
         self.recent.push(
-            RecentWindow { window, spans: content.spans, templates: content.templates },
+            RecentWindow::new(window, content.spans, content.templates),
             self.config.recent_us,
             self.config.max_spans,
         );
@@ -406,19 +406,24 @@ impl Engine {
 
     fn diagnose(&mut self, index: usize, at_us: Micros) {
         let Some(incident) = self.incidents.get(index) else { return };
-        if !incident.wants_ranking(at_us, &self.config) {
+        let is_repair = |c: &Change| c.class == ChangeClass::Repair && c.time_us >= incident.since_us;
+        if !incident.wants_ranking(at_us, self.changes.iter().any(is_repair), &self.config) {
             return;
         }
         let found = diagnose::inquire(self, incident, at_us);
         self.counts.rankings += 1;
         let Some((inquiry, ranking)) = found else { return };
-        let draft = inquiry.decide(&ranking);
         let root = inquiry.group.cause.clone();
+        if !self.incidents.get_mut(index).is_some_and(|i| i.weigh(root.as_deref(), ranking.confidence, at_us))
+        {
+            return;
+        }
+        let draft = inquiry.decide(&ranking);
         // What was decided is decided, whether or not it could be packed.
         let bundle = self.config.bundles.then(|| pack(&inquiry, &draft, at_us).ok()).flatten();
         if let Some(incident) = self.incidents.get_mut(index) {
             incident.bundle = bundle.as_ref().map(|bundle| bundle.digest.clone());
-            incident.diagnosed(draft, at_us);
+            incident.diagnosed(draft);
             incident.root = root.clone().unwrap_or_else(|| incident.service.clone());
             incident.figured_us = at_us;
         }

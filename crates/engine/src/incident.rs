@@ -37,6 +37,9 @@ pub enum IncidentPhase {
     Prevented,
 }
 
+/// By how much another cause must be more probable than the one that was told, to take its place.
+const SURER: f64 = 0.1;
+
 /// Figures by entity and signal.
 pub type Peaks = BTreeMap<String, f64>;
 
@@ -88,6 +91,9 @@ pub struct Incident {
     pub draft: Option<IncidentDraft>,
     /// Data time of the first ranking.
     pub diagnosed_us: Option<Micros>,
+    /// Cause by the newest ranking; `None` when it named none.
+    #[serde(default)]
+    pub suspect: Option<String>,
     /// Digest of the bundle of the newest ranking.
     #[serde(default)]
     pub bundle: Option<String>,
@@ -148,6 +154,7 @@ impl Incident {
             resolved_us: None,
             draft: None,
             diagnosed_us: None,
+            suspect: None,
             bundle: None,
             reopened: 0,
             group: Some(group),
@@ -188,6 +195,7 @@ impl Incident {
             resolved_us: None,
             draft: None,
             diagnosed_us: None,
+            suspect: None,
             bundle: None,
             reopened: 0,
             group: None,
@@ -298,20 +306,41 @@ impl Incident {
         }
     }
 
-    /// Whether a ranking is due at data time `at_us`.
-    pub(crate) fn wants_ranking(&self, at_us: Micros, config: &EngineConfig) -> bool {
+    /// Whether a ranking is due at data time `at_us`: from soon after the first symptom on, and then with every window for
+    /// a while, because evidence grows. Once something is `repaired`, what is seen is what the repair does.
+    pub(crate) fn wants_ranking(&self, at_us: Micros, repaired: bool, config: &EngineConfig) -> bool {
         if self.phase != IncidentPhase::Open || self.symptom != SymptomState::Firing || !self.is_told() {
             return false;
         }
-        match (&self.draft, self.diagnosed_us) {
-            (Some(draft), Some(first)) => draft.abstained && at_us - first <= config.refine_us,
-            _ => at_us - self.detected_us >= config.settle_us,
+        if repaired && self.draft.as_ref().is_some_and(|draft| !draft.abstained) {
+            return false;
+        }
+        match self.diagnosed_us {
+            Some(first) => at_us - first <= config.refine_us,
+            None => at_us - self.detected_us >= config.settle_us,
         }
     }
 
-    /// Takes the result of a ranking. A later one replaces an earlier one that abstained.
-    pub(crate) fn diagnosed(&mut self, draft: IncidentDraft, at_us: Micros) {
+    /// Takes the cause that a ranking names with some confidence, and says whether what it found is to be told. A cause is
+    /// told when two rankings in a row agree on it: the first ones rest on few requests. One that is told stays until two
+    /// others agree on another, and are clearly surer of it.
+    pub(crate) fn weigh(&mut self, named: Option<&str>, confidence: f64, at_us: Micros) -> bool {
         self.diagnosed_us.get_or_insert(at_us);
+        let agreed = named == self.suspect.as_deref();
+        self.suspect = named.map(str::to_owned);
+        match (&self.draft, named) {
+            (None, None) => true,
+            (None, Some(_)) => agreed,
+            (Some(draft), None) => draft.abstained,
+            (Some(draft), Some(named)) => {
+                let surer = confidence >= draft.cause.confidence + SURER;
+                agreed && (draft.abstained || self.root != named && surer)
+            }
+        }
+    }
+
+    /// Takes what is to be told.
+    pub(crate) fn diagnosed(&mut self, draft: IncidentDraft) {
         self.draft = Some(draft);
         self.revision += 1;
     }

@@ -3,6 +3,7 @@
 //! One engine serves a whole installation: it sees aggregates, never records. It is a plain value without a clock:
 //! data time comes with the partials, `now` is an argument.
 
+mod asked;
 mod assemble;
 mod baseline;
 mod bundle;
@@ -31,6 +32,7 @@ mod snapshot;
 mod state;
 mod view;
 
+pub use asked::{Ask, Lesson, Question, Subject};
 pub use baseline::{
     BaselineConfig, BaselineReport, BaselineState, Forecasting, Foretold, Graded, OutlookConfig,
     OutlookReport, Selector,
@@ -38,6 +40,8 @@ pub use baseline::{
 pub use bundle::{Bundle, BundleError, BundleFile, Replay, digest, with_objects};
 /// What can be wrong in itself.
 pub use causeway_causal::state::StateKind;
+/// How the values of a series combine.
+pub use causeway_model::SeriesKind;
 /// What became of predictions.
 pub use causeway_predict::Grade;
 /// Arithmetic of error budgets, in which objectives are declared.

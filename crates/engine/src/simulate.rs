@@ -1,15 +1,11 @@
 //! What a Baseline or an objective would have said of the past.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use ahash::AHashMap;
-use causeway_model::{
-    Completeness, Finding, FindingState, LogSample, Micros, SeriesId, SeriesPartial, TemplateCount, Window,
-};
+use causeway_model::{Completeness, Finding, FindingState, Micros, SeriesId, SeriesPartial, Window};
 use causeway_predict::Offsets;
 
-use crate::baseline::{Baseline, BaselineConfig, Content};
+use crate::baseline::{Baseline, BaselineConfig, Play};
 use crate::detect::Point;
 use crate::objective::{Objective, ObjectiveConfig};
 use crate::peak::{Calendar, PeakConfig};
@@ -97,26 +93,14 @@ pub fn simulate_baseline(
     calendar.peaks.clone_from(&time.peaks);
     calendar.set_zone(&config.entities, time.offsets.as_ref());
     let config = BaselineConfig { suspended: false, outlook: None, ..config.clone() };
-    // Stored lines contain the text already; whatever their template is called.
-    let texts: AHashMap<u64, Arc<str>> = match config.text() {
-        Some(text) => {
-            let templates =
-                past.values().flat_map(|past| past.lines.iter().map(|(_, template, _)| *template));
-            templates.map(|template| (template, Arc::from(text))).collect()
-        }
-        None => AHashMap::new(),
-    };
     let namespace = config.namespace.clone();
     let mut baseline = Baseline::new(config.clone());
+    let play = Play::new(&config, past);
     let mut simulation = Simulation::default();
     for (start_us, past) in past {
         let window = Window { start_us: *start_us, end_us: start_us + config.resolution_us };
         simulation.cover(window);
-        let mut series = past.series.clone();
-        series.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let templates: Vec<TemplateCount> = past.lines.iter().map(|line| lines(line, *start_us)).collect();
-        let content = Content { series: &series, templates: &templates, texts: &texts };
-        for finding in baseline.observe(&namespace, window, &content, &calendar, complete(window)) {
+        for finding in play.point(&mut baseline, &namespace, *start_us, past, &calendar, complete(window)) {
             simulation.note(finding);
         }
         for (id, point) in baseline.newest(window.end_us) {
@@ -151,7 +135,7 @@ pub fn simulate_objective(
         simulation.cover(window);
         let mut series = past.series.clone();
         series.sort_by(|(a, _), (b, _)| a.cmp(b));
-        if let Some(finding) = objective.observe(&namespace, window, &series, complete(window)) {
+        if let Some(finding) = objective.take(&namespace, window, &series, complete(window)) {
             simulation.note(finding);
         }
         let Ok((events, _)) = config.count(&series) else { continue };
@@ -171,14 +155,4 @@ pub fn simulate_objective(
 
 fn complete(window: Window) -> Completeness {
     Completeness { watermark_us: window.end_us, seen: 1, expected: 1.0 }
-}
-
-fn lines((service, template, count): &(String, u64, u64), time_us: Micros) -> TemplateCount {
-    TemplateCount {
-        service: service.as_str().into(),
-        template: *template,
-        severity: 0,
-        count: *count,
-        first: LogSample { time_us, body: "".into(), trace_id: "".into() },
-    }
 }

@@ -108,6 +108,9 @@ fn declared(selector: Selector, model: ModelKind) -> BaselineConfig {
         minimum_history_us: 0,
         suspended: false,
         outlook: None,
+        group_by: Vec::new(),
+        delay_us: 0,
+        history_us: 0,
     }
 }
 

@@ -339,6 +339,9 @@ fn pool() -> BaselineConfig {
         minimum_history_us: 0,
         max_series: 10,
         suspended: false,
+        group_by: Vec::new(),
+        delay_us: 0,
+        history_us: 0,
         outlook: Some(OutlookConfig {
             horizon_us: 60 * MINUTE,
             threshold: 100.0,
@@ -588,6 +591,33 @@ fn two_hundred_services_are_found_with_reused_addresses_and_without_traces() {
         "no address became a peer"
     );
     assert!(engine.topology().edges_at(-STEP).is_empty(), "nothing existed before");
+}
+
+#[test]
+fn log_records_tell_of_calls_to_what_is_known() {
+    let mut engine = Engine::new(EngineConfig::default());
+    for index in 0..3 {
+        let start = index * STEP;
+        let (trace, at) = (index as u64 + 1, start + 1_000);
+        let spans = vec![
+            span(trace, 1, 0, "shop/gateway", SpanKind::Server, at, None),
+            span(trace, 2, 1, "shop/web", SpanKind::Server, at, None),
+            span(trace, 3, 2, "shop/stock", SpanKind::Server, at, None),
+        ];
+        let called =
+            ["server.address=web.shop.svc.cluster.local", "server.address=nobody", "peer.service=stock"];
+        let told = called.map(|group| {
+            let (mut id, values) = series("shop/proxy", "log.client.calls", SeriesKind::Count, start, 1.0, 5);
+            id.group = group.into();
+            (id, values)
+        });
+        engine.observe(partial(start, told.to_vec(), spans), start + STEP);
+    }
+    let edges = engine.topology().edges_at(3 * STEP);
+    let mut found: Vec<(String, bool)> =
+        edges.iter().filter(|e| e.from.key() == "shop/proxy").map(|e| (e.to.key(), e.inferred)).collect();
+    found.sort();
+    assert_eq!(found, [("shop/stock".to_owned(), true), ("shop/web".to_owned(), true)]);
 }
 
 #[test]

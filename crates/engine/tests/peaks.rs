@@ -105,6 +105,9 @@ fn followed(name: &str, selector: Selector) -> BaselineConfig {
         minimum_history_us: 0,
         suspended: false,
         outlook: None,
+        group_by: Vec::new(),
+        delay_us: 0,
+        history_us: 0,
     }
 }
 

@@ -61,6 +61,9 @@ fn traffic() -> BaselineConfig {
         // Looking before it counts.
         suspended: true,
         outlook: None,
+        group_by: Vec::new(),
+        delay_us: 0,
+        history_us: 0,
     }
 }
 

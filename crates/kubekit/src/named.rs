@@ -114,8 +114,12 @@ where
         W: Resource<DynamicType = ()> + 'static,
         Triggers<W>: Send,
     {
-        let listener: Listener = Box::new(move |holder| triggers.trigger(holder.clone()));
-        self.shared.listeners.lock().insert(W::kind(&()).into_owned(), listener);
+        self.listen(&W::kind(&()), move |holder| triggers.trigger(holder.clone()));
+    }
+
+    /// Calls `listener` with the key of a holder of this kind whenever something changes that it holds.
+    pub fn listen(&self, kind: &str, listener: impl Fn(&ObjectKey) + Send + 'static) {
+        self.shared.listeners.lock().insert(kind.to_owned(), Box::new(listener));
     }
 
     /// Says what `holder` names in its namespace, in place of what it named before, and waits until the API server has
@@ -124,10 +128,15 @@ where
     where
         W: Resource<DynamicType = ()>,
     {
-        let namespace = ResourceExt::namespace(holder).unwrap_or_default();
+        self.hold_for(&W::kind(&()), &ObjectKey::of(holder), names).await;
+    }
+
+    /// The same for a holder by its kind and key.
+    pub async fn hold_for(&self, kind: &str, holder: &ObjectKey, names: &BTreeSet<String>) {
+        let namespace = holder.namespace.as_deref().unwrap_or_default();
         let wanted: BTreeSet<ObjectKey> =
-            names.iter().map(|name| ObjectKey::namespaced(&namespace, name)).collect();
-        let waiting = self.claim(&(W::kind(&()).into_owned(), ObjectKey::of(holder)), &wanted);
+            names.iter().map(|name| ObjectKey::namespaced(namespace, name)).collect();
+        let waiting = self.claim(&(kind.to_owned(), holder.clone()), &wanted);
         for mut known in waiting {
             // It is not answered any more when the holder let go of it meanwhile.
             known.wait_for(|known| !matches!(known, Lookup::Unknown)).await.map(drop).unwrap_or_default();

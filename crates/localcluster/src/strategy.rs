@@ -21,6 +21,16 @@ pub(crate) fn normalize(kind: &Kind, object: &mut Value) {
     }
 }
 
+/// Parameters of a rolling update, where that is the strategy and none are given.
+fn rolling(object: &mut Value, strategy: &str, parameters: Value) {
+    if let Some(strategy) = object.pointer_mut(strategy)
+        && strategy["type"] == "RollingUpdate"
+        && strategy["rollingUpdate"].is_null()
+    {
+        strategy["rollingUpdate"] = parameters;
+    }
+}
+
 /// Defaults that depend on other fields.
 pub(crate) fn default(kind: &Kind, object: &mut Value) {
     match kind.plural.as_str() {
@@ -40,12 +50,15 @@ pub(crate) fn default(kind: &Kind, object: &mut Value) {
         "replicasets" | "jobs" => containers(object, "/spec/template/spec"),
         "deployments" => {
             containers(object, "/spec/template/spec");
-            if let Some(strategy) = object.pointer_mut("/spec/strategy")
-                && strategy["type"] == "RollingUpdate"
-                && strategy["rollingUpdate"].is_null()
-            {
-                strategy["rollingUpdate"] = json!({ "maxSurge": "25%", "maxUnavailable": "25%" });
-            }
+            rolling(object, "/spec/strategy", json!({ "maxSurge": "25%", "maxUnavailable": "25%" }));
+        }
+        "statefulsets" => {
+            containers(object, "/spec/template/spec");
+            rolling(object, "/spec/updateStrategy", json!({ "partition": 0 }));
+        }
+        "daemonsets" => {
+            containers(object, "/spec/template/spec");
+            rolling(object, "/spec/updateStrategy", json!({ "maxSurge": 0, "maxUnavailable": 1 }));
         }
         "services" => {
             for port in object.pointer_mut("/spec/ports").and_then(Value::as_array_mut).into_iter().flatten()

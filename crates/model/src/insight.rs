@@ -109,11 +109,16 @@ pub trait Insight: Send + Sync {
         signal: &'a str,
     ) -> BoxFuture<'a, Result<Vec<BandPoint>, QueryError>>;
 
-    /// The topology as it stands. An edge is seen by who may see one of its ends.
+    /// The topology as it was at a time, in microseconds since the Unix epoch, or as it stands. An edge is seen by who may
+    /// see one of its ends.
     ///
     /// # Errors
     /// See [`QueryError`].
-    fn topology<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<Vec<CallEdge>, QueryError>>;
+    fn topology<'a>(
+        &'a self,
+        caller: &'a Caller,
+        at_us: Option<i64>,
+    ) -> BoxFuture<'a, Result<Vec<CallEdge>, QueryError>>;
 
     /// Services with their golden signals, by name.
     ///

@@ -5,7 +5,7 @@
 //! - [`forecast`]: the future of a series with calibrated quantiles; [`time_to_breach`]; a [`Ledger`] of what became of predictions.
 //! - [`burn`]: error budgets and burn rates.
 //! - [`offline`]: the same on CSV documents.
-//! - [`picture`]: a series with its band, for a terminal and as SVG.
+//! - [`picture`]: a series with its band, for a terminal, as SVG, and as pixels ([`raster`]).
 //!
 //! Pure: time is an argument. The methods are streaming, O(1) a point and never refitted, which is why they are our own
 //! rather than a fitted model's: a million series are judged on one core.
@@ -16,9 +16,11 @@ mod calendar;
 mod config;
 mod detector;
 mod forecast;
+mod glyphs;
 mod grade;
 pub mod offline;
 pub mod picture;
+pub mod raster;
 mod reorder;
 
 pub use alert::{Alert, AlertState, MissingData, Observation, RuleError, Transition, WindowRule};

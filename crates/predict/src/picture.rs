@@ -30,11 +30,11 @@ pub struct Picture<'a> {
 
 /// What one column of the picture shows.
 #[derive(Clone, Copy)]
-struct Column {
-    low: f64,
-    high: f64,
-    lower: f64,
-    upper: f64,
+pub(crate) struct Column {
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+    pub(crate) lower: f64,
+    pub(crate) upper: f64,
 }
 
 const EMPTY: Column = Column { low: f64::NAN, high: f64::NAN, lower: f64::NAN, upper: f64::NAN };
@@ -45,20 +45,20 @@ const MARGIN: [f64; 4] = [64.0, 34.0, 12.0, 26.0];
 
 impl Picture<'_> {
     /// Begin and end of the time drawn; the end is beyond the last point.
-    fn time(&self) -> (i64, i64) {
+    pub(crate) fn time(&self) -> (i64, i64) {
         let first = self.points.first().map_or(0, |point| point.t);
         let last = self.points.last().map_or(1, |point| point.t);
         (first, last.max(first) + 1)
     }
 
-    fn column_of(&self, t: i64, columns: usize) -> usize {
+    pub(crate) fn column_of(&self, t: i64, columns: usize) -> usize {
         let (from, to) = self.time();
         let share = (t.clamp(from, to) - from) as f64 / (to - from) as f64;
         ((share * columns as f64) as usize).min(columns.saturating_sub(1))
     }
 
     /// Extremes of the values, and of the band, in each column. `f64::min` and `max` leave out what is not a number.
-    fn columns(&self, columns: usize) -> Vec<Column> {
+    pub(crate) fn columns(&self, columns: usize) -> Vec<Column> {
         let mut drawn = vec![EMPTY; columns];
         for point in self.points {
             let Some(column) = drawn.get_mut(self.column_of(point.t, columns)) else { continue };
@@ -72,7 +72,7 @@ impl Picture<'_> {
         drawn
     }
 
-    fn range(columns: &[Column]) -> (f64, f64) {
+    pub(crate) fn range(columns: &[Column]) -> (f64, f64) {
         let low = columns.iter().map(|c| c.low).fold(f64::NAN, f64::min);
         let high = columns.iter().map(|c| c.high).fold(f64::NAN, f64::max);
         if !low.is_finite() || !high.is_finite() {
@@ -230,7 +230,7 @@ impl Picture<'_> {
 }
 
 /// Three significant digits.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let size = value.abs();
     for (unit, name) in [(1e9, "G"), (1e6, "M"), (1e3, "k")] {
         if size >= unit {
@@ -246,7 +246,7 @@ fn number(value: f64) -> String {
     }
 }
 
-fn instant(t: i64) -> String {
+pub(crate) fn instant(t: i64) -> String {
     Timestamp::from_second(t).map_or_else(|_| t.to_string(), |time| time.to_string())
 }
 

@@ -158,6 +158,7 @@ impl Journal {
 }
 
 /// Releases frames that are old enough.
+#[derive(Clone)]
 pub(crate) struct Keeper {
     lake: Lake,
     clock: Arc<dyn Clock>,
@@ -165,6 +166,11 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
+    /// Sequence of the newest window that is kept.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.kept.lock().back().map(|(sequence, _)| *sequence)
+    }
+
     pub(crate) fn release(&self) {
         let oldest_us = self.clock.now_us() - KEEP_US;
         let mut kept = self.kept.lock();

@@ -26,4 +26,4 @@ pub use hub::{Hub, Intake};
 pub use journal::{Journal, KEEP_US, Outbox, rebuild};
 pub use link::Link;
 pub use message::{Answer, Exchange, Frame, Observation};
-pub use sender::{Observe, Sender};
+pub use sender::{Delivery, Observe, Sender};

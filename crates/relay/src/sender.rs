@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_lake::Lake;
 use causeway_model::SourceRef;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::{Journal, Keeper};
@@ -34,13 +34,38 @@ pub struct Sender {
     observe: Observe,
     /// What the leader answered last; `None` before the first answer of one.
     cursor: Option<u64>,
+    /// The same, after each turn.
+    told: watch::Sender<Option<u64>>,
+}
+
+/// Tells when an operator has what was closed.
+pub struct Delivery {
+    keeper: Keeper,
+    cursor: watch::Receiver<Option<u64>>,
+}
+
+impl Delivery {
+    /// Resolves when the operator that leads has every window that is on disk at the call, or the sender is gone.
+    pub async fn settled(&self) {
+        let Some(newest) = self.keeper.newest() else { return };
+        let mut cursor = self.cursor.clone();
+        // An error means that the sender has ended.
+        drop(cursor.wait_for(|cursor| cursor.is_some_and(|cursor| cursor >= newest)).await);
+    }
 }
 
 impl Sender {
     /// A sender of what `journal` and `lake` have.
     #[must_use]
     pub fn new(link: Link, lake: Lake, journal: &Journal, observe: Observe) -> Self {
-        Self { link, lake, keeper: journal.keeper(), fresh: journal.fresh(), observe, cursor: None }
+        let (keeper, fresh, told) = (journal.keeper(), journal.fresh(), watch::Sender::new(None));
+        Self { link, lake, keeper, fresh, observe, cursor: None, told }
+    }
+
+    /// Tells when everything has been handed over.
+    #[must_use]
+    pub fn delivery(&self) -> Delivery {
+        Delivery { keeper: self.keeper.clone(), cursor: self.told.subscribe() }
     }
 
     /// Hands over until `stop`.
@@ -94,6 +119,7 @@ impl Sender {
             self.cursor = None;
         }
         self.keeper.release();
+        self.told.send_replace(self.cursor);
         result
     }
 

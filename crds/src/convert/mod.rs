@@ -175,7 +175,12 @@ fn ratio(good: Option<EventSource>, bad: Option<EventSource>, total: EventSource
 }
 
 fn faster_than(milliseconds: Decimal) -> Indicator {
-    let threshold = ThresholdIndicator { signal: GoldenSignal::Latency, below: milliseconds };
+    let threshold = ThresholdIndicator {
+        signal: Some(GoldenSignal::Latency),
+        metric: None,
+        logs: None,
+        below: milliseconds,
+    };
     Indicator { r#type: IndicatorType::Threshold, ratio: None, threshold: Some(threshold) }
 }
 

@@ -260,8 +260,10 @@ fn bound(
         series: SeriesSpec {
             r#type: SeriesType::Metric,
             log_pattern: None,
-            metric: Some(MetricSeries { name: metric.name, max_series: 50 }),
+            metric: Some(MetricSeries { name: metric.name, group_by: Vec::new(), max_series: 50 }),
             trace: None,
+            log_query: None,
+            query: None,
         },
         model: ModelSpec {
             r#type: ModelType::Static,

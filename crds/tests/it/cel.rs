@@ -52,7 +52,19 @@ fn unions_hold_exactly_the_member_named_by_type() {
     refuses("log-source.md", &[("/spec/steps/1/match", Value::Null)], "needs a match");
     refuses("baseline.md", &[("/spec/series/type", json!("Metric"))], UNION);
     refuses("baseline.md", &[("/spec/series/metric", json!({"name": "x"}))], UNION);
+    refuses("baseline.md", &[("/spec/series/type", json!("LogQuery"))], UNION);
+    refuses("baseline.md", &[("/spec/series/query", json!({"sql": "SELECT 1"}))], UNION);
+    let of = |series: Value| [("/spec/series", series)];
+    accepts("baseline.md", &of(json!({"type": "LogQuery", "logQuery": {"query": "status >= 500"}})));
+    accepts("baseline.md", &of(json!({"type": "Query", "query": {"sql": "SELECT 1", "values": "Counts"}})));
     refuses("slo.md", &[("/spec/indicator/type", json!("Threshold"))], UNION);
+    let threshold =
+        |threshold: Value| [("/spec/indicator", json!({"type": "Threshold", "threshold": threshold}))];
+    accepts("slo.md", &threshold(json!({"metric": {"name": "queue"}, "below": "90"})));
+    accepts("slo.md", &threshold(json!({"logs": {"query": "has(ms)", "value": "ms"}, "below": "90"})));
+    let both = json!({"signal": "Latency", "metric": {"name": "queue"}, "below": "90"});
+    refuses("slo.md", &threshold(both), "exactly one of signal, metric and logs");
+    refuses("slo.md", &threshold(json!({"below": "90"})), "exactly one of signal, metric and logs");
     refuses(
         "slo.md",
         &[("/spec/indicator/ratio/total", json!({"type": "Logs", "signal": "Traffic"}))],

@@ -182,6 +182,14 @@ fn indicator() -> impl Strategy<Value = Value> {
         decimal(1, 5000, 2).prop_map(
             |below| json!({"type": "Threshold", "threshold": {"signal": "Latency", "below": below}})
         ),
+        (decimal(1, 5000, 2), "[a-z_]{1,12}", any::<bool>()).prop_map(|(below, name, logs)| {
+            let threshold = if logs {
+                json!({"logs": {"query": format!("has({name})"), "value": name}, "below": below})
+            } else {
+                json!({"metric": {"name": name, "labels": "pool=\"main\""}, "below": below})
+            };
+            json!({"type": "Threshold", "threshold": threshold})
+        }),
     ]
 }
 

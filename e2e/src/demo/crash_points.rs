@@ -1,11 +1,12 @@
-//! Between the executor and the API server: kills the executor before and after each of its writes.
+//! Between a role and the API server: kills the role's process before and after each of its writes.
 //!
 //! The proxy sees what the API server sees, so that no crash point is missing and the binary needs no hook. A write is
-//! known by its verb, its resource, and where its Remediation stands; the first time one is on its way, the executor is
-//! killed before it arrives, the second time after it was carried out and before the answer comes back.
+//! known by its verb, its resource, and where its object stands; the first time one is on its way, the process is
+//! killed before it arrives, the second time after it was carried out and before the answer comes back. Of an operator
+//! these are its new Incidents and Remediations; of an executor all but Events and its Lease.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -14,101 +15,123 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use clap::ValueEnum;
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant};
 
-use crate::process::{Places, Running};
+use super::installation::Actor;
 
-/// No write for this long, while it leads: the executor has nothing left to do for now.
+/// No write for this long, while it leads: the process has nothing left to do for now.
 const AT_REST: Duration = Duration::from_millis(1500);
 /// How long it may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Largest request.
 const MAX_BODY: usize = 4 << 20;
-/// Headers that decide what a request means to the API server.
-const FORWARDED: [&str; 5] =
-    ["accept", "content-type", "user-agent", "impersonate-user", "impersonate-group"];
+/// Headers that decide what a request means to the API server, and who makes it.
+const FORWARDED: [&str; 6] =
+    ["accept", "authorization", "content-type", "user-agent", "impersonate-user", "impersonate-group"];
 
-/// How often each write was met: killed before it, killed after it, let through.
-type Met = BTreeMap<String, u32>;
+/// A role that is killed at its writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Victim {
+    /// Whoever leads of the operators, and the gateway with it
+    Operator,
+    /// The executor
+    Executor,
+}
+
+/// How often each write was met by all processes together: killed before it, killed after it, let through.
+pub(super) type Met = Arc<Mutex<BTreeMap<String, u32>>>;
 
 struct Inner {
-    met: Met,
-    executor: Option<Running>,
+    killed: Vec<Actor>,
     /// When the last request but those for watching and leading was seen.
     active: Instant,
     /// Whether the process of now has been seen at work.
     leads: bool,
 }
 
-/// The proxy and the executor behind it.
+/// The proxy of one process.
 #[derive(Clone)]
 pub(super) struct CrashPoints {
     client: Client,
-    places: Places,
+    victim: Victim,
     kubeconfig: PathBuf,
+    met: Met,
     inner: Arc<Mutex<Inner>>,
 }
 
 impl CrashPoints {
-    /// Serves on a free port, and starts the executor behind it.
-    pub(super) async fn start(places: &Places) -> Result<Self> {
-        let roles = places.roles.as_ref().context("crash points need roles of their own")?;
-        let path = roles.join("executor");
-        let kubeconfig =
-            Kubeconfig::read_from(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    /// Serves on a free port in place of the API server of `role`, a kubeconfig; processes of one role are told apart by
+    /// `index`.
+    pub(super) async fn open(
+        role: &Path,
+        folder: &Path,
+        victim: Victim,
+        index: usize,
+        met: &Met,
+    ) -> Result<Self> {
+        let read = |path: &Path| {
+            Kubeconfig::read_from(path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let mut own = read(role)?;
+        for user in &mut own.auth_infos {
+            // Who calls is told by each request.
+            user.auth_info = Some(AuthInfo::default());
+        }
+        let config = Config::from_custom_kubeconfig(own, &KubeConfigOptions::default()).await?;
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-        let server = format!("http://{}", listener.local_addr()?);
-        let kubeconfig = places.logs.join("executor.kubeconfig");
-        let text = json!({ "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
-            "clusters": [{ "name": "proxy", "cluster": { "server": server } }],
-            "users": [{ "name": "proxy", "user": {} }],
-            "contexts": [{ "name": "proxy", "context": { "cluster": "proxy", "user": "proxy" } }] });
+        let mut text: Value = serde_saphyr::from_str(&std::fs::read_to_string(role)?)?;
+        let server = json!({ "server": format!("http://{}", listener.local_addr()?) });
+        let clusters = text.get_mut("clusters").and_then(Value::as_array_mut);
+        for cluster in clusters.into_iter().flatten() {
+            cluster["cluster"] = server.clone();
+        }
+        let kubeconfig = folder.join(format!("{victim:?}-{index}.kubeconfig"));
         std::fs::write(&kubeconfig, text.to_string())
             .with_context(|| format!("cannot write {}", kubeconfig.display()))?;
-        let inner = Inner { met: Met::new(), executor: None, active: Instant::now(), leads: false };
-        let points = Self {
-            client: Client::try_from(config)?,
-            places: places.clone(),
-            kubeconfig,
-            inner: Arc::new(Mutex::new(inner)),
-        };
+        let inner = Inner { killed: Vec::new(), active: Instant::now(), leads: false };
+        let client = Client::try_from(config)?;
+        let met = Arc::clone(met);
+        let points = Self { client, victim, kubeconfig, met, inner: Arc::new(Mutex::new(inner)) };
         let router = Router::new().fallback(serve).with_state(points.clone());
         // Ends with the scenario.
         tokio::spawn(async move { axum::serve(listener, router).await });
-        points.restart()?;
         Ok(points)
     }
 
-    fn restart(&self) -> Result<()> {
-        let executor = self.places.spawn_executor(&self.kubeconfig, true)?;
-        let mut inner = self.inner.lock();
-        inner.executor = Some(executor);
-        inner.leads = false;
-        inner.active = Instant::now();
-        Ok(())
+    /// By which the process reaches the proxy.
+    pub(super) fn kubeconfig(&self) -> PathBuf {
+        self.kubeconfig.clone()
     }
 
-    /// Ends the process at once, and starts another.
+    /// The process behind the proxy, and those that die with it.
+    pub(super) fn kills(&self, actors: Vec<Actor>) {
+        self.inner.lock().killed = actors;
+    }
+
+    /// Ends the processes at once, and starts others.
     fn crash(&self) -> Result<()> {
-        let executor = self.inner.lock().executor.take();
-        if let Some(mut executor) = executor {
-            executor.kill()?;
-        }
-        self.restart()
+        let killed = {
+            let mut inner = self.inner.lock();
+            inner.leads = false;
+            inner.active = Instant::now();
+            inner.killed.clone()
+        };
+        killed.iter().try_for_each(Actor::crash)
     }
 
-    /// Waits until the executor leads and has nothing to do.
+    /// Waits until the executor leads and has nothing to do. An operator says itself when it has settled.
     pub(super) async fn at_rest(&self) -> Result<()> {
         let begun = Instant::now();
         loop {
             {
                 let inner = self.inner.lock();
-                if inner.leads && inner.active.elapsed() >= AT_REST {
+                let is_at_rest = inner.leads && inner.active.elapsed() >= AT_REST;
+                if self.victim == Victim::Operator || is_at_rest {
                     return Ok(());
                 }
             }
@@ -119,23 +142,11 @@ impl CrashPoints {
         }
     }
 
-    /// Every write that was met, and how many processes died before and after it.
-    ///
-    /// # Errors
-    /// When a write was met only before: then nobody died after it.
-    pub(super) fn report(&self) -> Result<Vec<String>> {
-        let inner = self.inner.lock();
-        if let Some((write, _)) = inner.met.iter().find(|(_, times)| **times < 2) {
-            bail!("nobody died after {write}");
-        }
-        Ok(inner.met.keys().cloned().collect())
-    }
-
     async fn forward(&self, request: Request) -> Result<Response> {
         let (parts, body) = request.into_parts();
         let body = axum::body::to_bytes(body, MAX_BODY).await?;
         let path = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-        let write = write_of(&parts.method, &path, &body);
+        let write = write_of(&parts.method, &path, &body).filter(|write| self.counts(write));
         {
             let mut inner = self.inner.lock();
             // Only the leader looks at Remediations.
@@ -145,8 +156,8 @@ impl CrashPoints {
             }
         }
         let times = write.as_ref().map(|write| {
-            let mut inner = self.inner.lock();
-            let times = inner.met.entry(write.clone()).or_insert(0);
+            let mut met = self.met.lock();
+            let times = met.entry(write.clone()).or_insert(0);
             *times += 1;
             *times
         });
@@ -173,6 +184,13 @@ impl CrashPoints {
             response.headers_mut().insert(kind, value.clone());
         }
         Ok(response)
+    }
+
+    /// Whether a write is one to die at.
+    fn counts(&self, write: &str) -> bool {
+        self.victim == Victim::Executor
+            || write.starts_with("POST incidents")
+            || write.starts_with("POST remediations")
     }
 }
 
@@ -208,7 +226,7 @@ fn stands(body: &Bytes) -> String {
     let last =
         object.pointer("/status/timeline").and_then(Value::as_array).and_then(|timeline| timeline.last());
     let last = last.and_then(|entry| entry.get("event")).and_then(Value::as_str).unwrap_or_default();
-    format!(" {} {last} {}", text("/status/phase"), text("/status/reason"))
+    format!(" {} {last} {}", text("/status/phase"), text("/status/reason")).trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -231,6 +249,15 @@ mod tests {
         let dry = format!("{workload}?&dryRun=All");
         assert_eq!(write(Method::PATCH, &dry).as_deref(), Some("PATCH deployments, dry run"));
         assert_eq!(write(Method::GET, workload), None);
+        assert_eq!(
+            write_of(
+                &Method::POST,
+                "/apis/causeway.dev/v1alpha1/namespaces/shop/remediations",
+                &Bytes::from("{}")
+            )
+            .as_deref(),
+            Some("POST remediations")
+        );
         assert_eq!(write(Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/c/leases/x"), None);
     }
 }

@@ -3,8 +3,8 @@
 mod ask;
 pub(crate) mod cluster;
 mod crash_points;
+mod installation;
 mod manifests;
-mod outage;
 mod remote;
 mod report;
 mod run;
@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Args;
 
+pub use crash_points::Victim;
 pub use summary::Summary;
 
 /// Arguments of `demo`.
@@ -54,18 +55,17 @@ pub struct DemoArguments {
     /// Play with the cluster of this kubeconfig, its real controllers and rollouts
     #[arg(long, conflicts_with = "all")]
     pub kubeconfig: Option<PathBuf>,
-    /// Run operator and executor apart, with the kubeconfigs of these names in this folder; the cluster has the
-    /// definitions, the admission rules and the fixer already, as the Helm charts install them. The executor's cooldowns
-    /// pass by the machine's clock
+    /// Run two operators, a gateway, an executor and a console apart, each with the kubeconfig of its role's name in this
+    /// folder; the cluster has the definitions, the admission rules and the fixer already, as the Helm charts install them
     #[arg(long, requires = "kubeconfig", conflicts_with_all = ["crash", "keep", "wrong_fix"])]
     pub roles: Option<PathBuf>,
-    /// Kill the executor before and after each of its writes; the audit log of the API server is the witness that nothing
+    /// Kill a role before and after each of its writes; the audit log of the API server is the witness that nothing
     /// is done twice. Needs a cluster of `cargo xtask cluster`
-    #[arg(long, requires = "roles")]
-    pub crash_points: bool,
+    #[arg(long, requires = "roles", value_enum, value_delimiter = ',')]
+    pub crash_points: Vec<Victim>,
     /// While the outage is found and repaired, freeze the API server for longer than two terms of a Lease, and kill its
     /// store; needs a cluster of `cargo xtask cluster`
-    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["all", "wrong_fix", "no_repair", "roles"])]
+    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["all", "wrong_fix", "no_repair", "crash_points"])]
     pub outage: bool,
     /// Leave Causeway running at the end
     #[arg(long)]
@@ -73,6 +73,9 @@ pub struct DemoArguments {
     /// Print the summary as JSON, and nothing else
     #[arg(long)]
     pub json: bool,
+    /// Also write the summary into this file, as JSON
+    #[arg(long)]
+    pub summary: Option<PathBuf>,
     /// The `causeway` binary
     #[arg(long)]
     pub causeway: Option<PathBuf>,

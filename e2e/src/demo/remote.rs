@@ -9,6 +9,7 @@ use kube::{Api, Client, Config};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::installation::Installation;
 use crate::process::{Endpoints, Places};
 use crate::simulator::{StepAnswer, Verdict};
 
@@ -43,6 +44,8 @@ pub(super) struct Remote {
     token: String,
     kubernetes: Client,
     simulator: String,
+    /// Where each role is a process of its own.
+    pub(super) installation: Option<Installation>,
 }
 
 impl Remote {
@@ -60,6 +63,7 @@ impl Remote {
             token: token.trim().to_owned(),
             kubernetes: Client::try_from(config)?,
             simulator: simulator.to_owned(),
+            installation: None,
         })
     }
 
@@ -74,9 +78,36 @@ impl Remote {
 
     /// Moves the clock and waits until all has settled.
     pub(super) async fn step(&self, now: jiff::Timestamp) -> Result<EngineState> {
+        if let Some(installation) = &self.installation {
+            return Ok(serde_json::from_value(self.step_roles(installation, now).await?)?);
+        }
         let request = self.http.post(format!("{}/api/v1/clock", self.api)).json(&json!({"now": now}));
         let value = self.json(request).await.context("the step did not settle")?;
         Ok(serde_json::from_value(value)?)
+    }
+
+    /// The operator, the executor by what it wrote, and the operator again where that wrote something.
+    async fn step_roles(&self, installation: &Installation, now: jiff::Timestamp) -> Result<Value> {
+        let mut state = installation.step(now, &self.written().await?).await?;
+        let written = self.written().await?;
+        installation.step_executor(now, &written).await?;
+        let answered = self.written().await?;
+        if answered != written {
+            state = installation.step(now, &answered).await?;
+        }
+        Ok(state)
+    }
+
+    /// Newest versions of what roles tell each other, by plural.
+    async fn written(&self) -> Result<Value> {
+        let mut versions = serde_json::Map::new();
+        for (kind, plural) in [("Incident", "incidents"), ("Remediation", "remediations")] {
+            let version =
+                |object: &Value| object.pointer("/metadata/resourceVersion")?.as_str()?.parse::<u64>().ok();
+            let newest = self.list(kind, plural).await?.iter().filter_map(version).max();
+            versions.extend(newest.map(|version| (plural.to_owned(), json!(version.to_string()))));
+        }
+        Ok(Value::Object(versions))
     }
 
     /// Band and values of a signal.

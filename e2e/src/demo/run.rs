@@ -9,13 +9,13 @@ use serde_json::Value;
 
 use super::ask;
 use super::cluster;
-use super::crash_points::CrashPoints;
-use super::outage::ControlPlane;
+use super::installation::Installation;
 use super::remote::{EngineState, Remote};
 use super::screen::Screen;
 use super::slack::SlackStandIn;
 use super::summary::Summary;
 use super::{DemoArguments, manifests, report};
+use crate::control_plane::ControlPlane;
 use crate::feeder::{Feeder, Mode};
 use crate::otlp::{Exporter, Sent};
 use crate::process::{Endpoints, Places, Running};
@@ -42,9 +42,10 @@ const NAMESPACE: &str = "train-ticket";
 struct Demo {
     arguments: DemoArguments,
     places: Places,
-    causeway: Running,
-    /// Where it is a process of its own.
-    executor: Option<Running>,
+    /// Where one process is everything.
+    causeway: Option<Running>,
+    /// Where each role is a process of its own.
+    installation: Option<Installation>,
     simulator: Running,
     remote: Remote,
     exporter: Exporter,
@@ -62,8 +63,6 @@ struct Demo {
     control_plane: Option<ControlPlane>,
     /// Mutations that the audit log had before.
     mutations_before: usize,
-    /// Where the executor is killed at each of its writes.
-    crash_points: Option<CrashPoints>,
 }
 
 /// Plays one recording from its start to its end.
@@ -91,6 +90,10 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
         let data = report::gather(&demo.remote, &summary, &incidents, &remediations).await?;
         std::fs::write(&arguments.report, report::render(&data)?)
             .with_context(|| format!("cannot write {}", arguments.report.display()))?;
+    }
+    if let Some(path) = &arguments.summary {
+        std::fs::write(path, serde_json::to_vec_pretty(&summary)?)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
     demo.finish(&summary, &work)?;
     Ok(summary)
@@ -140,7 +143,7 @@ impl Demo {
         let total = i64::from(WARM_UP + MAX_RECOVERY) * STEP.as_secs();
         let seconds = (Timestamp::now().as_second() - total).div_euclid(60) * 60;
         let now = Timestamp::from_second(seconds)?;
-        let asked = places.cluster.as_deref().filter(|_| arguments.outage || arguments.crash_points);
+        let asked = places.cluster.as_deref().filter(|_| arguments.outage || arguments.roles.is_some());
         let control_plane = asked.map(ControlPlane::of).transpose()?;
         let mutations_before = control_plane.as_ref().map_or(Ok(0), ControlPlane::mutations)?;
         let screen = Screen::new(arguments, Screen::of_recording(&recording), TOKEN);
@@ -148,21 +151,24 @@ impl Demo {
         if let Some(kubeconfig) = &places.cluster {
             cluster::prepare(&places, kubeconfig).await?;
         }
-        let (causeway, endpoints) = places.start_causeway(now, None).await?;
-        let (executor, crash_points) = if arguments.crash_points {
-            (None, Some(CrashPoints::start(&places).await?))
+        let (causeway, installation, endpoints) = if places.roles.is_some() {
+            let installation = Installation::start(&places, now, &arguments.crash_points).await?;
+            let endpoints = installation.endpoints();
+            (None, Some(installation), endpoints)
         } else {
-            (places.start_executor()?, None)
+            let (causeway, endpoints) = places.start_causeway(now, None).await?;
+            (Some(causeway), None, endpoints)
         };
         let (simulator, address) = places.start_simulator(&folder.join("label.json")).await?;
-        let remote = Remote::connect(&places, &endpoints, &address).await?;
+        let mut remote = Remote::connect(&places, &endpoints, &address).await?;
+        remote.installation = installation.clone();
         let exporter = Exporter::new(&endpoints.otlp_http, TOKEN, NAMESPACE)?;
         let feeder = Feeder::new(recording, now.as_microsecond());
         let mut demo = Self {
             arguments: arguments.clone(),
             places,
             causeway,
-            executor,
+            installation,
             simulator,
             remote,
             exporter,
@@ -178,7 +184,6 @@ impl Demo {
             fault_active: false,
             control_plane,
             mutations_before,
-            crash_points,
         };
         demo.settle().await?;
         let kubernetes = match &demo.endpoints.kubernetes {
@@ -264,6 +269,9 @@ impl Demo {
         let remediations = self.remediations().await?;
         summary.verdict = self.remote.verdict().await?;
         summary.tell(&incidents, &remediations, fault_at);
+        if let Some(installation) = &self.installation {
+            installation.seal()?;
+        }
         summary.logs_stored =
             self.remote.number("SELECT count(DISTINCT attributes['log.record.uid']) FROM logs").await?;
         summary.logs_doubled = self.remote.number("SELECT count(*) FROM logs").await? - summary.logs_stored;
@@ -278,8 +286,8 @@ impl Demo {
                 .filter(|entry| entry.get("event").and_then(Value::as_str) == Some("Applied"));
             summary.mutations = Some((applied.count(), control_plane.mutations()? - self.mutations_before));
         }
-        if let Some(crash_points) = &self.crash_points {
-            summary.crash_points = crash_points.report()?;
+        if let Some(installation) = &self.installation {
+            summary.crash_points = installation.crash_points()?;
         }
         summary.peak_memory_mib = self.peak_memory_mib;
         Ok(())
@@ -331,8 +339,8 @@ impl Demo {
     async fn settle(&mut self) -> Result<()> {
         self.state = self.remote.step(self.now).await?;
         // Before the fault there is nothing to repair.
-        if let Some(crash_points) = self.crash_points.as_ref().filter(|_| self.step > WARM_UP) {
-            crash_points.at_rest().await?;
+        if let Some(installation) = self.installation.as_ref().filter(|_| self.step > WARM_UP) {
+            installation.at_rest().await?;
         }
         let answer = self.remote.simulate().await?;
         if self.fault_active && !answer.fault_active {
@@ -364,12 +372,14 @@ impl Demo {
         let sending = tokio::spawn(async move { exporter.post(path, &copy).await.is_ok() });
         let delay = xxhash_rust::xxh3::xxh3_64(format!("{}", self.step).as_bytes()) % 40;
         tokio::time::sleep(Duration::from_millis(delay)).await;
-        self.causeway.kill()?;
+        if let Some(causeway) = &mut self.causeway {
+            causeway.kill()?;
+        }
         let acknowledged = sending.await.unwrap_or_default();
         self.crashes += 1;
         self.screen.crashed(self.crashes, acknowledged);
         let (causeway, endpoints) = self.places.start_causeway(self.now, Some(&self.endpoints)).await?;
-        self.causeway = causeway;
+        self.causeway = Some(causeway);
         self.endpoints = endpoints;
         Ok(())
     }
@@ -389,15 +399,17 @@ impl Demo {
     fn finish(mut self, summary: &Summary, work: &Path) -> Result<()> {
         self.screen.where_next(&self.arguments, summary, &self.places, &self.endpoints.otlp_http);
         if self.arguments.keep {
-            self.causeway.detach();
+            self.causeway.map(Running::detach);
             self.simulator.detach();
             return Ok(());
         }
         self.simulator.kill()?;
-        if let Some(executor) = &mut self.executor {
-            executor.stop()?;
+        if let Some(installation) = &self.installation {
+            installation.stop()?;
         }
-        self.causeway.stop()?;
+        if let Some(causeway) = &mut self.causeway {
+            causeway.stop()?;
+        }
         if self.arguments.data.is_none() {
             std::fs::remove_dir_all(work).with_context(|| format!("cannot remove {}", work.display()))?;
         }

@@ -1,12 +1,14 @@
 //! What came of a demo run.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::DemoArguments;
 use super::run::phase;
+use super::{DemoArguments, Victim};
 use crate::otlp::Sent;
 use crate::simulator::Verdict;
 
@@ -32,7 +34,9 @@ pub struct Summary {
     pub confidence: Option<String>,
     /// The cause is the labelled one.
     pub cause_right: bool,
-    /// What was done, oldest first: runbook, target, phase, outcome.
+    /// Kinds of the evidence for it.
+    pub evidence: BTreeSet<String>,
+    /// What was done, oldest first: runbook, target, steps, phase, outcome.
     pub actions: Vec<Action>,
     /// The fault is gone and a repair was verified.
     pub repaired: bool,
@@ -50,7 +54,7 @@ pub struct Summary {
     pub crashes: u32,
     /// Mutations of workloads that were told, and those that the API server's audit log has; only after outages.
     pub mutations: Option<(usize, usize)>,
-    /// Writes of the executor at which it was killed, before and after.
+    /// Writes of roles at which they were killed, before and after.
     pub crash_points: Vec<String>,
     /// Peak memory of the process.
     pub peak_memory_mib: u64,
@@ -83,6 +87,8 @@ pub struct Action {
     pub runbook: String,
     /// Target.
     pub target: String,
+    /// Actions of the runbook, and what each changes.
+    pub steps: Vec<String>,
     /// Phase.
     pub phase: String,
     /// Outcome, or empty.
@@ -96,11 +102,28 @@ impl Action {
             |path: &str| remediation.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             runbook: text("/spec/runbookRef/name"),
+            steps: steps(remediation),
             target: format!("{}/{}", text("/spec/targets/0/kind"), text("/spec/targets/0/name")),
             phase: text("/status/phase"),
             outcome: text("/status/outcome"),
         }
     }
+}
+
+/// The type of each action, and the type of each mutation with the kind that it changes.
+fn steps(remediation: &Value) -> Vec<String> {
+    let list = |path: &str| remediation.pointer(path).and_then(Value::as_array).into_iter().flatten();
+    let actions = list("/spec/actions")
+        .map(|action| action.as_str().or_else(|| action["type"].as_str()).unwrap_or_default().to_owned());
+    let mutations = list("/spec/mutations").map(|mutation| {
+        let name = mutation["type"].as_str().unwrap_or_default();
+        let mut member = name.to_owned();
+        member.get_mut(..1).map(str::make_ascii_lowercase);
+        let target = &mutation[&member]["target"];
+        let part = |field: &str| target[field].as_str().unwrap_or_default();
+        format!("{name} {}/{}", part("kind"), part("name"))
+    });
+    actions.chain(mutations).collect()
 }
 
 impl Summary {
@@ -114,6 +137,9 @@ impl Summary {
             }
             self.cause_kind = text("/status/cause/kind");
             self.confidence = text("/status/cause/confidence");
+            let evidence = incident.pointer("/status/evidence").and_then(Value::as_array);
+            let kind = |item: &Value| item.get("type").and_then(Value::as_str).map(str::to_owned);
+            self.evidence = evidence.into_iter().flatten().filter_map(kind).collect();
             let named = self.cause.as_deref().and_then(|c| c.rsplit('/').next());
             self.cause_right = named.is_some_and(|n| self.verdict.label.iter().any(|l| l == n));
         }
@@ -140,10 +166,14 @@ impl Summary {
         {
             bail!("{told} mutations were told, {made} were made, and repaired is {}", self.repaired);
         }
-        if arguments.crash_points
-            && !self.crash_points.iter().any(|write| write.starts_with("PATCH deployments"))
-        {
-            bail!("the executor was killed at {:?} only, at no mutation", self.crash_points);
+        for victim in &arguments.crash_points {
+            let most = match victim {
+                Victim::Executor => "PATCH deployments",
+                Victim::Operator => "POST remediations",
+            };
+            if !self.crash_points.iter().any(|write| write == most) {
+                bail!("{victim:?}: killed at {:?} only, not at {most}", self.crash_points);
+            }
         }
         if !self.detected {
             // A valid end: most recordings show no symptom at the entry point.

@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// What comes before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410).
 const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-struct World {
+pub(crate) struct World {
     folder: tempfile::TempDir,
     kubeconfig: PathBuf,
     gateway_port: u16,
@@ -39,7 +39,7 @@ fn free_port() -> u16 {
 }
 
 impl World {
-    fn new(kubeconfig: PathBuf) -> Self {
+    pub(crate) fn new(kubeconfig: PathBuf) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("token"), "what operators and gateways share").unwrap();
         std::fs::write(folder.path().join("audit.key"), [&PKCS8[..], &[7; 32]].concat()).unwrap();
@@ -47,30 +47,35 @@ impl World {
         Self { folder, kubeconfig, gateway_port: free_port(), api_port: free_port(), http }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn command(&self, role: &str, name: &str) -> Command {
+    fn command(&self, role: &str, name: &str, kubeconfig: &Path) -> Command {
         let mut command = Command::new(binary());
-        command.arg(role).arg("--kubeconfig").arg(&self.kubeconfig).arg("--data").arg(self.path(name));
+        command.arg(role).arg("--kubeconfig").arg(kubeconfig).arg("--data").arg(self.path(name));
         command.arg("--store").arg(format!("file://{}", self.path("store").display()));
         command.arg("--gateway-token-file").arg(self.path("token")).args(["--admin-port", "0"]);
         command
     }
 
-    fn operator(&self, name: &str) -> Running {
-        let mut command = self.command("operator", name);
+    pub(crate) fn operator(&self, name: &str) -> Running {
+        // The same ports for all: only the one that leads listens.
+        self.operator_at(name, &self.kubeconfig, [self.gateway_port, self.api_port])
+    }
+
+    /// With another kubeconfig and other ports.
+    pub(crate) fn operator_at(&self, name: &str, kubeconfig: &Path, ports: [u16; 2]) -> Running {
+        let mut command = self.command("operator", name, kubeconfig);
         command.arg("--audit-key").arg(self.path("audit.key"));
         command.args(["--namespace", NAMESPACE, "--identity", name, "--lease-duration", "3s"]);
-        // The same for both: only the one that leads listens.
-        command.args(["--gateway-port", &self.gateway_port.to_string()]);
-        command.args(["--api-port", &self.api_port.to_string()]);
+        let [gateways, api] = ports.map(|port| port.to_string());
+        command.args(["--gateway-port", &gateways, "--api-port", &api]);
         Running::spawn(command, "an operator", &self.path("operator.log")).unwrap()
     }
 
-    fn gateway(&self) -> Running {
-        let mut command = self.command("gateway", "gateway");
+    pub(crate) fn gateway(&self) -> Running {
+        let mut command = self.command("gateway", "gateway", &self.kubeconfig);
         command.args(["--operator", &format!("127.0.0.1:{}", self.gateway_port)]);
         command.args(["--otlp-grpc-port", "0", "--otlp-http-port", "0", "--forward-port", "0"]);
         // A process that was killed left its own.
@@ -79,7 +84,7 @@ impl World {
     }
 
     /// Waits until a process says where it listens: an operator when it leads.
-    async fn listening(&self, running: &mut Running, name: &str) {
+    pub(crate) async fn listening(&self, running: &mut Running, name: &str) {
         let file = self.path(name).join("endpoints.json");
         running.wait_for(&file, &self.path("operator.log")).await.unwrap();
     }

@@ -61,10 +61,14 @@ impl Insight for LocalInsight {
         Box::pin(async move { Ok(points.iter().map(band_point).collect()) })
     }
 
-    fn topology<'a>(&'a self, caller: &'a Caller) -> BoxFuture<'a, Result<Vec<CallEdge>, QueryError>> {
+    fn topology<'a>(
+        &'a self,
+        caller: &'a Caller,
+        at_us: Option<i64>,
+    ) -> BoxFuture<'a, Result<Vec<CallEdge>, QueryError>> {
         let edges = self.host.read(|engine| {
-            let now = engine.watermark_us().unwrap_or_default();
-            let edges = engine.topology().edges_at(now).into_iter().map(|edge| CallEdge {
+            let at_us = at_us.unwrap_or_else(|| engine.watermark_us().unwrap_or_default());
+            let edges = engine.topology().edges_at(at_us).into_iter().map(|edge| CallEdge {
                 from: edge.from.key(),
                 to: edge.to.key(),
                 calls: edge.count,

@@ -17,8 +17,9 @@ use causeway_pipeline::{Gateway, PartialSink};
 use causeway_telemetry::Metrics;
 use tokio_util::sync::CancellationToken;
 
+use super::ask;
 use super::clock::ProcessClock;
-use super::engine_host::{EngineHost, engine_config};
+use super::engine_host::{EngineHost, HostEnds, engine_config};
 use super::engine_metrics::EngineCollector;
 use super::engine_state::EngineState;
 use super::persist;
@@ -38,6 +39,8 @@ pub(crate) struct BrainParts<'a> {
     pub(crate) activity: &'a Activity,
     pub(crate) audit: &'a AuditSettings,
     pub(crate) metrics: &'a Metrics,
+    /// See [`EngineHost::new`].
+    pub(crate) seen_after_us: Option<i64>,
 }
 
 /// Engine, its state in the lake, and the audit log.
@@ -60,11 +63,12 @@ pub(crate) struct BrainEnds {
 impl Brain {
     /// Becomes the owner of the engine's state, and goes on from what the owner before has left.
     pub(crate) async fn wake(parts: BrainParts<'_>) -> Result<(Self, BrainEnds)> {
-        let BrainParts { lake, data, clock, activity, audit: settings, metrics } = parts;
+        let BrainParts { lake, data, clock, activity, audit: settings, metrics, seen_after_us } = parts;
         let (state, engine) = EngineState::claim(lake).await?;
         let state = Arc::new(state);
         let resumed_us = engine.watermark_us();
-        let (host, outputs) = EngineHost::new(engine, clock.clone(), activity.clone());
+        let (host, ends) = EngineHost::new(engine, clock.clone(), activity.clone(), seen_after_us);
+        let HostEnds { outputs, asks } = ends;
         let collector = EngineCollector(Arc::clone(&host));
         metrics.register(|registry| registry.register_collector(Box::new(collector)));
         let (feed, inbox) = IncidentFeed::new();
@@ -77,10 +81,11 @@ impl Brain {
             activity.clone(),
             outputs,
         );
+        let asking = ask::serve(lake.clone(), Arc::downgrade(&host), asks);
         let ends = BrainEnds {
             inbox,
             audit: Arc::new(audit),
-            background: vec![Box::pin(keeper.run()), Box::pin(persisting)],
+            background: vec![Box::pin(keeper.run()), Box::pin(persisting), Box::pin(asking)],
         };
         Ok((Self { host, state, resumed_us, now_us: clock.now_us() }, ends))
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use causeway_engine::{
-    BaselineConfig, BundleFile, Change, Declared, Engine, EngineConfig, Incident, ObjectiveConfig,
-    PeakConfig, Placement, ServiceConfig, State,
+    Ask, BaselineConfig, BundleFile, Change, Declared, Engine, EngineConfig, Incident, Lesson,
+    ObjectiveConfig, Past, PeakConfig, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::{Activity, Busy};
-use causeway_model::{Clock, Event, Finding, Partial};
+use causeway_model::{Clock, Event, Finding, Micros, Partial};
 use causeway_relay::Intake;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -30,6 +30,12 @@ pub(crate) struct Output {
     pub(crate) objects: Vec<(String, String)>,
 }
 
+/// What comes of the engine, in order. Each counts as work until its [`Busy`] is dropped.
+pub(crate) struct HostEnds {
+    pub(crate) outputs: mpsc::UnboundedReceiver<(Output, Busy)>,
+    pub(crate) asks: mpsc::UnboundedReceiver<(Ask, Busy)>,
+}
+
 struct Guarded {
     engine: Engine,
     /// Revision of every incident that was handed on.
@@ -42,20 +48,45 @@ pub(crate) struct EngineHost {
     clock: Arc<dyn Clock>,
     activity: Activity,
     outputs: mpsc::UnboundedSender<(Output, Busy)>,
+    asks: mpsc::UnboundedSender<(Ask, Busy)>,
+    /// Microseconds after which the lake has seen what gateways have; `None` where they share it.
+    seen_after_us: Option<i64>,
     /// What is declared changed, and was not taken yet.
     declared: AtomicBool,
 }
 
 impl EngineHost {
-    /// A host; the receiver gets what the engine finds, in order. An output counts as work until its [`Busy`] is dropped.
+    /// A host, and what comes of it. `seen_after_us`: microseconds after which the lake has seen what gateways have; `None`
+    /// where they share it.
     pub(crate) fn new(
         engine: Engine,
         clock: Arc<dyn Clock>,
         activity: Activity,
-    ) -> (Arc<Self>, mpsc::UnboundedReceiver<(Output, Busy)>) {
-        let (outputs, receiver) = mpsc::unbounded_channel();
+        seen_after_us: Option<i64>,
+    ) -> (Arc<Self>, HostEnds) {
+        let (outputs, outputs_end) = mpsc::unbounded_channel();
+        let (asks, asks_end) = mpsc::unbounded_channel();
         let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });
-        (Arc::new(Self { guarded, clock, activity, outputs, declared: AtomicBool::new(false) }), receiver)
+        let declared = AtomicBool::new(false);
+        let host = Self { guarded, clock, activity, outputs, asks, seen_after_us, declared };
+        (Arc::new(host), HostEnds { outputs: outputs_end, asks: asks_end })
+    }
+
+    /// Takes the points that were asked for.
+    pub(crate) fn answer(&self, ask: &Ask, past: &BTreeMap<Micros, Past>) {
+        let mut guarded = self.guarded.lock();
+        guarded.engine.answer(ask, past);
+        self.publish(&mut guarded);
+    }
+
+    /// The lake could not answer.
+    pub(crate) fn unanswered(&self, ask: &Ask, problem: String) {
+        self.guarded.lock().engine.unanswered(ask, problem, self.clock.now_us());
+    }
+
+    /// Takes what was learned from the past.
+    pub(crate) fn taught(&self, lesson: Lesson) {
+        self.guarded.lock().engine.taught(lesson);
     }
 
     /// Takes a closed window.
@@ -178,6 +209,12 @@ impl EngineHost {
 
     fn hand_on(&self, guarded: &mut Guarded, declared: bool) {
         let Guarded { engine, published } = guarded;
+        let now_us = self.clock.now_us();
+        let seen_us = self.seen_after_us.map_or(Micros::MAX, |after_us| now_us - after_us);
+        for ask in engine.take_asks(now_us, seen_us) {
+            // Nobody receives any more while the process shuts down.
+            drop(self.asks.send((ask, self.activity.busy())));
+        }
         let incidents: Vec<Incident> = engine
             .incidents()
             .into_iter()

@@ -136,7 +136,7 @@ mod tests {
     async fn a_deposed_owner_does_not_change_what_its_successor_has() {
         let (folder, clock) = (tempfile::tempdir().unwrap(), ProcessClock::new(ClockMode::Wall, None));
         let lake = Lake::open(LakeOptions::new(folder.path(), clock.clone())).await.unwrap();
-        let host = |engine| EngineHost::new(engine, clock.clone(), Activity::new()).0;
+        let host = |engine| EngineHost::new(engine, clock.clone(), Activity::new(), None).0;
         let (first, engine) = EngineState::claim(&lake).await.unwrap();
         let old: Arc<EngineHost> = host(engine);
         first.save(&old).await.unwrap();

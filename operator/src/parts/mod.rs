@@ -1,5 +1,6 @@
 //! What roles are composed of. `standalone` has all of it, the others what they need.
 
+mod ask;
 pub(crate) mod brain;
 pub(crate) mod candidate;
 pub(crate) mod changes;
@@ -14,10 +15,12 @@ pub(crate) mod git;
 pub(crate) mod lake;
 pub(crate) mod listen;
 pub(crate) mod maintain;
+pub(crate) mod past;
 pub(crate) mod persist;
 pub(crate) mod receiving;
 pub(crate) mod recover;
 pub(crate) mod runtime;
 pub(crate) mod shared_folder;
+pub(crate) mod step_api;
 pub(crate) mod store;
 pub(crate) mod token;

@@ -1,6 +1,6 @@
 //! `causeway simulate`: what a Baseline or an SLO would have said of the past, before anybody is woken by it.
 
-mod past;
+mod png;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,11 @@ use causeway_predict::picture::{Drawn, Picture};
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
 
-use self::past::{Span, Stored, Wanted};
 use crate::parts::declared_api::DeclaredAnswer;
+use crate::parts::past::{self, Span, Stored, Wanted};
 use crate::query::{OutputFormat, QueryRequest, Server, ServerArguments, table};
 
-/// Shortest stretch of an objective, microseconds.
+/// Microseconds.
 const MINUTE: i64 = 60_000_000;
 /// Findings that are listed.
 const LISTED: usize = 20;
@@ -50,8 +50,8 @@ pub(crate) struct SimulateArguments {
     /// How far back
     #[arg(long, default_value = "-14d", allow_hyphen_values = true)]
     from: String,
-    /// Also draw the series into this file
-    #[arg(long, value_name = "FILE.svg")]
+    /// Also draw the series into this file, whose name ends in .png or .svg
+    #[arg(long, visible_aliases = ["png", "svg"], value_name = "FILE")]
     picture: Option<PathBuf>,
     #[command(flatten)]
     server: ServerArguments,
@@ -60,11 +60,7 @@ pub(crate) struct SimulateArguments {
 /// Fetches, simulates and prints.
 pub(crate) fn run(arguments: SimulateArguments) -> Result<()> {
     let SimulateArguments { kind, name, namespace, from, picture, server } = arguments;
-    if let Some(path) = &picture
-        && path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("svg"))
-    {
-        bail!("{}: pictures are SVG: name a file that ends in .svg", path.display());
-    }
+    let picture = picture.map(|path| format_of(&path).map(|format| (path, format))).transpose()?;
     let length_us = parse_duration_us(from.trim_start_matches('-'))
         .filter(|length_us| *length_us > 0)
         .with_context(|| format!("--from {from} is no duration such as -14d or -36h"))?;
@@ -74,8 +70,8 @@ pub(crate) fn run(arguments: SimulateArguments) -> Result<()> {
         runtime.block_on(simulated(&server, kind, &namespace, &name, length_us))?;
     let mut out = std::io::stdout().lock();
     write!(out, "{}", report(&title, &simulation, &others))?;
-    if let Some(path) = picture {
-        save(&path, &title, &simulation)?;
+    if let Some((path, format)) = picture {
+        save(&path, format, &title, &simulation)?;
         writeln!(out, "picture: {}", path.display())?;
     }
     Ok(())
@@ -125,7 +121,7 @@ async fn simulated(
         Kind::Slo => {
             let config = declared.objectives.iter().find(|o| o.namespace == namespace && o.name == name);
             let config = config.with_context(|| unknown("SLO"))?;
-            let span = of(config.timeslices.map_or(MINUTE, |slices| slices.size_us.min(MINUTE)));
+            let span = of(config.step_us());
             let past = fetch(server, &past::of_objective(config), &config.entities, &span).await?;
             (format!("SLO {namespace}/{name}"), simulate_objective(config, span.step_us, &past), span)
         }
@@ -146,7 +142,7 @@ async fn fetch(server: &Server, wanted: &[Wanted], entities: &[String], span: &S
     for one in wanted {
         let sql = one.sql(entities, span);
         let answer = server.ask(&QueryRequest { sql, format: OutputFormat::Json }).await?;
-        one.read(&answer, span.step_us, &mut stored)?;
+        one.read(&answer, entities.first().map_or("", String::as_str), span, &mut stored)?;
     }
     if stored.is_empty() {
         bail!(
@@ -244,10 +240,28 @@ fn words(id: &SeriesId) -> String {
     format!("{}{group} of {}", id.signal, id.entity)
 }
 
-fn save(path: &Path, title: &str, simulation: &Simulation) -> Result<()> {
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Png,
+    Svg,
+}
+
+fn format_of(path: &Path) -> Result<Format> {
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    match ending.as_deref() {
+        Some("png") => Ok(Format::Png),
+        Some("svg") => Ok(Format::Svg),
+        _ => bail!("{}: pictures are PNG or SVG: name a file that ends in .png or .svg", path.display()),
+    }
+}
+
+fn save(path: &Path, format: Format, title: &str, simulation: &Simulation) -> Result<()> {
     let (id, points) = busiest(simulation).context("there is no point to draw")?;
     let title = format!("{title}: {}", words(id));
     let picture = Picture { title: &title, points: &points, raised: &times(simulation, id) };
-    std::fs::write(path, picture.svg(PIXELS.0, PIXELS.1))
-        .with_context(|| format!("cannot write {}", path.display()))
+    let document = match format {
+        Format::Png => png::encode(&picture.pixels(PIXELS.0 as usize, PIXELS.1 as usize))?,
+        Format::Svg => picture.svg(PIXELS.0, PIXELS.1).into_bytes(),
+    };
+    std::fs::write(path, document).with_context(|| format!("cannot write {}", path.display()))
 }

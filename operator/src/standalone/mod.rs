@@ -1,7 +1,6 @@
 //! `causeway standalone`: all roles in one process.
 
 mod admission;
-mod api;
 mod control;
 mod manifests;
 mod ports;
@@ -14,7 +13,7 @@ use clap::Args;
 
 use crate::log::LogArguments;
 
-use crate::parts::clock::ClockMode;
+use crate::parts::clock::ClockArguments;
 use crate::parts::git::GitArguments;
 use crate::parts::runtime;
 use crate::parts::store::StoreArguments;
@@ -38,12 +37,8 @@ pub(crate) struct StandaloneArguments {
     /// Address of the console as people reach it, for links in messages; by default that of this machine
     #[arg(long)]
     console_url: Option<String>,
-    /// Where the time of decisions comes from
-    #[arg(long, value_enum, default_value_t)]
-    clock: ClockMode,
-    /// First time of a stepped clock
-    #[arg(long)]
-    now: Option<jiff::Timestamp>,
+    #[command(flatten)]
+    clock: ClockArguments,
     #[command(flatten)]
     git: GitArguments,
     #[command(flatten)]

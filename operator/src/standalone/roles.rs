@@ -18,17 +18,17 @@ use causeway_telemetry::{BuildInfo, Health, Metrics, Shutdown, ShutdownReason, a
 
 use tower::{Layer as _, service_fn};
 
-use super::api::{ApiState, router};
 use super::control::Control;
 use super::{StandaloneArguments, manifests};
 use crate::audit::AuditSettings;
 use crate::console::{BYTE_BUDGET, LocalInsight};
 use crate::parts::brain::{Brain, BrainEnds, BrainParts};
-use crate::parts::clock::{ClockMode, ProcessClock};
+use crate::parts::clock::ClockMode;
 use crate::parts::declared_api;
 use crate::parts::engine_host::EngineHost;
 use crate::parts::listen::Endpoints;
 use crate::parts::receiving::{self, GatewayPort};
+use crate::parts::step_api::{ApiState, router};
 use crate::parts::{changes, lake, maintain};
 
 /// How long roles may take to end.
@@ -43,7 +43,6 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         without_executor,
         console_url,
         clock,
-        now,
         git,
         store,
         ports,
@@ -58,8 +57,8 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     let starting = health.register("start");
     let ports = ports.bind(kubeconfig.is_none()).await?;
     let endpoints = ports.endpoints()?;
-    let stepped = clock == ClockMode::Stepped;
-    let clock = ProcessClock::new(clock, now);
+    let stepped = clock.clock == ClockMode::Stepped;
+    let clock = clock.start();
     let controller_clock = clock.for_controllers();
     let activity = Activity::new();
 
@@ -78,6 +77,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         activity: &activity,
         audit: &AuditSettings::default(),
         metrics: &metrics,
+        seen_after_us: None,
     })
     .await?;
     let BrainEnds { inbox, audit, background } = ends;
@@ -132,7 +132,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
     let state = ApiState {
         lake: lake.clone(),
         host: host.clone(),
-        gateway: gateway.clone(),
+        gateway: Some(gateway.clone()),
         clock: clock.clone(),
         controllers: controller_clock.clone(),
         activity: activity.clone(),

@@ -3,6 +3,7 @@
 mod install;
 mod rights;
 mod schemas;
+mod tried;
 
 use std::path::PathBuf;
 
@@ -32,13 +33,20 @@ pub(crate) fn check() -> Result<()> {
 }
 
 /// Checks the charts on a real API server, started for it: what they render, that they install, and that the rights they
-/// grant are those in use. Takes the built binaries.
-pub(crate) fn installed() -> Result<()> {
+/// grant are those in use. Takes the built binaries. Gives the file with what came of the outage.
+pub(crate) fn installed() -> Result<PathBuf> {
     let [helm, kubeconform] = paths(["helm", "kubeconform"])?;
     let cluster = TestCluster::for_charts()?;
     let kubectl = Kubectl::of(cluster.kubeconfig())?;
     conform(&helm, &kubeconform, &kubectl)?;
-    install::rights(&helm, &kubectl, &cluster)
+    install::rights(&helm, &kubectl, &cluster)?;
+    Ok(install::summary_of_roles())
+}
+
+/// Installs the charts in a cluster; gives the folder with a kubeconfig for each role.
+pub(crate) fn roles(cluster: &TestCluster) -> Result<PathBuf> {
+    let [helm] = paths(["helm"])?;
+    install::roles(&helm, &Kubectl::of(cluster.kubeconfig())?, cluster)
 }
 
 /// Validates everything that the charts render against what the API server says of its kinds.

@@ -62,24 +62,29 @@ pub(crate) enum Variant {
     Edges,
     /// The alarm comes so many points later.
     Late(i64),
+    /// Only what was known so many seconds after the alarm.
+    Early(i64),
     /// A stretch of normal operation.
     Quiet,
 }
 
 impl Variant {
-    pub(crate) const ALL: [Variant; 7] = [
+    pub(crate) const ALL: [Variant; 10] = [
         Variant::Plain,
         Variant::Renamed,
         Variant::Edges,
         Variant::Late(1),
         Variant::Late(2),
         Variant::Late(3),
+        Variant::Early(20),
+        Variant::Early(40),
+        Variant::Early(80),
         Variant::Quiet,
     ];
 
     /// How many different ones there are to draw, at most `most`.
     pub(crate) fn draws(self, most: u64) -> u64 {
-        if matches!(self, Variant::Plain | Variant::Late(_)) { 1 } else { most }
+        if matches!(self, Variant::Plain | Variant::Late(_) | Variant::Early(_)) { 1 } else { most }
     }
 
     /// Name for tables.
@@ -89,6 +94,7 @@ impl Variant {
             Variant::Renamed => "renamed".to_owned(),
             Variant::Edges => "edges -20 %".to_owned(),
             Variant::Late(points) => format!("alarm late by {points}"),
+            Variant::Early(seconds) => format!("first {seconds} s"),
             Variant::Quiet => "no incident".to_owned(),
         }
     }
@@ -102,6 +108,7 @@ impl Variant {
             Variant::Renamed => rename(&mut case, &mut cause, &mut dice),
             Variant::Edges => drop_edges(&mut case, &mut dice),
             Variant::Late(points) => case.symptom.start_us += points * i64::from(case.interval_s) * 1_000_000,
+            Variant::Early(seconds) => cut(&mut case, seconds * 1_000_000),
             Variant::Quiet => {
                 cause = None;
                 case = quiet(&case, &mut dice)?;
@@ -109,6 +116,16 @@ impl Variant {
         }
         Some(Labelled { case, scenario: original.scenario.clone(), fault: original.fault.clone(), cause })
     }
+}
+
+/// Keeps what had happened so long after the alarm: whole spans, lines and the minutes that have begun.
+fn cut(case: &mut Case, known_us: i64) {
+    let until = case.symptom.start_us + known_us;
+    case.spans.retain(|s| s.start_us + s.duration_us <= until);
+    case.logs.retain(|l| l.time_us <= until);
+    let kept = case.times_us.iter().filter(|t| **t <= until).count();
+    case.times_us.truncate(kept);
+    case.series.iter_mut().for_each(|s| s.values.truncate(kept));
 }
 
 /// A small repeatable source of numbers (a linear congruence with a mixed output).

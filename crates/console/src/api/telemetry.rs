@@ -81,12 +81,20 @@ pub(super) async fn series(
     Ok(Json(json!({"entity": entity, "signal": signal, "points": points})))
 }
 
+#[derive(Deserialize)]
+pub(super) struct TopologyQuery {
+    /// As it was then; as it is without.
+    at: Option<jiff::Timestamp>,
+}
+
 pub(super) async fn topology(
     State(console): Shared,
     Extension(session): Extension<Session>,
+    asked: Result<Query<TopologyQuery>, QueryRejection>,
 ) -> Result<Json<Value>> {
+    let at = parameters(asked)?.at.map(jiff::Timestamp::as_microsecond);
     let caller = caller(&console, &session).await?;
-    Ok(Json(json!({"edges": console.insight(&session).topology(&caller).await?})))
+    Ok(Json(json!({"edges": console.insight(&session).topology(&caller, at).await?})))
 }
 
 pub(super) async fn services(

@@ -139,6 +139,8 @@ impl Told {
         let insight = console.insight(session);
         let (service, signal) =
             (text(incident, "/spec/openedFor/service"), text(incident, "/spec/openedFor/signal"));
+        // What is over is shown among the services of its time.
+        let ended = text(incident, "/status/resolvedAt").parse().ok().map(jiff::Timestamp::as_microsecond);
         let lines_sql = story::first_lines_sql(incident);
         let lines = async {
             match &lines_sql {
@@ -148,7 +150,7 @@ impl Told {
         };
         let (points, edges, services, lines) = futures::join!(
             insight.series(&caller, service, signal),
-            insight.topology(&caller),
+            insight.topology(&caller, ended),
             insight.services(&caller),
             lines
         );

@@ -35,7 +35,7 @@ pub(super) async fn show(
 ) -> Result<Response> {
     let caller = caller(&console, &session).await?;
     let insight = console.insight(&session);
-    let (services, edges) = futures::try_join!(insight.services(&caller), insight.topology(&caller))?;
+    let (services, edges) = futures::try_join!(insight.services(&caller), insight.topology(&caller, None))?;
     let declared = list::<MonitoredService>(&console, &session, None).await?;
     let incidents = list::<Incident>(&console, &session, None).await?;
     let unwell: BTreeSet<&str> =
@@ -130,7 +130,7 @@ pub(super) async fn one(
     );
     let (services, edges, traffic, errors) = futures::join!(
         insight.services(&caller),
-        insight.topology(&caller),
+        insight.topology(&caller, None),
         insight.rows(&caller, &traffic),
         insight.rows(&caller, &errors)
     );

@@ -88,6 +88,11 @@ async fn everybody_sees_what_they_may_read() {
     // Telemetry is bound in the same way.
     world.get("ann", "/api/v1/topology").await;
     assert_eq!(world.insight.last_bounds(), Some(vec!["shop".to_owned()]));
+    let (code, text) = world.get("ann", "/api/v1/topology?at=2026-11-27T17:20:00Z").await;
+    assert!(code == 200 && text.contains("\"calls\":7"), "{text}");
+    let (code, text) = world.get("ann", "/api/v1/topology?at=yesterday").await;
+    assert!(code == 400 && text.contains("at"), "{text}");
+    assert_eq!(world.insight.last_bounds(), Some(vec!["shop".to_owned()]));
     world.get("ann", "/explore?sql=SELECT%201").await;
     assert_eq!(world.insight.last_bounds(), Some(vec!["shop".to_owned()]));
     world.get("admin", "/explore/download?sql=SELECT%201&format=csv").await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
+use serde_json::Value;
 
 use super::diff::FieldChange;
 
@@ -49,8 +50,42 @@ pub(super) fn manager(metadata: &ObjectMeta, changed: &[FieldChange]) -> String 
     {
         return scaler.manager.clone().unwrap_or_default();
     }
-    entries.sort_by_key(|entry| entry.time.as_ref().map(|time| time.0));
+    // Times have whole seconds: of several writers within one, it is the one who keeps a field that changed.
+    entries.sort_by_cached_key(|entry| (entry.time.as_ref().map(|time| time.0), keeps(entry, changed)));
     entries.pop().and_then(|entry| entry.manager.clone()).unwrap_or_default()
+}
+
+/// Whether an entry of `managedFields` has one of the changed fields.
+fn keeps(entry: &ManagedFieldsEntry, changed: &[FieldChange]) -> bool {
+    let mut paths = Vec::new();
+    if let Some(fields) = &entry.fields_v1 {
+        leaves(&fields.0, String::new(), &mut paths);
+    }
+    // Ours are short for the API's: they begin further down.
+    let has = |whole: &String, path: &str| format!("{whole}.").contains(&format!(".{path}."));
+    changed.iter().any(|(path, _, _)| paths.iter().any(|whole| has(whole, path)))
+}
+
+/// Paths of a tree of `fieldsV1`, in the form of [`FieldChange`] with a point before each part.
+fn leaves(fields: &Value, path: String, found: &mut Vec<String>) {
+    let children = fields.as_object().filter(|children| !children.is_empty());
+    let Some(children) = children else {
+        found.push(path);
+        return;
+    };
+    for (key, below) in children {
+        let part = match key.split_once(':') {
+            Some(("f", "metadata")) => String::new(),
+            Some(("f", name)) => format!(".{name}"),
+            // An element of a list, by its key.
+            Some(("k", key)) => {
+                let key: Value = serde_json::from_str(key).unwrap_or_default();
+                key.get("name").and_then(Value::as_str).map(|name| format!(".{name}")).unwrap_or_default()
+            }
+            _ => String::new(),
+        };
+        leaves(below, format!("{path}{part}"), found);
+    }
 }
 
 /// Whether an entry of `managedFields` comes from the scale subresource and still owns the replicas.
@@ -87,7 +122,7 @@ fn value<'a>(metadata: &'a ObjectMeta, key: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -114,5 +149,41 @@ mod tests {
             "Argo CD rates, 9fce1d"
         );
         assert_eq!(author(json!({})), "");
+    }
+
+    #[test]
+    fn of_two_within_a_second_it_is_who_keeps_what_changed() {
+        let entry = |manager: &str, fields: Value| json!({"manager": manager, "time": "2026-11-27T20:00:00Z", "fieldsV1": fields});
+        let of_container = |fields: Value| {
+            json!({"f:spec": {"f:template": {
+                "f:metadata": {"f:annotations": {".": {}, "f:shop.example/rev": {}}},
+                "f:spec": {"f:containers": {"k:{\"name\":\"web\"}": fields}}}}})
+        };
+        for (path, owner, other) in [
+            (
+                "data.NL",
+                json!({"f:data": {"f:NL": {}}}),
+                json!({"f:data": {".": {}, "f:DE": {}, "f:NL2": {}}}),
+            ),
+            (
+                "containers.web.image",
+                of_container(json!({"f:image": {}})),
+                json!({"f:spec": {"f:replicas": {}}}),
+            ),
+            (
+                "containers.web.env.RATE",
+                of_container(json!({"f:env": {"k:{\"name\":\"RATE\"}": {"f:value": {}}}})),
+                of_container(json!({"f:env": {"k:{\"name\":\"RATES\"}": {"f:value": {}}}})),
+            ),
+            ("template.annotations.shop.example/rev", of_container(json!({})), json!({"f:spec": {}})),
+        ] {
+            let fields = [entry("ci-bot", owner), entry("unknown", other)];
+            let changed = [(path.to_owned(), "0.21".to_owned(), "2.1".to_owned())];
+            for order in [[0, 1], [1, 0]] {
+                let fields = order.map(|at| fields[at].clone());
+                let metadata = serde_json::from_value(json!({"managedFields": fields})).unwrap();
+                assert_eq!(of(&metadata, &changed), "ci-bot", "{path}");
+            }
+        }
     }
 }

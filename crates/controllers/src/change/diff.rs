@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use causeway_actions::sha256_hex;
 use causeway_engine::ChangeClass;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use kube::ResourceExt;
 
+use super::workload::Workload;
 use crate::cluster::views::{NodeView, condition};
 use crate::text::bounded;
 
@@ -23,17 +25,17 @@ const FIELDS: usize = 32;
 const SECRET_NAMES: [&str; 6] = ["password", "passwd", "secret", "token", "credential", "apikey"];
 
 /// Image, resources, environment and arguments of the containers, replicas, and annotations of the pod template.
-pub(super) fn of_deployment(object: &Deployment) -> Fields {
+pub(super) fn of_workload(workload: &Workload) -> Fields {
     let mut fields = Fields::new();
-    let Some(spec) = &object.spec else { return fields };
-    if let Some(replicas) = spec.replicas {
+    if let Some(replicas) = workload.replicas {
         fields.insert("spec.replicas".into(), replicas.to_string());
     }
-    let annotations = spec.template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    let template = &workload.template;
+    let annotations = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     for (key, value) in annotations.into_iter().flatten() {
         fields.insert(format!("template.annotations.{key}"), value.clone());
     }
-    for container in spec.template.spec.iter().flat_map(|pod| &pod.containers) {
+    for container in template.spec.iter().flat_map(|pod| &pod.containers) {
         let path = |field: &str| format!("containers.{}.{field}", container.name);
         fields.insert(path("image"), container.image.clone().unwrap_or_default());
         for (field, words) in [("command", &container.command), ("args", &container.args)] {
@@ -87,6 +89,20 @@ pub(super) fn of_config_map(object: &ConfigMap) -> Fields {
     data.map(|(key, value)| (format!("data.{key}"), value.clone())).collect()
 }
 
+/// The data of a Secret, each value as a few digits of a hash over it and the uid: enough to see that it changed, too few
+/// to try out what it was.
+pub(super) fn of_secret(object: &Secret) -> Fields {
+    let uid = object.uid().unwrap_or_default();
+    let data = object.data.iter().flatten();
+    data.map(|(key, value)| {
+        let mut salted = format!("{uid}\u{0}{key}\u{0}").into_bytes();
+        salted.extend_from_slice(&value.0);
+        let hash = sha256_hex(&salted);
+        (format!("data.{key}"), format!("hash {}", hash.get(..6).unwrap_or_default()))
+    })
+    .collect()
+}
+
 /// What differs, in the order of the paths.
 pub(super) fn between(before: &Fields, after: &Fields) -> Vec<FieldChange> {
     let paths: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
@@ -101,13 +117,14 @@ pub(super) fn between(before: &Fields, after: &Fields) -> Vec<FieldChange> {
 fn told(path: &str, value: Option<&String>) -> String {
     let lower = path.to_lowercase();
     match value {
+        Some(value) if value.starts_with("hash ") => value.clone(),
         Some(_) if SECRET_NAMES.iter().any(|name| lower.contains(name)) => "***".to_owned(),
         Some(value) => bounded(value, VALUE),
         None => String::new(),
     }
 }
 
-/// The class of a Deployment's change: the gravest of its fields.
+/// The class of a workload's change: the gravest of its fields.
 pub(super) fn class_of(changed: &[FieldChange]) -> ChangeClass {
     let any = |part: &str| changed.iter().any(|(path, _, _)| path.contains(part));
     if any(".image") {

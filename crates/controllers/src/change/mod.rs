@@ -1,17 +1,18 @@
-//! Changes to Deployments, ConfigMaps, autoscalers and nodes: told to the engine as possible causes, stamped with the time
+//! Changes to workloads, ConfigMaps, Secrets, autoscalers and nodes: told to the engine as possible causes, stamped with the time
 //! they were seen.
 
 mod author;
 mod diff;
 mod history;
+mod secrets;
+mod workload;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use causeway_engine::{Change, ChangeClass};
-use causeway_kubekit::{Activity, Busy, Clock, ObjectKey};
+use causeway_kubekit::{Activity, Busy, Clock, Lookup, ObjectKey};
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{Client, ResourceExt};
@@ -19,6 +20,8 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio_util::sync::CancellationToken;
 
 use self::diff::{FieldChange, Fields};
+use self::secrets::Readable;
+pub(crate) use self::workload::Workload;
 use crate::cluster::views::NodeView;
 use crate::mirrors::Mirrors;
 use crate::ports::Engine;
@@ -26,7 +29,9 @@ use crate::services::entities_of;
 use crate::{EXECUTOR, objects};
 
 enum Seen {
-    Deployment(Box<Deployment>),
+    Workload(Box<Workload>),
+    /// A Secret that a workload loads may have changed.
+    Secrets(ObjectKey),
     ConfigMap(Box<ConfigMap>),
     Scaler(Box<HorizontalPodAutoscaler>),
     Node(Box<NodeView>),
@@ -47,8 +52,13 @@ pub(crate) struct Lookout {
 }
 
 impl Lookout {
-    pub(crate) fn deployment(&self, object: &Deployment) {
-        self.send(Seen::Deployment(Box::new(object.clone())));
+    pub(crate) fn workload(&self, workload: Workload) {
+        self.send(Seen::Workload(Box::new(workload)));
+    }
+
+    /// A Secret that this workload loads.
+    pub(crate) fn secrets(&self, holder: &ObjectKey) {
+        self.send(Seen::Secrets(holder.clone()));
     }
 
     pub(crate) fn config_map(&self, object: &ConfigMap) {
@@ -78,6 +88,7 @@ pub(crate) struct Watcher {
     engine: Arc<dyn Engine>,
     /// What objects looked like, by uid.
     before: HashMap<String, Fields>,
+    readable: Readable,
 }
 
 impl Watcher {
@@ -90,7 +101,8 @@ impl Watcher {
     ) -> (Self, Lookout) {
         let (sender, receiver) = mpsc::unbounded_channel();
         let lookout = Lookout { sender, activity: activity.clone(), clock: clock.clone() };
-        (Self { receiver, client, mirrors, engine, before: HashMap::new() }, lookout)
+        let readable = Readable::new(client.clone());
+        (Self { receiver, client, mirrors, engine, before: HashMap::new(), readable }, lookout)
     }
 
     /// Works until `stop`.
@@ -102,7 +114,8 @@ impl Watcher {
             };
             let Sighting { seen, at, busy } = sighting;
             match seen {
-                Seen::Deployment(object) => self.deployment(&object, at).await,
+                Seen::Workload(workload) => self.workload(&workload, at).await,
+                Seen::Secrets(holder) => self.secrets(&holder, at).await,
                 Seen::ConfigMap(object) => self.config_map(&object, at).await,
                 Seen::Scaler(object) => self.scaler(&object, at).await,
                 Seen::Node(object) => self.node(&object, at),
@@ -111,18 +124,66 @@ impl Watcher {
         }
     }
 
-    async fn deployment(&mut self, object: &Deployment, at: Timestamp) {
-        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        self.keep_configs(object, &namespace).await;
-        let fields = diff::of_deployment(object);
+    async fn workload(&mut self, workload: &Workload, at: Timestamp) {
+        let key = ObjectKey::namespaced(&workload.namespace, &workload.name);
+        if !workload.exists(&self.mirrors) {
+            self.before.remove(&workload.uid);
+            return self.mirrors.secrets.hold_for(workload.kind, &key, &BTreeSet::new()).await;
+        }
+        self.keep_configs(workload).await;
+        self.follow_secrets(workload).await;
+        let fields = diff::of_workload(workload);
         // What is seen for the first time was not changed: nothing is known that it could have made worse.
-        let Some(before) = self.before.insert(object.uid().unwrap_or_default(), fields.clone()) else {
-            return;
-        };
+        let Some(before) = self.before.insert(workload.uid.clone(), fields.clone()) else { return };
         let changed = diff::between(&before, &fields);
-        if !changed.is_empty() {
-            let class = diff::class_of(&changed);
-            self.tell("Deployment", &namespace, &name, "changed", class, changed, at).await;
+        if changed.is_empty() {
+            return;
+        }
+        let Workload { kind, namespace, name, .. } = workload;
+        let class = diff::class_of(&changed);
+        let author = self.author("apps/v1", kind, namespace, name, &changed).await;
+        for entity in entities_of(&self.mirrors, kind, namespace, name) {
+            let object = format!("{kind}/{namespace}/{name}");
+            self.engine.change(change(&entity, object, "changed", class, &changed, &author, at), namespace);
+        }
+    }
+
+    /// Watches the Secrets that a workload loads, where that is allowed.
+    async fn follow_secrets(&mut self, workload: &Workload) {
+        let mut names = workload.secrets();
+        for name in names.clone() {
+            if !self.readable.may_watch(&workload.namespace, &name).await {
+                names.remove(&name);
+            }
+        }
+        let holder = ObjectKey::namespaced(&workload.namespace, &workload.name);
+        self.mirrors.secrets.hold_for(workload.kind, &holder, &names).await;
+        for name in &names {
+            let key = ObjectKey::namespaced(&workload.namespace, name);
+            if let Lookup::Present(secret) = self.mirrors.secrets.get(&key) {
+                self.before
+                    .entry(secret.uid().unwrap_or_default())
+                    .or_insert_with(|| diff::of_secret(&secret));
+            }
+        }
+    }
+
+    /// Tells of the Secrets that changed, of all that workloads of this name load.
+    async fn secrets(&mut self, holder: &ObjectKey, at: Timestamp) {
+        let namespace = holder.namespace.clone().unwrap_or_default();
+        let all = Workload::all(&self.mirrors, &namespace);
+        let names: BTreeSet<String> =
+            all.iter().filter(|w| w.name == holder.name).flat_map(Workload::secrets).collect();
+        for name in names {
+            let Lookup::Present(secret) = self.mirrors.secrets.get(&ObjectKey::namespaced(&namespace, &name))
+            else {
+                continue;
+            };
+            let fields = diff::of_secret(&secret);
+            let before = self.before.insert(secret.uid().unwrap_or_default(), fields.clone());
+            let changed = before.map(|before| diff::between(&before, &fields)).unwrap_or_default();
+            let loaders = all.iter().filter(|w| w.secrets().contains(&name));
+            self.tell_loaders("Secret", &namespace, &name, loaders, &changed, at).await;
         }
     }
 
@@ -130,21 +191,35 @@ impl Watcher {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let fields = diff::of_config_map(object);
         let before = self.before.insert(object.uid().unwrap_or_default(), fields.clone());
-        let loaders = self.loaders(&namespace, &name);
+        let all = Workload::all(&self.mirrors, &namespace);
+        let loaders: Vec<&Workload> = all.iter().filter(|w| w.loads_config_map(&name)).collect();
         if loaders.is_empty() {
             return;
         }
         history::keep(&self.client, object).await;
         let changed = before.map(|before| diff::between(&before, &fields)).unwrap_or_default();
+        self.tell_loaders("ConfigMap", &namespace, &name, loaders, &changed, at).await;
+    }
+
+    /// Tells what changed of something that workloads load, as a change of each of them.
+    async fn tell_loaders(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        loaders: impl IntoIterator<Item = &Workload>,
+        changed: &[FieldChange],
+        at: Timestamp,
+    ) {
         if changed.is_empty() {
             return;
         }
-        let author = self.author("v1", "ConfigMap", &namespace, &name, &changed).await;
+        let author = self.author("v1", kind, namespace, name, changed).await;
         for loader in loaders {
-            for entity in entities_of(&self.mirrors, "Deployment", &namespace, &loader) {
-                let object = format!("ConfigMap/{namespace}/{name}");
-                let change = change(&entity, object, "changed", ChangeClass::Config, &changed, &author, at);
-                self.engine.change(change, &namespace);
+            for entity in entities_of(&self.mirrors, loader.kind, namespace, &loader.name) {
+                let object = format!("{kind}/{namespace}/{name}");
+                let change = change(&entity, object, "changed", ChangeClass::Config, changed, &author, at);
+                self.engine.change(change, namespace);
             }
         }
     }
@@ -188,41 +263,12 @@ impl Watcher {
         self.engine.change(change, "");
     }
 
-    /// Names of the Deployments that load a ConfigMap.
-    fn loaders(&self, namespace: &str, name: &str) -> Vec<String> {
-        let deployments = self.mirrors.deployments.list_in(namespace);
-        let loads = |deployment: &&Arc<Deployment>| {
-            serde_json::to_value(deployment.as_ref())
-                .is_ok_and(|value| objects::loads_config_map(&value, name))
-        };
-        deployments.iter().filter(loads).map(|deployment| deployment.name_any()).collect()
-    }
-
     /// Keeps the values of every ConfigMap that a workload loads, so that there is something to go back to.
-    async fn keep_configs(&self, deployment: &Deployment, namespace: &str) {
-        let Ok(value) = serde_json::to_value(deployment) else { return };
-        for config in self.mirrors.config_maps.list_in(namespace) {
-            if objects::loads_config_map(&value, &config.name_any()) {
+    async fn keep_configs(&self, workload: &Workload) {
+        for config in self.mirrors.config_maps.list_in(&workload.namespace) {
+            if workload.loads_config_map(&config.name_any()) {
                 history::keep(&self.client, &config).await;
             }
-        }
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "a change is all of this")]
-    async fn tell(
-        &self,
-        kind: &str,
-        namespace: &str,
-        name: &str,
-        verb: &str,
-        class: ChangeClass,
-        changed: Vec<FieldChange>,
-        at: Timestamp,
-    ) {
-        let author = self.author("apps/v1", kind, namespace, name, &changed).await;
-        for entity in entities_of(&self.mirrors, kind, namespace, name) {
-            let object = format!("{kind}/{namespace}/{name}");
-            self.engine.change(change(&entity, object, verb, class, &changed, &author, at), namespace);
         }
     }
 
@@ -260,8 +306,7 @@ fn change(
         entity: entity.to_owned(),
         description: format!("{object} {verb}{by}: {}", fields.join(", ")),
         object,
-        // A repair is no suspect for what it repairs.
-        class: if ours { ChangeClass::Other } else { class },
+        class: if ours { ChangeClass::Repair } else { class },
         diff: changed.to_vec(),
         author: author.to_owned(),
     }

@@ -3,11 +3,11 @@
 use causeway_crds::baseline::BaselineState;
 use causeway_crds::{Baseline, MonitoredService};
 use causeway_engine::{
-    BaselineReport, BaselineState as EngineState, Direction, Foretold, Graded, ModelKind, OutlookReport,
-    Selector,
+    BaselineConfig, BaselineReport, BaselineState as EngineState, Direction, Foretold, Graded, ModelKind,
+    OutlookReport, Selector,
 };
 use causeway_kubekit::check_conditions;
-use causeway_model::SeriesId;
+use causeway_model::{SeriesId, SeriesKind};
 use serde_json::{Value, json};
 
 use crate::slo::condition;
@@ -67,6 +67,60 @@ async fn every_series_reaches_the_engine_in_its_units() {
 }
 
 #[tokio::test]
+async fn what_windows_do_not_hold_is_asked_for() {
+    let mut world = world().await;
+    let training = json!({"training": {"history": "28d", "minimum": "1d"}, "window": {"delay": "10m"}});
+    let pattern = json!({"contains": "provider", "number": "took <duration>", "groupBy": ["country"]});
+    baseline(&world, "a-number", json!({"type": "LogPattern", "logPattern": pattern}), training).await;
+    let query = json!({"query": "status >= 400", "maxSeries": 3});
+    baseline(&world, "b-query", json!({"type": "LogQuery", "logQuery": query}), json!({})).await;
+    let sql = "SELECT time, value, pool FROM x WHERE time >= $from AND time < $to";
+    let query = json!({"sql": sql, "values": "Counts"});
+    baseline(&world, "c-sql", json!({"type": "Query", "query": query}), json!({})).await;
+    let metric = json!({"name": "in_use", "groupBy": ["pool"]});
+    baseline(&world, "d-metric", json!({"type": "Metric", "metric": metric}), json!({})).await;
+    world.start();
+    world.settle().await;
+    let declared = world.engine.baselines.lock().unwrap().clone().unwrap();
+    let [number, query, sql_of, metric] = &declared[..] else { panic!("four: {declared:?}") };
+    let question = |config: &BaselineConfig| match &config.selector {
+        Selector::Query(question) => question.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((number.history_us, number.delay_us), (28 * 86_400_000_000, 600_000_000));
+    let asked = question(number);
+    assert_eq!((asked.kind, asked.signal.as_str()), (SeriesKind::Gauge, "took <duration>"));
+    for words in ["service IN ('shop/web', 'web')", "strpos(body, 'provider') > 0", "AS \"country\"", "avg("]
+    {
+        assert!(asked.sql.contains(words), "{words}: {}", asked.sql);
+    }
+    assert_eq!((question(query).kind, query.max_series, query.delay_us), (SeriesKind::Count, 3, 10_000_000));
+    assert_eq!((question(sql_of).sql.as_str(), question(sql_of).signal.as_str()), (sql, "c-sql"));
+    assert_eq!(
+        (&metric.selector, &metric.group_by),
+        (&Selector::Metric("in_use".into()), &vec!["pool".to_owned()])
+    );
+
+    let report = BaselineReport { tracked: 3, left_out: 40, ..BaselineReport::default() };
+    *world.engine.normal.lock().unwrap() = Some(report.clone());
+    world.pass(30).await;
+    let object: Baseline = world.get("b-query").await;
+    assert_eq!(check_conditions(&object), []);
+    let (status, reason, message) = condition(&object, "WithinLimits");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "LimitExceeded"));
+    assert!(message.contains("More than 3 series") && message.contains("raise maxSeries"), "{message}");
+    assert_eq!(condition(&object, "Ready").0, "True");
+    let unanswered = Some("no column `value`".to_owned());
+    *world.engine.normal.lock().unwrap() = Some(BaselineReport { unanswered, left_out: 0, ..report });
+    world.pass(30).await;
+    let object: Baseline = world.get("b-query").await;
+    assert_eq!(condition(&object, "WithinLimits").0, "True");
+    let (status, reason, message) = condition(&object, "Ready");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "QueryFailed"));
+    assert!(message.contains("no column `value`"), "{message}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_followed_says_what_to_use_instead() {
     let mut world = world().await;
     let cases = [
@@ -84,6 +138,27 @@ async fn what_cannot_be_followed_says_what_to_use_instead() {
             json!({"window": {"size": "5m", "resolution": "15s"}}),
             "InvalidSpec",
             "multiple of 10s",
+        ),
+        (
+            "late",
+            trace("Errors"),
+            json!({"window": {"delay": "2h"}}),
+            "InvalidSpec",
+            "delay must be at most 1h",
+        ),
+        (
+            "timeless",
+            json!({"type": "Query", "query": {"sql": "SELECT time, value FROM metrics"}}),
+            json!({}),
+            "InvalidSpec",
+            "$from and $to",
+        ),
+        (
+            "numberless",
+            json!({"type": "LogPattern", "logPattern": {"contains": "took", "number": "took long"}}),
+            json!({}),
+            "InvalidSpec",
+            "<duration>",
         ),
         (
             "orphan",

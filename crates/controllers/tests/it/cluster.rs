@@ -2,9 +2,9 @@
 
 use causeway_crds::MonitoredService;
 use causeway_engine::{ChangeClass, StateKind};
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{DaemonSet, ReplicaSet, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Secret};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
@@ -179,6 +179,55 @@ async fn an_autoscaler_and_a_push_by_flux_are_changes_with_their_author() {
     let config = of("ConfigMap/shop/rates");
     assert_eq!(config.author, "kustomize-controller (Flux flux-system/apps, main@sha1:1b7e)");
     assert_eq!(config.diff, [("data.NL".to_owned(), "0.21".to_owned(), "2.1".to_owned())]);
+}
+
+#[tokio::test]
+async fn stateful_and_daemon_sets_and_what_they_load_are_changes_and_secrets_stay_secret() {
+    let world = taking_part().await;
+    let secret =
+        |value: &str| json!({"metadata": {"name": "db"}, "stringData": {"password": value, "user": "shop"}});
+    world.create::<Secret>(secret("first")).await;
+    let template = |name: &str| {
+        json!({"metadata": {"labels": {"app": name}}, "spec": {"containers": [
+            {"name": "main", "image": format!("{name}:1"), "envFrom": [{"secretRef": {"name": "db"}}]}]}})
+    };
+    let spec = |name: &str| {
+        json!({"metadata": {"name": name}, "spec": {"serviceName": name,
+            "selector": {"matchLabels": {"app": name}}, "template": template(name)}})
+    };
+    world.create::<StatefulSet>(spec("db")).await;
+    let mut agent = spec("agent");
+    agent["spec"].as_object_mut().unwrap().remove("serviceName");
+    world.create::<DaemonSet>(agent).await;
+    world.settle().await;
+    assert!(
+        world.engine.changes.lock().unwrap().is_empty(),
+        "what is seen for the first time was not changed"
+    );
+    let image = |image: &str| {
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "main", "image": image,
+        "envFrom": [{"secretRef": {"name": "db"}}]}]}}}})
+    };
+    world.patch::<StatefulSet>("db", image("db:2")).await;
+    world.patch::<DaemonSet>("agent", image("agent:2")).await;
+    let seen = |object: &str| {
+        let changes = world.engine.changes.lock().unwrap();
+        changes.iter().filter(|(c, _)| c.object == object).map(|(c, _)| c.clone()).collect::<Vec<_>>()
+    };
+    world.until(|| !seen("StatefulSet/shop/db").is_empty() && !seen("DaemonSet/shop/agent").is_empty()).await;
+    for (object, entity) in [("StatefulSet/shop/db", "shop/db"), ("DaemonSet/shop/agent", "shop/agent")] {
+        let change = &seen(object)[0];
+        assert_eq!((change.entity.as_str(), change.class), (entity, ChangeClass::Release));
+    }
+    world.patch::<Secret>("db", json!({"stringData": {"password": "second"}})).await;
+    world.until(|| seen("Secret/shop/db").len() == 2).await;
+    let changes = seen("Secret/shop/db");
+    let entities: Vec<&str> = changes.iter().map(|c| c.entity.as_str()).collect();
+    assert_eq!(entities, ["shop/db", "shop/agent"]);
+    let [(path, old, new)] = changes[0].diff.as_slice() else { panic!("{changes:?}") };
+    assert_eq!(path, "data.password");
+    assert!(old.starts_with("hash ") && new.starts_with("hash ") && old != new, "{changes:?}");
+    assert!(!format!("{changes:?}").contains("second"), "{changes:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 //! `cargo xtask test` sets what it needs: a control plane, Flux's kustomize-controller and the definitions of its kinds. The
 //! test is the source-controller: it hands the newest commit of a real Git server to Flux.
 
-use std::path::PathBuf;
+use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,14 +15,14 @@ use causeway_crds::{Outcome, Phase, Remediation};
 use causeway_engine::SymptomState;
 use causeway_kubekit::{Activity, Clock, ControllerMetrics};
 use jiff::Timestamp;
-use kube::api::{Api, ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
+use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::git_server::{PASSWORD, Repository, Server, USER, git};
+use crate::real::{ALONE, client, define, real_cluster, remove};
 use crate::world::{FakeAudit, FakeEngine, FakeGateway, SHOP, incident};
 
 const RUN: &str = "gateway-3fa9c1-1";
@@ -61,19 +61,9 @@ impl Drop for Flux {
 
 struct Cluster {
     client: Client,
-    kubeconfig: PathBuf,
 }
 
 impl Cluster {
-    async fn connect(folder: &std::path::Path) -> Self {
-        let record = std::fs::read_to_string(folder.join("cluster.json")).unwrap();
-        let record: Value = serde_json::from_str(&record).unwrap();
-        let kubeconfig = PathBuf::from(record["kubeconfig"].as_str().unwrap());
-        let config = Kubeconfig::read_from(&kubeconfig).unwrap();
-        let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.unwrap();
-        Self { client: Client::try_from(config).unwrap(), kubeconfig }
-    }
-
     fn api(&self, api_version: &str, kind: &str, plural: &str) -> Api<DynamicObject> {
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let resource =
@@ -165,12 +155,13 @@ async fn source(cluster: Arc<Cluster>, repository: Arc<Repository>) {
     }
 }
 
-fn start_flux(cluster: &Cluster, folder: &std::path::Path, program: &std::ffi::OsStr) -> Flux {
-    let log = std::fs::File::create(folder.join("flux.log")).unwrap();
+fn start_flux(kubeconfig: &Value, folder: &std::path::Path, program: &std::ffi::OsStr) -> Flux {
+    let (log, file) = (std::fs::File::create(folder.join("flux.log")).unwrap(), folder.join("kubeconfig"));
+    std::fs::write(&file, kubeconfig.to_string()).unwrap();
     let child = Command::new(program)
         .args(["--enable-leader-election=false", "--metrics-addr=127.0.0.1:0", "--health-addr=127.0.0.1:0"])
         .args(["--events-addr=", "--min-retry-delay=1s", "--interval-jitter-percentage=0"])
-        .env("KUBECONFIG", &cluster.kubeconfig)
+        .env("KUBECONFIG", &file)
         .env("RUNTIME_NAMESPACE", SHOP)
         .env("TMPDIR", folder)
         .stdin(Stdio::null())
@@ -185,33 +176,31 @@ fn start_flux(cluster: &Cluster, folder: &std::path::Path, program: &std::ffi::O
 async fn prepare(cluster: &Cluster, definitions: &std::path::Path, url: &str) {
     let definitions = std::fs::read_to_string(definitions).unwrap();
     let flux: Vec<Value> = serde_saphyr::from_str_multiple(&definitions).unwrap();
-    let ours = causeway_crds::all_crds().into_iter().map(|crd| {
-        let mut value = serde_json::to_value(crd).unwrap();
-        value["apiVersion"] = json!("apiextensions.k8s.io/v1");
-        value["kind"] = json!("CustomResourceDefinition");
-        value
-    });
-    for definition in flux.into_iter().filter(|value| value.is_object()).chain(ours) {
+    for definition in flux.into_iter().filter(Value::is_object) {
         cluster.apply("customresourcedefinitions", definition).await;
     }
     cluster
         .apply("namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SHOP}}))
         .await;
-    let served = || async {
-        cluster
-            .api("causeway.dev/v1alpha1", "RemediationPolicy", "remediationpolicies")
-            .list(&Default::default())
-            .await
-            .is_ok()
-    };
-    until("definitions", async || good(served().await, || "not served yet".to_owned())).await;
+    let kinds = [
+        cluster.api("source.toolkit.fluxcd.io/v1", "GitRepository", "gitrepositories"),
+        cluster.api("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "kustomizations"),
+    ];
+    for kind in kinds {
+        until("definitions", async || {
+            kind.list(&ListParams::default()).await.map(drop).map_err(|why| why.to_string())
+        })
+        .await;
+    }
     let core = |kind: &str, name: &str| json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}});
     cluster.apply("serviceaccounts", core("ServiceAccount", "causeway-fixer")).await;
     let mut secret = core("Secret", "git");
     secret["stringData"] = json!({"username": USER, "password": PASSWORD});
     cluster.apply("secrets", secret).await;
     let own = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "causeway.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
-    cluster.apply("clusterguardrails", own("ClusterGuardrail", "flux", json!({"maxAutonomy": "Auto"}))).await;
+    cluster
+        .apply("clusterguardrails", own("ClusterGuardrail", "default", json!({"maxAutonomy": "Auto"})))
+        .await;
     let runbook = json!({"summary": "grow", "rollback": "Inverse", "risk": "Low", "verify": {"within": "5m", "hold": "2m"},
         "appliesTo": {"causes": ["FaultyInstance"], "targets": [{"group": "apps", "kind": "Deployment"}]},
         "steps": [{"name": "grow", "type": "Scale", "scale": {"factor": "2", "min": 1, "max": 20}}]});
@@ -227,24 +216,34 @@ async fn prepare(cluster: &Cluster, definitions: &std::path::Path, url: &str) {
     cluster.apply("kustomizations", kustomization).await;
 }
 
+/// Removes what the test made, also what an earlier run has left.
+async fn clear(cluster: &Cluster) {
+    // Nobody is there any more to take the finalizer of Flux off.
+    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    let kustomizations = cluster.api("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "kustomizations");
+    kustomizations.patch("apps", &PatchParams::default(), &free).await.ok();
+    remove(&cluster.client).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn flux_never_takes_back_what_went_through_git() {
-    let (Some(folder), Some(flux), Some(definitions)) = (
-        std::env::var_os("CAUSEWAY_CLUSTER"),
-        std::env::var_os("CAUSEWAY_FLUX"),
-        std::env::var_os("CAUSEWAY_FLUX_DEFINITIONS"),
-    ) else {
-        use std::io::Write as _;
-        let text = "not run: the repair with Flux; CAUSEWAY_CLUSTER or CAUSEWAY_FLUX is not set (`cargo xtask test` sets them)\n";
+    let (flux, definitions) =
+        (std::env::var_os("CAUSEWAY_FLUX"), std::env::var_os("CAUSEWAY_FLUX_DEFINITIONS"));
+    let Some(kubeconfig) = real_cluster("the repair with Flux") else { return };
+    let (Some(flux), Some(definitions)) = (flux, definitions) else {
+        let text = "not run: the repair with Flux; CAUSEWAY_FLUX is not set (`cargo xtask test` sets it)\n";
         std::io::stderr().write_all(text.as_bytes()).unwrap();
         return;
     };
-    let cluster = Arc::new(Cluster::connect(folder.as_ref()).await);
+    let _alone = ALONE.lock().await;
+    let cluster = Arc::new(Cluster { client: client(&kubeconfig).await });
+    define(&cluster.client).await;
+    clear(&cluster).await;
     let server = Server::start().await;
     let repository = Arc::new(server.repository(&[("apps/shop/web.yaml", WEB)]));
     prepare(&cluster, definitions.as_ref(), &repository.url).await;
     let work = tempfile::tempdir().unwrap();
-    let running = start_flux(&cluster, work.path(), &flux);
+    let running = start_flux(&kubeconfig, work.path(), &flux);
     let sources = tokio::spawn(source(Arc::clone(&cluster), Arc::clone(&repository)));
     let has = async |replicas: i64| {
         let seen = cluster.replicas().await;
@@ -328,14 +327,5 @@ async fn flux_never_takes_back_what_went_through_git() {
 
     drop(running);
     sources.abort();
-    cluster
-        .api("causeway.dev/v1alpha1", "ClusterGuardrail", "clusterguardrails")
-        .delete("flux", &DeleteParams::default())
-        .await
-        .unwrap();
-    // Nobody is there any more to take the finalizers of Flux off.
-    let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-    let kustomizations = cluster.api("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "kustomizations");
-    kustomizations.patch("apps", &PatchParams::default(), &free).await.unwrap();
-    cluster.api("v1", "Namespace", "namespaces").delete(SHOP, &DeleteParams::default()).await.unwrap();
+    clear(&cluster).await;
 }

@@ -13,6 +13,7 @@ mod gitops;
 mod lifecycle;
 mod notification;
 mod peak_event;
+mod real;
 mod repair;
 mod slo;
 mod steps;

@@ -118,6 +118,50 @@ async fn an_event_reaches_the_engine_and_goes_through_its_phases() {
 }
 
 #[tokio::test]
+async fn what_is_short_is_told_before_the_event() {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+    let mut world = world().await;
+    for (name, most) in [("web", 20), ("cart", 6)] {
+        let pod = json!({"metadata": {"labels": {"app": name}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+        let spec = json!({"replicas": 2, "selector": {"matchLabels": {"app": name}}, "template": pod});
+        world.create::<Deployment>(json!({"metadata": {"name": name}, "spec": spec})).await;
+        let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name});
+        let spec = json!({"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": most});
+        world.create::<HorizontalPodAutoscaler>(json!({"metadata": {"name": name}, "spec": spec})).await;
+        let status = json!({"status": {"currentReplicas": 2, "desiredReplicas": 2}});
+        let api = world.api::<HorizontalPodAutoscaler>();
+        api.patch_status(name, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(status))
+            .await
+            .unwrap();
+    }
+    let spec = json!({"window": window(world.now(), 7200, 10_800), "namespaces": ["shop"],
+        "serviceSelector": {"matchLabels": {"journey": "purchase"}},
+        "expected": [{"signal": "RequestRate", "multiplier": "7"}]});
+    peak(&world, "sale", spec).await;
+    let unloaded = json!({"window": window(world.now(), 7200, 10_800)});
+    peak(&world, "holiday", unloaded).await;
+    world.start();
+    world.settle().await;
+    let object = get(&world, "sale").await;
+    assert_eq!(check_conditions(&object), []);
+    let (status, reason, message) = condition(&object, "CapacitySufficient");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "CapacityShort"));
+    assert_eq!(
+        message,
+        "cart grows 3x: HorizontalPodAutoscaler shop/cart ends at 6 replicas, and 2 run now; 7x is needed: raise \
+         maxReplicas to 14"
+    );
+    assert_eq!(object.status.unwrap().bottlenecks, [message]);
+    let holiday = get(&world, "holiday").await.status.unwrap();
+    assert!(holiday.conditions.iter().all(|c| c.type_ != "CapacitySufficient"), "no load is expected");
+    // Somebody raises it, and more headroom is asked for than that.
+    world.patch::<HorizontalPodAutoscaler>("cart", json!({"spec": {"maxReplicas": 14}})).await;
+    world.pass(3_600).await;
+    assert_eq!(condition(&get(&world, "sale").await, "CapacitySufficient").0, "True");
+}
+
+#[tokio::test]
 async fn what_is_not_right_says_why() {
     let mut world = world().await;
     let at = window(world.now(), 60, 120);

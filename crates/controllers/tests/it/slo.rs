@@ -94,15 +94,56 @@ async fn what_is_declared_reaches_the_engine_and_what_is_deleted_leaves_it() {
 }
 
 #[tokio::test]
+async fn log_records_and_levels_are_asked_for_and_a_lake_that_cannot_answer_is_told() {
+    let mut world = world().await;
+    let logs = |query: &str| json!({"type": "Logs", "logs": {"query": query}});
+    let indicator = ratio(&logs("status >= 500"), &logs("has(status)"));
+    slo(&world, "a-logs", json!({"indicator": indicator})).await;
+    let threshold = |threshold: Value| json!({"type": "Threshold", "threshold": threshold});
+    let level = threshold(json!({"metric": {"name": "queue", "labels": "pool!=\"spare\""}, "below": "90"}));
+    slo(&world, "b-level", json!({"indicator": level})).await;
+    let number = json!({"query": "service == \"shop/web\"", "value": "took_ms"});
+    slo(&world, "c-number", json!({"indicator": threshold(json!({"logs": number, "below": "250.5"}))})).await;
+    world.start();
+    world.settle().await;
+    let declared = world.engine.objectives.lock().unwrap().clone().unwrap();
+    let asked: Vec<[String; 2]> = declared
+        .iter()
+        .map(|objective| match &objective.indicator {
+            Indicator::BadRatio { bad: EventSource::Query(bad), total: EventSource::Query(total) } => {
+                [bad.sql.clone(), total.sql.clone()]
+            }
+            other => panic!("asked: {other:?}"),
+        })
+        .collect();
+    for ([bad, total], words) in asked.iter().zip([">= 500", "value >= 90.0", "AS DOUBLE) >= 250.5"]) {
+        assert!(bad.contains(words) && !total.contains(words), "{bad}\n{total}");
+        assert!(total.contains("time >= $from AND time < $to"), "{total}");
+    }
+    assert!(asked[1][1].contains("service IN ('shop/web', 'web')"), "{}", asked[1][1]);
+    assert!(asked[1][1].contains("NOT regexp_like(COALESCE(attributes['pool'], ''), '^spare$')"));
+
+    let unanswered = Some("the table is not there".to_owned());
+    *world.engine.standing.lock().unwrap() =
+        Some(ObjectiveReport { unanswered, ..ObjectiveReport::default() });
+    world.pass(30).await;
+    let slo: SLO = world.get("a-logs").await;
+    assert_eq!(check_conditions(&slo), []);
+    let (status, reason, message) = condition(&slo, "Ready");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "QueryFailed"));
+    assert!(message.contains("the table is not there"), "{message}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_evaluated_says_what_to_use_instead() {
     let mut world = world().await;
-    let logs = json!({"type": "Logs", "logs": {"query": "status >= 500"}});
+    let logs = json!({"type": "Logs", "logs": {"query": "status => 500"}});
     let traffic = json!({"type": "Signal", "signal": "Traffic"});
     let threshold =
         |signal: &str| json!({"type": "Threshold", "threshold": {"signal": signal, "below": "0.1"}});
     let burn = |rate: &str, long: &str| json!([{"rate": rate, "long": long, "short": "5m"}]);
     let cases = [
-        ("logs", json!({"indicator": ratio(&logs, &traffic)}), "NotSupported", "name a Metric"),
+        ("logs", json!({"indicator": ratio(&logs, &traffic)}), "InvalidSpec", "at character 8"),
         ("share", json!({"indicator": threshold("Errors")}), "NotSupported", "write a Ratio of bad Errors"),
         ("full", json!({"indicator": threshold("Saturation")}), "NotSupported", "Static bounds"),
         ("lax", json!({"target": "90"}), "InvalidSpec", "lower the rate"),

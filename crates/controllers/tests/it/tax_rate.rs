@@ -2,8 +2,6 @@
 //! field, both values, the author, the first bad line and its stack frame, within 60 s of data time. With the real engine;
 //! against the API in process, and a real API server where there is one.
 
-use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,7 +21,6 @@ use causeway_model::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::discovery::{Discovery, Scope};
 use kube::{Api, Client, ResourceExt};
@@ -31,6 +28,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
+use crate::real::{ALONE, client, define, real_cluster};
 use crate::world::FakeGateway;
 
 const MANIFESTS: &str = include_str!("../../../../examples/tax-rate/manifests.yaml");
@@ -345,32 +343,10 @@ async fn tax_rate_in_process() {
 
 #[tokio::test]
 async fn tax_rate_on_a_real_api_server() {
-    let Some(folder) = std::env::var_os("CAUSEWAY_CLUSTER").map(PathBuf::from) else {
-        let text = "not run: the tax-rate case on a real API server; CAUSEWAY_CLUSTER is not set (`cargo xtask test` sets it)\n";
-        std::io::stderr().write_all(text.as_bytes()).unwrap();
-        return;
-    };
-    let record: Value =
-        serde_json::from_str(&std::fs::read_to_string(folder.join("cluster.json")).unwrap()).unwrap();
-    let kubeconfig = kube::config::Kubeconfig::read_from(record["kubeconfig"].as_str().unwrap()).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.unwrap();
-    let client = Client::try_from(config).unwrap();
-    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-    let ours = PatchParams::apply("causeway-test").force();
-    for definition in causeway_crds::all_crds() {
-        definitions.patch(&definition.name_any(), &ours, &Patch::Apply(&definition)).await.unwrap();
-    }
-    let served = async {
-        let version = format!("{}/v1alpha1", causeway_crds::GROUP);
-        loop {
-            let list = client.list_api_group_resources(&version).await;
-            if list.is_ok_and(|list| list.resources.iter().filter(|r| !r.name.contains('/')).count() >= 12) {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), served).await.expect("the kinds are served");
+    let Some(kubeconfig) = real_cluster("the tax-rate case on a real API server") else { return };
+    let _alone = ALONE.lock().await;
+    let client = client(&kubeconfig).await;
+    define(&client).await;
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let namespace: Namespace =
         serde_json::from_value(json!({"metadata": {"generateName": "tax-shop-"}})).unwrap();

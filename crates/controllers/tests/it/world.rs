@@ -505,6 +505,7 @@ pub(crate) fn incident(at: Timestamp) -> Incident {
         symptom_since_us: at_us,
         resolved_us: None,
         draft: Some(draft(at_us)),
+        suspect: None,
         diagnosed_us: Some(at_us),
         bundle: Some("sha256:1b7e".into()),
         reopened: 0,

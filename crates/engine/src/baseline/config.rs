@@ -1,9 +1,11 @@
 //! What is declared about the normal of a series, and when a deviation counts.
 
+use causeway_model::SeriesKind;
 use causeway_predict::{Config, Direction, MissingData, ModelKind, Sensitivity, SignalKind, WindowRule};
 use serde::{Deserialize, Serialize};
 
 use super::outlook::OutlookConfig;
+use crate::asked::{LATENESS_US, Question};
 use crate::peak::Subject;
 
 /// A Baseline as the engine follows it.
@@ -41,6 +43,15 @@ pub struct BaselineConfig {
     /// Whether to look ahead, and at what.
     #[serde(default)]
     pub outlook: Option<OutlookConfig>,
+    /// Attributes of a metric that make a series each; the others are added up. Empty: every set of attributes is one.
+    #[serde(default)]
+    pub group_by: Vec<String>,
+    /// Microseconds after the end of a point during which late data counts. Beyond what gateways wait for, the lake is asked.
+    #[serde(default)]
+    pub delay_us: i64,
+    /// Microseconds of the past, as the lake has it, that are learned from at the start.
+    #[serde(default)]
+    pub history_us: i64,
 }
 
 /// Which series a Baseline follows.
@@ -56,6 +67,8 @@ pub enum Selector {
     Metric(String),
     /// Counts of log templates that contain this text: every template is a series.
     LogPattern(String),
+    /// What the lake answers to a question.
+    Query(Question),
 }
 
 impl Selector {
@@ -67,6 +80,8 @@ impl Selector {
             Self::Traffic => Subject::Traffic,
             Self::Metric(name) => Subject::Metric(name),
             Self::LogPattern(_) => Subject::Pattern,
+            Self::Query(Question { kind: SeriesKind::Count, .. }) => Subject::Pattern,
+            Self::Query(question) => Subject::Metric(&question.signal),
         }
     }
 }
@@ -103,6 +118,7 @@ impl BaselineConfig {
     pub(super) fn learns_like(&self, other: &Self) -> bool {
         self.entities == other.entities
             && self.selector == other.selector
+            && self.group_by == other.group_by
             && self.resolution_us == other.resolution_us
             && self.model == other.model
             && self.direction == other.direction
@@ -110,6 +126,17 @@ impl BaselineConfig {
             && self.rule == other.rule
             && self.missing == other.missing
             && self.minimum_history_us == other.minimum_history_us
+    }
+
+    /// Whether windows do not hold its series, or not in time.
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(self.selector, Selector::Query(_)) || self.delay_us > LATENESS_US
+    }
+
+    /// Microseconds without a value after which data counts as missing.
+    pub(super) fn quiet_us(&self) -> i64 {
+        let asked = if self.is_asked() { self.delay_us.max(LATENESS_US) + self.resolution_us } else { 0 };
+        (2 * self.resolution_us).max(60_000_000) + asked
     }
 
     /// Settings of the detector of one series.

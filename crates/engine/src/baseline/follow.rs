@@ -123,6 +123,14 @@ impl Followed {
         Some(finding)
     }
 
+    /// Goes on in the place of `present` after the past was learned: what was open then is no news.
+    pub(super) fn graduate(&mut self, config: &BaselineConfig, present: Option<&Self>) {
+        if self.opened.take().is_some() {
+            self.alert = Alert::new(config.rule, config.missing);
+        }
+        (self.running, self.before) = (present.and_then(|present| present.running), None);
+    }
+
     /// Takes what a window holds for the series, if anything. Gives a finding when one opens or closes.
     pub(super) fn observe(
         &mut self,

@@ -7,6 +7,7 @@
 mod config;
 mod follow;
 mod outlook;
+mod play;
 mod report;
 mod sample;
 mod siblings;
@@ -24,13 +25,18 @@ use follow::Followed;
 pub(crate) use outlook::Ended;
 pub use outlook::{Forecasting, Foretold, Graded, OutlookConfig, OutlookReport};
 use outlook::{Outlook, Seen};
+pub(crate) use play::Play;
 pub use report::{BaselineReport, BaselineState};
 pub(crate) use sample::Content;
 use sample::samples;
 
+use crate::asked::{Ask, Due, Moment, Subject as AskedFor};
 use crate::detect::Point;
 use crate::peak::{Calendar, Subject};
+use crate::simulate::Past;
 
+/// Microseconds of `now` before the past is asked for again.
+const RETRY_US: i64 = 60_000_000;
 /// A series without anything for this long is forgotten.
 const FORGET_US: i64 = 86_400_000_000;
 
@@ -46,11 +52,51 @@ pub(crate) struct Baseline {
     /// What became of predictions.
     #[serde(default)]
     ledger: Ledger,
+    /// When the most series were left out.
+    #[serde(default)]
+    left_out_us: Micros,
+    /// Points that the lake is to be asked for.
+    #[serde(default)]
+    due: Due,
+    #[serde(default)]
+    schooling: Schooling,
+    /// What comes is the past, of which nothing is foretold.
+    #[serde(skip)]
+    is_pupil: bool,
+}
+
+/// Whether it learned from the past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Schooling {
+    done: bool,
+    #[serde(skip)]
+    under_way: bool,
+    #[serde(skip)]
+    not_before_us: Micros,
 }
 
 impl Baseline {
     pub(crate) fn new(config: BaselineConfig) -> Self {
-        Self { config, series: Vec::new(), left_out: 0, at_us: 0, ledger: Ledger::default() }
+        Self {
+            config,
+            series: Vec::new(),
+            left_out: 0,
+            at_us: 0,
+            ledger: Ledger::default(),
+            left_out_us: 0,
+            due: Due::default(),
+            schooling: Schooling::default(),
+            is_pupil: false,
+        }
+    }
+
+    /// One that is to learn from the past.
+    pub(crate) fn pupil(config: BaselineConfig) -> Self {
+        Self { is_pupil: true, ..Self::new(BaselineConfig { suspended: false, ..config }) }
+    }
+
+    pub(crate) fn config(&self) -> &BaselineConfig {
+        &self.config
     }
 
     fn get(&self, series: &SeriesId) -> Option<&Followed> {
@@ -85,8 +131,26 @@ impl Baseline {
         closed
     }
 
-    /// Takes a window. Gives the findings that open or close.
-    pub(crate) fn observe(
+    /// Takes a window, or notes that its points are to be asked for. Gives the findings that open or close.
+    fn observe(
+        &mut self,
+        namespace: &str,
+        window: Window,
+        content: &Content<'_>,
+        calendar: &Calendar,
+        completeness: Completeness,
+    ) -> Vec<Finding> {
+        if !self.config.is_asked() {
+            return self.take(namespace, window, content, calendar, completeness);
+        }
+        if !self.config.suspended {
+            self.due.window(window, self.config.resolution_us, completeness);
+        }
+        Vec::new()
+    }
+
+    /// Takes a stretch of time.
+    fn take(
         &mut self,
         namespace: &str,
         window: Window,
@@ -100,7 +164,7 @@ impl Baseline {
         }
         let config = &self.config;
         let mut samples = samples(config, content);
-        self.left_out = 0;
+        let mut left_out = 0;
         for (id, (form, _)) in &samples {
             if let Err(at) = self.series.binary_search_by(|(known, _)| known.cmp(id)) {
                 if self.series.len() < config.max_series {
@@ -110,9 +174,13 @@ impl Baseline {
                     followed.declare(&calendar.of(&id.entity, config.selector.subject()));
                     self.series.insert(at, (id.clone(), followed));
                 } else {
-                    self.left_out += 1;
+                    left_out += 1;
                 }
             }
+        }
+        // The most of a day is told, so that series that come and go do not make news of it.
+        if left_out >= self.left_out || window.end_us - self.left_out_us >= FORGET_US {
+            (self.left_out, self.left_out_us) = (left_out, window.end_us);
         }
         let mut found = Vec::new();
         for (id, followed) in &mut self.series {
@@ -120,7 +188,7 @@ impl Baseline {
             found.extend(followed.observe(config, namespace, id, window, sample, completeness));
             let point = followed.points.back().copied().filter(|point| point.at_us == window.end_us);
             if let (Some(wanted), Some(point)) = (&config.outlook, point) {
-                let fit = followed.ready && followed.finding().is_none();
+                let fit = !self.is_pupil && followed.ready && followed.finding().is_none();
                 let events = followed.detector().config().events.clone();
                 let seen = Seen { point: &point, fit, events: &events };
                 followed.outlook.observe(wanted, config.resolution_us, &seen, &mut self.ledger);
@@ -189,6 +257,108 @@ impl Baselines {
             baseline.observe(&namespace, window, content, calendar, completeness)
         };
         self.all.values_mut().flat_map(observe).collect()
+    }
+
+    /// What is to be asked of the lake now.
+    pub(crate) fn asks(&mut self, at: Moment) -> Vec<Ask> {
+        let mut asks = Vec::new();
+        for baseline in self.all.values_mut().filter(|b| !b.config.suspended) {
+            let step_us = baseline.config.resolution_us;
+            let mut ask = |lesson: bool, (from_us, to_us): (Micros, Micros), config: &BaselineConfig| {
+                let subject = AskedFor::Baseline(config.clone());
+                asks.push(Ask { subject, lesson, from_us, to_us, step_us });
+            };
+            let schooling = &mut baseline.schooling;
+            let wants = baseline.config.history_us > 0 && baseline.config.is_learned() && !schooling.done;
+            if wants && !schooling.under_way && at.now_us >= schooling.not_before_us {
+                schooling.under_way = true;
+                let until_us = if at.watermark_us > 0 { at.watermark_us } else { at.now_us };
+                let whole = |us: Micros| us.div_euclid(step_us) * step_us;
+                ask(true, (whole(until_us - baseline.config.history_us), whole(until_us)), &baseline.config);
+            }
+            // What is due comes after what was before.
+            if !wants
+                && baseline.config.is_asked()
+                && let Some(span) = baseline.due.ask(step_us, baseline.config.delay_us, at)
+            {
+                ask(false, span, &baseline.config);
+            }
+        }
+        asks
+    }
+
+    /// Takes the points up to `to_us` that were asked for `config`, unless it is another one by now.
+    pub(crate) fn answer(
+        &mut self,
+        config: &BaselineConfig,
+        to_us: Micros,
+        past: &BTreeMap<Micros, Past>,
+        tenants: &BTreeMap<Arc<str>, String>,
+        calendar: &Calendar,
+    ) -> Vec<Finding> {
+        let Some(baseline) = self.all.get_mut(&key(config)) else { return Vec::new() };
+        if baseline.config != *config {
+            baseline.due.answered(Micros::MIN);
+            return Vec::new();
+        }
+        let tenant = config.entities.iter().find_map(|e| tenants.get(e.as_str()));
+        let namespace = tenant.unwrap_or(&config.namespace).clone();
+        let play = Play::new(config, past);
+        let nothing = Past::default();
+        let mut found = Vec::new();
+        for (start_us, completeness) in baseline.due.answered(to_us) {
+            let past = past.get(&start_us).unwrap_or(&nothing);
+            found.extend(play.point(baseline, &namespace, start_us, past, calendar, completeness));
+        }
+        found
+    }
+
+    /// The lake could not answer.
+    pub(crate) fn unanswered(
+        &mut self,
+        config: &BaselineConfig,
+        lesson: bool,
+        problem: String,
+        now_us: Micros,
+    ) {
+        let Some(baseline) = self.all.get_mut(&key(config)) else { return };
+        if lesson {
+            baseline.schooling.under_way = false;
+            baseline.schooling.not_before_us = now_us + RETRY_US;
+            baseline.due.problem = Some(problem);
+        } else {
+            baseline.due.failed(problem, now_us);
+        }
+    }
+
+    /// Takes what a Baseline learned from the past in the place of what was learned since it began to.
+    pub(crate) fn taught(&mut self, pupil: Baseline, calendar: &Calendar) {
+        let Some(baseline) = self.all.get_mut(&key(&pupil.config)) else { return };
+        baseline.schooling.under_way = false;
+        if !baseline.config.learns_like(&pupil.config) || baseline.schooling.done {
+            return;
+        }
+        baseline.schooling.done = true;
+        // The lesson went as far as windows did when it began.
+        baseline.due.answered(pupil.at_us);
+        for (id, mut followed) in pupil.series {
+            followed.declare(&calendar.of(&id.entity, baseline.config.selector.subject()));
+            match baseline.series.binary_search_by(|(known, _)| known.cmp(&id)) {
+                Ok(at) => {
+                    let Some((_, present)) = baseline.series.get_mut(at) else { continue };
+                    // A finding that is open is held against the band that it opened with.
+                    if present.finding().is_none() {
+                        followed.graduate(&baseline.config, Some(present));
+                        *present = followed;
+                    }
+                }
+                Err(at) if baseline.series.len() < baseline.config.max_series => {
+                    followed.graduate(&baseline.config, None);
+                    baseline.series.insert(at, (id, followed));
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// Tells every series of zones and events.
@@ -262,9 +432,7 @@ impl Baselines {
 
     /// When data of this series last came, and for how long none may come before it counts as missing.
     pub(crate) fn heard(&self, series: &SeriesId) -> Option<(Micros, i64)> {
-        self.all.values().find_map(|b| {
-            b.get(series).map(|f| (f.last_data_us, (2 * b.config.resolution_us).max(60_000_000)))
-        })
+        self.all.values().find_map(|b| b.get(series).map(|f| (f.last_data_us, b.config.quiet_us())))
     }
 
     pub(crate) fn points(&self, series: &SeriesId) -> Option<Vec<Point>> {

@@ -1,6 +1,6 @@
 //! How a Baseline stands, for people.
 
-use causeway_model::Micros;
+use causeway_model::{Micros, SeriesKind};
 
 use super::outlook::{Graded, OutlookConfig, OutlookReport};
 use super::text::{prediction, value_text};
@@ -29,7 +29,7 @@ pub struct BaselineReport {
     pub learned: f64,
     /// Series followed.
     pub tracked: usize,
-    /// Series beyond the limit, which are not followed.
+    /// Series beyond the limit, which are not followed: the most at once of late.
     pub left_out: usize,
     /// The deviating series in words, as they were when they began, at most three.
     pub deviating: Vec<String>,
@@ -41,6 +41,8 @@ pub struct BaselineReport {
     pub outlook: Option<OutlookReport>,
     /// Microseconds without a value after which data counts as missing.
     pub quiet_us: i64,
+    /// Why the lake could not answer the last question for its points.
+    pub unanswered: Option<String>,
 }
 
 impl Baseline {
@@ -75,7 +77,8 @@ impl Baseline {
             band: judged().find_map(|(_, followed)| followed.shown).and_then(|band| self.band(band)),
             last_us: self.series.iter().map(|(_, f)| f.last_data_us).max().filter(|at| *at > 0),
             outlook: self.config.outlook.map(|wanted| self.outlook(&wanted)),
-            quiet_us: (2 * self.config.resolution_us).max(60_000_000),
+            quiet_us: self.config.quiet_us(),
+            unanswered: self.due.problem.clone(),
         }
     }
 
@@ -94,8 +97,12 @@ impl Baseline {
     }
 
     fn band(&self, (lower, upper): (f64, f64)) -> Option<String> {
-        let lowest =
-            if matches!(self.config.selector, Selector::Metric(_)) { f64::NEG_INFINITY } else { 0.0 };
+        let may_be_negative = match &self.config.selector {
+            Selector::Metric(_) => true,
+            Selector::Query(question) => question.kind != SeriesKind::Count,
+            _ => false,
+        };
+        let lowest = if may_be_negative { f64::NEG_INFINITY } else { 0.0 };
         let shown = |value: f64| value_text(&self.config, two_digits(value.max(lowest)));
         match (lower.is_finite(), upper.is_finite()) {
             (true, true) => Some(format!("{} to {}", shown(lower), shown(upper))),

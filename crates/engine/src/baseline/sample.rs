@@ -46,13 +46,17 @@ pub(super) fn samples(config: &BaselineConfig, content: &Content<'_>) -> BTreeMa
                     if is_own_signal(id) {
                         continue;
                     }
-                    let form = match values.kind {
-                        SeriesKind::Gauge => Form::Level,
-                        SeriesKind::Count => Form::Count,
-                        SeriesKind::Latency => Form::Duration,
-                    };
                     let sample = Sample { sum: values.sum, count: values.count as f64 };
-                    found.insert(id.clone(), (form, sample));
+                    let (_, sum) = found
+                        .entry(grouped(id, &config.group_by))
+                        .or_insert((form(values.kind), Sample::default()));
+                    sum.add(sample);
+                }
+            }
+            Selector::Query(question) => {
+                for (id, values) in named(entity, &question.signal, content.series) {
+                    let sample = Sample { sum: values.sum, count: values.count as f64 };
+                    found.insert(id.clone(), (form(values.kind), sample));
                 }
             }
             Selector::LogPattern(text) => {
@@ -74,6 +78,24 @@ pub(super) fn samples(config: &BaselineConfig, content: &Content<'_>) -> BTreeMa
         }
     }
     found
+}
+
+fn form(kind: SeriesKind) -> Form {
+    match kind {
+        SeriesKind::Gauge => Form::Level,
+        SeriesKind::Count => Form::Count,
+        SeriesKind::Latency => Form::Duration,
+    }
+}
+
+/// The series with only these of its attributes; with all when none are named.
+fn grouped(id: &SeriesId, keys: &[String]) -> SeriesId {
+    if keys.is_empty() {
+        return id.clone();
+    }
+    let is_named = |pair: &&str| pair.split_once('=').is_some_and(|(key, _)| keys.iter().any(|k| k == key));
+    let group = id.group.split(',').filter(is_named).collect::<Vec<_>>().join(",");
+    SeriesId { group: group.into(), ..id.clone() }
 }
 
 fn golden(

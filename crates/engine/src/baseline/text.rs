@@ -33,7 +33,7 @@ pub(super) fn value_text(config: &BaselineConfig, value: f64) -> String {
         Selector::Latency => quantity(value, "s"),
         Selector::Errors => quantity(value, "ratio"),
         Selector::Traffic => format!("{} requests/s", quantity(value, "")),
-        Selector::Metric(_) | Selector::LogPattern(_) => quantity(value, ""),
+        Selector::Metric(_) | Selector::LogPattern(_) | Selector::Query(_) => quantity(value, ""),
     }
 }
 

@@ -6,6 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::is_own_signal;
 use super::labels::Labels;
+use crate::asked::Question;
+
+const MINUTE_US: i64 = 60_000_000;
+/// Length of a window, of which a timeslice is a multiple.
+const WINDOW_US: i64 = 10_000_000;
 
 /// An SLO as the engine follows it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,6 +84,8 @@ pub enum EventSource {
         /// Which of its series count.
         labels: Labels,
     },
+    /// What the lake answers to a question: the sum of its values.
+    Query(Question),
 }
 
 /// Why a metric can't be counted.
@@ -86,6 +93,26 @@ pub enum EventSource {
 pub(crate) struct NotACounter(pub(crate) String);
 
 impl ObjectiveConfig {
+    /// Whether windows do not hold all of its events.
+    pub(crate) fn is_asked(&self) -> bool {
+        let asks = |source: &EventSource| matches!(source, EventSource::Query(_));
+        match &self.indicator {
+            Indicator::BadRatio { bad: one, total } | Indicator::GoodRatio { good: one, total } => {
+                asks(one) || asks(total)
+            }
+            Indicator::SlowerThan { .. } => false,
+        }
+    }
+
+    /// Length of the stretches in which stored events are counted, microseconds: a minute, where that divides a timeslice.
+    #[must_use]
+    pub fn step_us(&self) -> i64 {
+        match self.timeslices {
+            Some(slices) if slices.size_us % MINUTE_US != 0 => WINDOW_US,
+            _ => MINUTE_US,
+        }
+    }
+
     /// Whether the same events count as in `other`, so that what was counted stays of use.
     pub(crate) fn counts_like(&self, other: &Self) -> bool {
         self.entities == other.entities
@@ -103,7 +130,7 @@ impl ObjectiveConfig {
 
     /// Whether only requests that the service served are counted.
     pub(crate) fn is_about_requests(&self) -> bool {
-        let of_spans = |source: &EventSource| !matches!(source, EventSource::Metric { .. });
+        let of_spans = |source: &EventSource| matches!(source, EventSource::Requests | EventSource::Errors);
         match &self.indicator {
             Indicator::BadRatio { bad, total } => of_spans(bad) && of_spans(total),
             Indicator::GoodRatio { good, total } => of_spans(good) && of_spans(total),
@@ -157,6 +184,12 @@ impl EventSource {
             Self::Requests => return Ok(own(entity, "requests", series).map(|values| values.sum).sum()),
             Self::Errors => return Ok(own(entity, "errors", series).map(|values| values.sum).sum()),
             Self::Metric { name, labels } => (name, labels),
+            Self::Query(question) => {
+                return Ok(named(entity, &question.signal, series)
+                    .iter()
+                    .map(|(_, values)| values.sum)
+                    .sum());
+            }
         };
         let mut sum = 0.0;
         for (id, values) in named(entity, name, series) {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{NotACounter, ObjectiveConfig};
 use super::{PREFIX, text};
+use crate::asked::Due;
 use crate::detect::finding_id;
 
 /// Windows with events and without a burn, in a row, after which the next burn is a new one.
@@ -55,6 +56,9 @@ pub(crate) struct Objective {
     pub(super) problem: Option<NotACounter>,
     /// Entity that events came from.
     entity: Arc<str>,
+    /// Stretches that the lake is to be asked for.
+    #[serde(default)]
+    pub(super) due: Due,
 }
 
 impl Objective {
@@ -70,6 +74,7 @@ impl Objective {
             ticket: false,
             problem: None,
             entity: config.entities.first().map_or("", String::as_str).into(),
+            due: Due::default(),
             config,
         }
     }
@@ -148,8 +153,23 @@ impl Objective {
         alert.filter(|a| a.severity == severity)
     }
 
-    /// Takes a window. Gives a finding when it opens or closes. A window without events changes nothing.
+    /// Takes a window, or notes that its events are to be asked for. Gives a finding when it opens or closes.
     pub(crate) fn observe(
+        &mut self,
+        namespace: &str,
+        window: Window,
+        series: &[(SeriesId, SeriesPartial)],
+        completeness: Completeness,
+    ) -> Option<Finding> {
+        if !self.config.is_asked() {
+            return self.take(namespace, window, series, completeness);
+        }
+        self.due.window(window, self.config.step_us(), completeness);
+        None
+    }
+
+    /// Takes a stretch of time. One without events changes nothing.
+    pub(crate) fn take(
         &mut self,
         namespace: &str,
         window: Window,
@@ -169,7 +189,7 @@ impl Objective {
             }
         };
         self.problem = None;
-        let (start_us, ended) = self.take(window, counted)?;
+        let (start_us, ended) = self.ended(window, counted)?;
         self.first_us.get_or_insert(start_us);
         self.last_us = Some(window.end_us);
         self.tracker.observe(window.end_us / 1_000_000, ended);
@@ -195,7 +215,7 @@ impl Objective {
     }
 
     /// The events to count by this window, and when they began: its own, or the stretch that it ended.
-    fn take(&mut self, window: Window, counted: Events) -> Option<(Micros, Events)> {
+    fn ended(&mut self, window: Window, counted: Events) -> Option<(Micros, Events)> {
         let Some(slices) = self.config.timeslices else {
             return (counted.total > 0.0).then_some((window.start_us, counted));
         };

@@ -66,6 +66,17 @@ impl Labels {
         Ok(Self { text: text.to_owned(), matchers })
     }
 
+    /// Attribute, whether its value must not match, and the regular expression, anchored, of every matcher.
+    pub fn matchers(&self) -> impl Iterator<Item = (&str, bool, String)> {
+        self.matchers.iter().map(|matcher| {
+            let pattern = match &matcher.wanted {
+                Wanted::Text(text) => format!("^{}$", regex::escape(text)),
+                Wanted::Pattern(pattern) => pattern.as_str().to_owned(),
+            };
+            (matcher.label.as_str(), matcher.negated, pattern)
+        })
+    }
+
     /// Whether a series with this group, `key=value` pairs separated by commas, counts. O(matchers · pairs).
     #[must_use]
     pub fn admit(&self, group: &str) -> bool {

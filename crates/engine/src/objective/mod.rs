@@ -14,6 +14,9 @@ use std::sync::Arc;
 
 use causeway_model::{Completeness, Finding, Micros, SeriesId, SeriesPartial, Window};
 
+use crate::asked::{Ask, Moment, Subject};
+use crate::simulate::Past;
+
 pub(crate) use config::named;
 pub use config::{EventSource, Indicator, ObjectiveConfig, Timeslices};
 pub(crate) use follow::Objective;
@@ -94,6 +97,50 @@ impl Objectives {
             objective.observe(&namespace, window, series, completeness)
         };
         self.all.values_mut().filter_map(observe).collect()
+    }
+
+    /// What is to be asked of the lake now.
+    pub(crate) fn asks(&mut self, at: Moment) -> Vec<Ask> {
+        let ask = |objective: &mut Objective| {
+            let step_us = objective.config.step_us();
+            let asked = objective.config.is_asked();
+            let (from_us, to_us) = asked.then(|| objective.due.ask(step_us, 0, at)).flatten()?;
+            let subject = Subject::Objective(objective.config.clone());
+            Some(Ask { subject, lesson: false, from_us, to_us, step_us })
+        };
+        self.all.values_mut().filter_map(ask).collect()
+    }
+
+    /// Takes the events up to `to_us` that were asked for `config`, unless it is another one by now.
+    pub(crate) fn answer(
+        &mut self,
+        config: &ObjectiveConfig,
+        to_us: Micros,
+        past: &BTreeMap<Micros, Past>,
+        tenants: &BTreeMap<Arc<str>, String>,
+    ) -> Vec<Finding> {
+        let Some(objective) = self.all.get_mut(&key(config)) else { return Vec::new() };
+        if objective.config != *config {
+            objective.due.answered(Micros::MIN);
+            return Vec::new();
+        }
+        let tenant = config.entities.iter().find_map(|e| tenants.get(e.as_str()));
+        let namespace = tenant.unwrap_or(&config.namespace).clone();
+        let mut found = Vec::new();
+        for (start_us, completeness) in objective.due.answered(to_us) {
+            let window = Window { start_us, end_us: start_us + config.step_us() };
+            let mut series = past.get(&start_us).map(|past| past.series.clone()).unwrap_or_default();
+            series.sort_by(|(a, _), (b, _)| a.cmp(b));
+            found.extend(objective.take(&namespace, window, &series, completeness));
+        }
+        found
+    }
+
+    /// The lake could not answer.
+    pub(crate) fn unanswered(&mut self, config: &ObjectiveConfig, problem: String, now_us: Micros) {
+        if let Some(objective) = self.all.get_mut(&key(config)) {
+            objective.due.failed(problem, now_us);
+        }
     }
 
     pub(crate) fn report(&self, namespace: &str, name: &str) -> Option<ObjectiveReport> {

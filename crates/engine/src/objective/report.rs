@@ -45,6 +45,8 @@ pub struct ObjectiveReport {
     pub covered_us: i64,
     /// Name of a metric that should be a counter, and is not.
     pub not_a_counter: Option<String>,
+    /// Why the lake could not answer the last question for its events.
+    pub unanswered: Option<String>,
 }
 
 impl Objective {
@@ -73,6 +75,7 @@ impl Objective {
             quiet_us: self.quiet_us(),
             covered_us: self.covered_us(),
             not_a_counter: self.problem.as_ref().map(|p| p.0.clone()),
+            unanswered: self.due.problem.clone(),
         }
     }
 
@@ -82,7 +85,8 @@ impl Objective {
         let shortest = self.config.rules.iter().map(|r| r.short).fold(f64::INFINITY, f64::min);
         let slices = self.config.timeslices.map_or(0, |s| 3 * s.size_us);
         let short = if shortest.is_finite() { (shortest * 1e6) as i64 } else { 0 };
-        short.max(slices).max(60_000_000)
+        let asked = if self.config.is_asked() { 2 * self.config.step_us() } else { 0 };
+        short.max(slices).max(60_000_000) + asked
     }
 
     /// Share of the error budget that the present burn spends in an hour.

@@ -14,7 +14,11 @@ const AGE: ColumnRow = ("Age", "", 0);
 
 /// Whether a column holds numbers.
 pub(super) fn is_integer(plural: &str, column: &str) -> bool {
-    plural == "replicasets" && matches!(column, "Desired" | "Current" | "Ready")
+    match plural {
+        "replicasets" => matches!(column, "Desired" | "Current" | "Ready"),
+        "daemonsets" => matches!(column, "Desired" | "Current" | "Ready" | "Up-to-date" | "Available"),
+        _ => false,
+    }
 }
 
 /// Columns of a built-in kind by its plural name.
@@ -76,6 +80,20 @@ pub(super) fn of(plural: &str) -> &'static [ColumnRow] {
             ("Images", "", 1),
             ("Selector", "", 1),
         ],
+        "statefulsets" => &[NAME, ("Ready", "", 0), AGE, ("Containers", "", 1), ("Images", "", 1)],
+        "daemonsets" => &[
+            NAME,
+            ("Desired", "", 0),
+            ("Current", "", 0),
+            ("Ready", "", 0),
+            ("Up-to-date", "", 0),
+            ("Available", "", 0),
+            ("Node Selector", "", 0),
+            AGE,
+            ("Containers", "", 1),
+            ("Images", "", 1),
+            ("Selector", "", 1),
+        ],
         "controllerrevisions" => &[NAME, ("Controller", "", 0), ("Revision", "", 0), AGE],
         "horizontalpodautoscalers" => &[
             NAME,
@@ -115,6 +133,8 @@ pub(crate) fn cells(kind: &Kind, object: &Value, now: Timestamp) -> Vec<Value> {
         "events" => row.event(),
         "deployments" => row.deployment(),
         "replicasets" => row.replica_set(),
+        "statefulsets" => row.stateful_set(),
+        "daemonsets" => row.daemon_set(),
         "controllerrevisions" => {
             vec![row.name(), row.owner(), row.number("/revision").into(), row.age()]
         }
@@ -320,6 +340,32 @@ impl Row<'_> {
             source.into(),
             count.into(),
             self.name(),
+        ]
+    }
+
+    fn stateful_set(&self) -> Vec<Value> {
+        vec![
+            self.name(),
+            format!("{}/{}", self.number("/status/readyReplicas"), self.number("/spec/replicas")).into(),
+            self.age(),
+            self.joined("/spec/template/spec/containers", "name"),
+            self.joined("/spec/template/spec/containers", "image"),
+        ]
+    }
+
+    fn daemon_set(&self) -> Vec<Value> {
+        vec![
+            self.name(),
+            self.number("/status/desiredNumberScheduled").into(),
+            self.number("/status/currentNumberScheduled").into(),
+            self.number("/status/numberReady").into(),
+            self.number("/status/updatedNumberScheduled").into(),
+            self.number("/status/numberAvailable").into(),
+            self.selector("/spec/template/spec/nodeSelector"),
+            self.age(),
+            self.joined("/spec/template/spec/containers", "name"),
+            self.joined("/spec/template/spec/containers", "image"),
+            self.selector("/spec/selector/matchLabels"),
         ]
     }
 

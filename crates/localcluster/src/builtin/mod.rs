@@ -150,6 +150,27 @@ const ROWS: &[Row] = &[
         selectable: &["status.replicas"],
         ..CORE
     },
+    Row {
+        group: "apps",
+        kind: "StatefulSet",
+        plural: "statefulsets",
+        short: &["sts"],
+        status: true,
+        scale: true,
+        in_all: true,
+        generations: true,
+        ..CORE
+    },
+    Row {
+        group: "apps",
+        kind: "DaemonSet",
+        plural: "daemonsets",
+        short: &["ds"],
+        status: true,
+        in_all: true,
+        generations: true,
+        ..CORE
+    },
     Row { group: "apps", kind: "ControllerRevision", plural: "controllerrevisions", ..CORE },
     Row {
         group: "autoscaling",
@@ -207,6 +228,11 @@ pub(crate) fn empty(kind: &Kind) -> Value {
     let (spec, status) = match kind.kind.as_str() {
         "Deployment" => (json!({ "strategy": {}, "template": template }), json!({})),
         "ReplicaSet" | "Job" => (json!({ "template": template }), json!({})),
+        "StatefulSet" => (json!({ "template": template, "updateStrategy": {} }), json!({ "replicas": 0 })),
+        "DaemonSet" => (
+            json!({ "template": template, "updateStrategy": {} }),
+            json!({ "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0 }),
+        ),
         "Pod" => (json!({ "containers": [] }), json!({})),
         "Service" => (json!({}), json!({ "loadBalancer": {} })),
         "HorizontalPodAutoscaler" => (json!({ "scaleTargetRef": {} }), json!({})),

@@ -47,6 +47,8 @@ fn generate() -> Map<String, Value> {
     generator.subschema_for::<events::v1::Event>();
     generator.subschema_for::<apps::v1::Deployment>();
     generator.subschema_for::<apps::v1::ReplicaSet>();
+    generator.subschema_for::<apps::v1::StatefulSet>();
+    generator.subschema_for::<apps::v1::DaemonSet>();
     generator.subschema_for::<apps::v1::ControllerRevision>();
     generator.subschema_for::<autoscaling::v1::Scale>();
     generator.subschema_for::<autoscaling::v2::HorizontalPodAutoscaler>();

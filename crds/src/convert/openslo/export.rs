@@ -126,7 +126,11 @@ fn indicator(indicator: &Indicator) -> (Value, Option<Value>) {
     let metric = |spec: Value| json!({"metricSource": {"type": OURS, "spec": spec}});
     if let Some(threshold) = &indicator.threshold {
         let value = float(threshold.below.as_str());
-        return (json!({"thresholdMetric": metric(json!({"signal": threshold.signal}))}), Some(value));
+        let mut source = json!(threshold);
+        if let Some(fields) = source.as_object_mut() {
+            fields.remove("below");
+        }
+        return (json!({"thresholdMetric": metric(source)}), Some(value));
     }
     let mut ratio = Map::from_iter([("counter".to_owned(), json!(true))]);
     if let Some(found) = &indicator.ratio {

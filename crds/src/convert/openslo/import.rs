@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use causeway_actions::Decimal;
 use causeway_remediate::DurationText;
 use kube::ResourceExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::export::fresh;
 use super::{DISPLAY_NAME, DOCUMENTS, FIELDS, OBJECTIVE, OURS, VERSION};
 use crate::SLO;
 use crate::convert::{
-    Imported, Place, counter, faster_than, in_hours, kubernetes_name, number, objective, promql, ratio,
-    shifted, text, window,
+    Imported, Place, counter, in_hours, kubernetes_name, number, objective, promql, ratio, shifted, text,
+    window,
 };
-use crate::slo::{Budgeting, BurnSeverity, BurnWindow, EventSource, Indicator, SLOSpec, Timeslices};
+use crate::slo::{
+    Budgeting, BurnSeverity, BurnWindow, EventSource, Indicator, IndicatorType, SLOSpec, Timeslices,
+};
 
 /// Documents by kind and name, for those that name each other.
 type Known<'a> = BTreeMap<(&'a str, &'a str), &'a Value>;
@@ -198,18 +200,22 @@ fn measured(spec: &Value, wanted: &Value, name: &str, imported: &mut Imported) -
     }
     let threshold =
         spec.pointer("/thresholdMetric/metricSource").ok_or("its indicator is of no known form: not made")?;
-    let ours = text(threshold, "/type") == Some(OURS) && text(threshold, "/spec/signal") == Some("Latency");
-    if !ours {
+    if text(threshold, "/type") != Some(OURS) {
         return Err("a threshold over a query can't be carried over: write an SLO with a Threshold of Latency, or a Baseline \
                     with Static bounds. Not made"
             .to_owned());
     }
     let op = text(wanted, "/op").unwrap_or("lt");
     if !matches!(op, "lt" | "lte") {
-        return Err(format!("latency that should be {op} a value can't be meant: not made"));
+        return Err(format!("a value that should be {op} a limit can't be meant: not made"));
     }
     let limit = wanted.get("value").and_then(number).and_then(|value| Decimal::parse(&value).ok());
-    Ok(faster_than(limit.ok_or("its objective has no value: not made")?))
+    let limit = limit.ok_or("its objective has no value: not made")?;
+    let mut source = threshold.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+    source.insert("below".to_owned(), json!(limit));
+    let threshold = serde_json::from_value(Value::from(source))
+        .map_err(|error| format!("a metricSource is not ours: {error}. Not made"))?;
+    Ok(Indicator { r#type: IndicatorType::Threshold, ratio: None, threshold: Some(threshold) })
 }
 
 fn source(part: &Value, name: &str, imported: &mut Imported) -> Result<EventSource, String> {

@@ -1,45 +1,55 @@
-//! What of the past a simulation needs: the statements that fetch it, and their answers.
+//! What is stored of the series of a Baseline or an objective: the statements that fetch it, and their answers.
 
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result};
-use causeway_engine::{BaselineConfig, EventSource, Indicator, ObjectiveConfig, Past, Selector};
+use causeway_engine::{BaselineConfig, EventSource, Indicator, ObjectiveConfig, Past, Question, Selector};
 use causeway_model::{LogHistogram, Micros, SeriesId, SeriesKind, SeriesPartial, rfc3339};
+use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 /// The past by the begin of each point, Unix microseconds.
-pub(super) type Stored = BTreeMap<Micros, Past>;
+pub(crate) type Stored = BTreeMap<Micros, Past>;
 
 /// A kind of statement; answers of each are read in another way.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// Requests served; with the limit in seconds above which one is slow.
     Requests(Option<f64>),
     /// Points of a metric.
     Metric(String),
     /// Log lines that contain a text.
     Lines(String),
+    /// What the lake answers to a question.
+    Question(Question),
+    /// At which points anything was stored at all.
+    Presence,
 }
+
+/// Points of a metric so long before the time that is asked for are fetched, so that a total has one before its first.
+const BEFORE: i64 = 300_000_000;
 
 /// What is fetched, from when to when, and in points of which length.
 #[derive(Clone, Debug)]
-pub(super) struct Span {
-    pub(super) from_us: Micros,
-    pub(super) to_us: Micros,
-    pub(super) step_us: i64,
+pub(crate) struct Span {
+    pub(crate) from_us: Micros,
+    pub(crate) to_us: Micros,
+    pub(crate) step_us: i64,
 }
 
 /// What a Baseline needs.
-pub(super) fn of_baseline(config: &BaselineConfig) -> Vec<Wanted> {
-    vec![match &config.selector {
-        Selector::Latency | Selector::Errors | Selector::Traffic => Wanted::Requests(None),
-        Selector::Metric(name) => Wanted::Metric(name.clone()),
-        Selector::LogPattern(text) => Wanted::Lines(text.clone()),
-    }]
+pub(crate) fn of_baseline(config: &BaselineConfig) -> Vec<Wanted> {
+    match &config.selector {
+        Selector::Latency | Selector::Errors | Selector::Traffic => vec![Wanted::Requests(None)],
+        Selector::Metric(name) => vec![Wanted::Metric(name.clone())],
+        Selector::LogPattern(text) => vec![Wanted::Lines(text.clone())],
+        Selector::Query(question) => vec![Wanted::Question(question.clone()), Wanted::Presence],
+    }
 }
 
 /// What an objective needs.
-pub(super) fn of_objective(config: &ObjectiveConfig) -> Vec<Wanted> {
+pub(crate) fn of_objective(config: &ObjectiveConfig) -> Vec<Wanted> {
     let sources = match &config.indicator {
         Indicator::SlowerThan { seconds } => return vec![Wanted::Requests(Some(*seconds))],
         Indicator::BadRatio { bad, total } => [bad, total],
@@ -50,6 +60,7 @@ pub(super) fn of_objective(config: &ObjectiveConfig) -> Vec<Wanted> {
         let one = match source {
             EventSource::Requests | EventSource::Errors => Wanted::Requests(None),
             EventSource::Metric { name, .. } => Wanted::Metric(name.clone()),
+            EventSource::Query(question) => Wanted::Question(question.clone()),
         };
         if !wanted.contains(&one) {
             wanted.push(one);
@@ -64,7 +75,7 @@ fn quoted(text: &str) -> String {
 
 impl Wanted {
     /// The statement for these entities.
-    pub(super) fn sql(&self, entities: &[String], span: &Span) -> String {
+    pub(crate) fn sql(&self, entities: &[String], span: &Span) -> String {
         let services: Vec<String> = entities.iter().map(|entity| quoted(entity)).collect();
         let when = format!(
             "service IN ({}) AND time >= TIMESTAMP '{}' AND time < TIMESTAMP '{}'",
@@ -73,6 +84,7 @@ impl Wanted {
             rfc3339(span.to_us)
         );
         let point = format!("CAST(time AS BIGINT) / {step} * {step}", step = span.step_us);
+        let instant = |us: Micros| format!("TIMESTAMP '{}'", rfc3339(us));
         match self {
             Self::Requests(limit) => {
                 let limit_ns = limit.map_or(i64::MAX, |seconds| (seconds * 1e9) as i64);
@@ -88,9 +100,25 @@ impl Wanted {
             }
             Self::Metric(name) => format!(
                 "SELECT service, CAST(time AS BIGINT) AS t, kind, monotonic, delta, value, count, sum, attributes \
-                 FROM metrics WHERE name = {} AND {when} ORDER BY time",
-                quoted(name)
+                 FROM metrics WHERE name = {} AND service IN ({}) AND time >= {} AND time < {} ORDER BY time",
+                quoted(name),
+                services.join(", "),
+                instant(span.from_us - BEFORE),
+                instant(span.to_us)
             ),
+            Self::Question(question) => question
+                .sql
+                .replace("$from", &instant(span.from_us))
+                .replace("$to", &instant(span.to_us))
+                .replace("$step", &span.step_us.to_string()),
+            Self::Presence => {
+                let within =
+                    format!("WHERE time >= {} AND time < {}", instant(span.from_us), instant(span.to_us));
+                let tables = ["logs", "metrics", "spans"];
+                tables
+                    .map(|table| format!("SELECT {point} AS t FROM {table} {within} GROUP BY {point}"))
+                    .join(" UNION ")
+            }
             Self::Lines(text) => format!(
                 "SELECT service, {point} AS t, template_id, \
                  sum(CASE WHEN strpos(body, {}) > 0 THEN 1 ELSE 0 END) AS n \
@@ -100,8 +128,14 @@ impl Wanted {
         }
     }
 
-    /// Puts an answer, one JSON object a line, into what is stored.
-    pub(super) fn read(&self, answer: &str, step_us: i64, stored: &mut Stored) -> Result<()> {
+    /// Whether people wrote it, so that it sees what their namespace has, and no more.
+    pub(crate) fn is_written(&self) -> bool {
+        matches!(self, Self::Question(_) | Self::Presence)
+    }
+
+    /// Puts an answer, one JSON object a line, into what is stored. Of a question the series are of `entity`.
+    pub(crate) fn read(&self, answer: &str, entity: &str, span: &Span, stored: &mut Stored) -> Result<()> {
+        let step_us = span.step_us;
         let lines = answer.lines().filter(|line| !line.trim().is_empty());
         match self {
             Self::Requests(limit) => lines.map(row).try_for_each(|found| {
@@ -111,10 +145,18 @@ impl Wanted {
             Self::Metric(name) => {
                 let mut totals = HashMap::new();
                 lines.map(row).try_for_each(|found| {
-                    metric(name, &found?, step_us, &mut totals, stored);
+                    metric(name, &found?, span, &mut totals, stored);
                     Ok(())
                 })
             }
+            Self::Question(question) => {
+                lines.map(row).try_for_each(|found| answered(question, entity, found?, step_us, stored))
+            }
+            Self::Presence => lines.map(row).try_for_each(|found| {
+                let PresenceRow { t } = found?;
+                stored.entry(t).or_default();
+                Ok(())
+            }),
             Self::Lines(_) => lines.map(row).try_for_each(|found| {
                 let LinesRow { service, t, template_id, n } = found?;
                 // A point with lines, and none that match, is a zero and not a gap.
@@ -141,6 +183,11 @@ struct RequestsRow {
     bad: u64,
     seconds: f64,
     slow: u64,
+}
+
+#[derive(Deserialize)]
+struct PresenceRow {
+    t: Micros,
 }
 
 #[derive(Deserialize)]
@@ -191,7 +238,7 @@ fn requests(found: RequestsRow, limit: Option<f64>, stored: &mut Stored) {
 fn metric(
     name: &str,
     found: &MetricRow,
-    step_us: i64,
+    span: &Span,
     totals: &mut HashMap<(String, String), (f64, f64)>,
     stored: &mut Stored,
 ) {
@@ -214,18 +261,64 @@ fn metric(
         }
         _ => None,
     };
-    let Some((kind, count, sum)) = values.filter(|(_, _, sum)| sum.is_finite()) else { return };
+    let wanted = values.filter(|(_, _, sum)| sum.is_finite() && found.t >= span.from_us);
+    let Some((kind, count, sum)) = wanted else { return };
     let id = SeriesId { entity: found.service.as_str().into(), signal: name.into(), group: group.into() };
-    let past = stored.entry(found.t.div_euclid(step_us) * step_us).or_default();
+    let values = SeriesPartial { kind, count: count as u64, sum, ..SeriesPartial::default() };
+    add(id, values, found.t.div_euclid(span.step_us) * span.step_us, stored);
+}
+
+fn add(id: SeriesId, added: SeriesPartial, start_us: Micros, stored: &mut Stored) {
+    let past = stored.entry(start_us).or_default();
     match past.series.iter_mut().find(|(known, _)| *known == id) {
         Some((_, values)) => {
-            values.count += count as u64;
-            values.sum += sum;
+            values.count += added.count;
+            values.sum += added.sum;
         }
-        None => {
-            past.series
-                .push((id, SeriesPartial { kind, count: count as u64, sum, ..SeriesPartial::default() }));
+        None => past.series.push((id, added)),
+    }
+}
+
+/// A row of a question: a time, a value, perhaps of how many, and what makes the series.
+fn answered(
+    question: &Question,
+    entity: &str,
+    mut row: BTreeMap<String, Value>,
+    step_us: i64,
+    stored: &mut Stored,
+) -> Result<()> {
+    let mut take = |name: &str| row.remove(name);
+    let time = take("time").context("the answer has no column `time`: write AS time")?;
+    let value = take("value").context("the answer has no column `value`: write AS value")?;
+    let count = take("count").as_ref().and_then(Value::as_f64);
+    let at_us = instant(&time).with_context(|| format!("{time} in the column `time` is no time"))?;
+    if value.is_null() {
+        return Ok(());
+    }
+    let value = value.as_f64().with_context(|| format!("{value} in the column `value` is no number"))?;
+    let count = count.unwrap_or(1.0).max(0.0);
+    let sum = if question.kind == SeriesKind::Count { value } else { value * count };
+    let pairs = row.iter().map(|(name, value)| match value {
+        Value::String(text) => format!("{name}={text}"),
+        Value::Null => format!("{name}="),
+        other => format!("{name}={other}"),
+    });
+    let group = pairs.collect::<Vec<_>>().join(",");
+    let id = SeriesId { entity: entity.into(), signal: question.signal.as_str().into(), group: group.into() };
+    let values = SeriesPartial { kind: question.kind, count: count as u64, sum, ..SeriesPartial::default() };
+    add(id, values, at_us.div_euclid(step_us) * step_us, stored);
+    Ok(())
+}
+
+/// Unix microseconds of a time as SQL gives it: a number of them, or text, in UTC where it names no zone.
+fn instant(time: &Value) -> Option<Micros> {
+    match time {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => {
+            let zoned = text.parse::<Timestamp>().or_else(|_| format!("{text}Z").parse());
+            zoned.ok().map(Timestamp::as_microsecond)
         }
+        _ => None,
     }
 }
 
@@ -250,11 +343,11 @@ mod tests {
     fn requests_have_their_slow_ones() {
         let answer = "{\"service\":\"web\",\"t\":60000000,\"n\":10,\"bad\":2,\"seconds\":1.5,\"slow\":3}\n";
         let mut stored = Stored::new();
-        Wanted::Requests(Some(0.2)).read(answer, 60_000_000, &mut stored).unwrap();
+        Wanted::Requests(Some(0.2)).read(answer, "web", &SPAN, &mut stored).unwrap();
         let series = &stored[&60_000_000].series;
         assert_eq!(series.iter().map(|(_, v)| v.sum).collect::<Vec<_>>(), [10.0, 2.0, 1.5]);
         assert_eq!(series[2].1.histogram.as_ref().unwrap().count_above(0.2), 3.0);
-        assert!(Wanted::Requests(None).read("nonsense", 60_000_000, &mut stored).is_err());
+        assert!(Wanted::Requests(None).read("nonsense", "web", &SPAN, &mut stored).is_err());
     }
 
     #[test]
@@ -274,7 +367,7 @@ mod tests {
         ]
         .join("\n");
         let mut stored = Stored::new();
-        Wanted::Metric("hits".into()).read(&answer, 60_000_000, &mut stored).unwrap();
+        Wanted::Metric("hits".into()).read(&answer, "web", &SPAN, &mut stored).unwrap();
         let sums: Vec<(i64, &str, f64)> = stored
             .iter()
             .flat_map(|(t, past)| past.series.iter().map(move |(id, v)| (*t, id.group.as_ref(), v.sum)))
@@ -287,8 +380,42 @@ mod tests {
         let answer = "{\"service\":\"web\",\"t\":0,\"template_id\":\"0a\",\"n\":0}\n\
                       {\"service\":\"web\",\"t\":60000000,\"template_id\":\"0b\",\"n\":4}\n";
         let mut stored = Stored::new();
-        Wanted::Lines("x".into()).read(answer, 60_000_000, &mut stored).unwrap();
+        Wanted::Lines("x".into()).read(answer, "web", &SPAN, &mut stored).unwrap();
         assert!(stored[&0].lines.is_empty());
         assert_eq!(stored[&60_000_000].lines, [("web".to_owned(), 11, 4)]);
+    }
+
+    #[test]
+    fn a_question_says_its_time_and_gives_series() {
+        let question = Question {
+            sql: "SELECT time, ms AS value, country FROM t WHERE time >= $from AND time < $to".into(),
+            signal: "took".into(),
+            kind: SeriesKind::Gauge,
+        };
+        let wanted = Wanted::Question(question);
+        let sql = wanted.sql(&[], &SPAN);
+        assert!(
+            sql.ends_with(
+                "time >= TIMESTAMP '1970-01-01T00:00:00Z' AND time < TIMESTAMP '1970-01-02T00:00:00Z'"
+            ),
+            "{sql}"
+        );
+        let answer = "{\"time\":\"1970-01-01T00:01:00Z\",\"value\":4,\"country\":\"nl\"}\n\
+                      {\"time\":\"1970-01-01T00:01:30\",\"value\":8,\"country\":\"nl\"}\n\
+                      {\"time\":60000000,\"value\":3.5,\"count\":10,\"country\":\"de\"}\n\
+                      {\"time\":60000000,\"value\":null,\"country\":\"de\"}\n";
+        let mut stored = Stored::new();
+        wanted.read(answer, "web", &SPAN, &mut stored).unwrap();
+        let series: Vec<(&str, u64, f64)> =
+            stored[&60_000_000].series.iter().map(|(id, v)| (id.group.as_ref(), v.count, v.sum)).collect();
+        assert_eq!(series, [("country=nl", 2, 12.0), ("country=de", 10, 35.0)]);
+        for (answer, message) in [
+            ("{\"t\":1}", "no column `time`"),
+            ("{\"time\":1}", "no column `value`"),
+            ("{\"time\":true,\"value\":1}", "is no time"),
+        ] {
+            let error = wanted.read(answer, "web", &SPAN, &mut stored).unwrap_err();
+            assert!(format!("{error:#}").contains(message), "{error:#}");
+        }
     }
 }

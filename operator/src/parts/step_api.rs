@@ -1,7 +1,6 @@
 //! What a replay asks besides the console's API: the state of the engine, and steps of the clock.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,20 +11,18 @@ use causeway_kubekit::Activity;
 use causeway_lake::Lake;
 use causeway_model::{Clock as _, rfc3339};
 use causeway_pipeline::Gateway;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::json;
 
-use crate::parts::clock::ProcessClock;
-use crate::parts::engine_host::EngineHost;
-
-/// How long a step of the clock waits for everything to settle.
-const SETTLE: Duration = Duration::from_secs(60);
+use super::clock::{ProcessClock, SETTLE, Step};
+use super::engine_host::EngineHost;
 
 /// What the handlers need.
 pub(crate) struct ApiState {
     pub(crate) lake: Lake,
     pub(crate) host: Arc<EngineHost>,
-    pub(crate) gateway: Arc<Gateway>,
+    /// Where it is in this process.
+    pub(crate) gateway: Option<Arc<Gateway>>,
     pub(crate) clock: Arc<ProcessClock>,
     pub(crate) controllers: causeway_kubekit::Clock,
     pub(crate) activity: Activity,
@@ -112,20 +109,18 @@ async fn state_of(State(state): Shared) -> Response {
     Json(answer(&state)).into_response()
 }
 
-#[derive(Deserialize)]
-struct StepRequest {
-    now: jiff::Timestamp,
-}
-
 /// Steps the clock and answers when everything has settled: windows closed, objects reconciled, own writes seen.
-async fn step(State(state): Shared, Json(request): Json<StepRequest>) -> Response {
-    if state.clock.step(request.now.as_microsecond()).is_none() {
+async fn step(State(state): Shared, Json(step): Json<Step>) -> Response {
+    if state.clock.step(step.now.as_microsecond()).is_none() {
         return refuse(
             StatusCode::CONFLICT,
             "the clock is the machine's: start with --clock stepped to step it",
         );
     }
-    state.gateway.tick();
+    step.note(&state.activity);
+    if let Some(gateway) = &state.gateway {
+        gateway.tick();
+    }
     state.host.tick();
     state.controllers.moved();
     if tokio::time::timeout(SETTLE, state.activity.settled()).await.is_err() {
