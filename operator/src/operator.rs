@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use causeway_console::{Console, ConsoleConfig, Gate, Telemetry};
 use causeway_controllers::{
-    Admission, Bundles, Context, Gateway as GatewayPort, Notifications, OperatorParts, Ports,
+    Admission, Bundles, Context, Gateway as GatewayPort, Git, Notifications, OperatorParts, Ports,
     SourceObservation, SourceSettings,
 };
 use causeway_kubekit::{Activity, ControllerMetrics, while_leading};
@@ -264,6 +264,8 @@ impl Office {
             metrics: self.metrics.register(ControllerMetrics::register),
             instance: self.identity.clone(),
             admission: Admission::Policies { operator: self.cluster.user.clone() },
+            // Only the executor changes anything.
+            git: Git::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::charts;
 use crate::cluster::TestCluster;
 use crate::codegen::codegen;
-use crate::go::tool;
+use crate::go::{flux_definitions, tool};
 use crate::run::{output, root, run, run_in, say, target};
 use crate::same::same;
 use crate::tidy::tidy;
@@ -45,6 +45,9 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     let (kubectl, python, binary) = (tool("kubectl")?.path, python()?, target().join("debug/causeway"));
     let driver_of_browser = chromedriver()?;
     let cluster = TestCluster::prepare()?;
+    let (flux, definitions) = (tool("kustomize-controller")?.path, target().join("flux-definitions.yaml"));
+    std::fs::create_dir_all(target())?;
+    std::fs::write(&definitions, flux_definitions()?)?;
     let environment = [
         ("RUSTC_WORKSPACE_WRAPPER", driver.as_str()),
         ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"),
@@ -53,6 +56,8 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
         ("CAUSEWAY_PYTHON", &python.to_string_lossy()),
         ("CAUSEWAY_BINARY", &binary.to_string_lossy()),
         ("CAUSEWAY_CLUSTER", &cluster.to_string_lossy()),
+        ("CAUSEWAY_FLUX", &flux.to_string_lossy()),
+        ("CAUSEWAY_FLUX_DEFINITIONS", &definitions.to_string_lossy()),
     ];
     codegen(true, &environment)?;
     // After the build, which needs the memory and the cores.

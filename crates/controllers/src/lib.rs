@@ -53,6 +53,7 @@ mod text;
 
 pub use admission::Admission;
 pub use bundles::{Bundles, BundlesError};
+pub use causeway_gitops::Git;
 pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};

@@ -320,6 +320,7 @@ impl House<'_> {
             first_seen: first_seen.clone(),
             fresh: Mutex::new(HashMap::new()),
             http: reqwest::Client::new(),
+            git: context.git.clone(),
         };
         // One at a time, so that the guards of one see the claim of the other.
         let config = ControllerConfig { concurrency: 1, ..ControllerConfig::default() };

@@ -14,6 +14,7 @@ use clap::Args;
 use crate::log::LogArguments;
 
 use crate::parts::clock::ClockArguments;
+use crate::parts::git::GitArguments;
 use crate::parts::runtime;
 use crate::parts::store::StoreArguments;
 use ports::PortArguments;
@@ -41,6 +42,8 @@ pub(crate) struct StandaloneArguments {
     runbook_bundles: Option<PathBuf>,
     #[command(flatten)]
     clock: ClockArguments,
+    #[command(flatten)]
+    git: GitArguments,
     #[command(flatten)]
     log: LogArguments,
     #[command(flatten)]

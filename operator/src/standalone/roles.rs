@@ -44,6 +44,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         runbook_bundles,
         console_url,
         clock,
+        git,
         store,
         ports,
         ..
@@ -101,6 +102,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         metrics: metrics.register(ControllerMetrics::register),
         instance: format!("standalone-{}", std::process::id()),
         admission: control.admission(),
+        git: git.git(),
     };
     let notifications = Notifications {
         state: data.join("notifications"),

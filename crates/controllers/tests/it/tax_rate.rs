@@ -246,6 +246,7 @@ async fn play(client: Client, namespace: &str) -> Incident {
         metrics: ControllerMetrics::detached(),
         instance: "test".to_owned(),
         admission: Admission::BuiltIn,
+        git: causeway_controllers::Git::default(),
     };
     let notifications = Notifications {
         state: folder.path().join("state"),
