@@ -287,7 +287,7 @@ fn remediation(
         mutations: plan.mutations,
         inverse: plan.inverse.clone(),
         verify: runbook.spec.verify.clone(),
-        lease_for: lease_for.filter(|_| matches!(plan.inverse, Inverse::Mutations(_)) && !calls),
+        lease_for: lease_for.filter(|_| via == Via::Patch && matches!(plan.inverse, Inverse::Mutations(_))),
         restores: None,
         expires_at: stamp(now.checked_add(PLAN_LIFETIME).unwrap_or(now)),
     };
