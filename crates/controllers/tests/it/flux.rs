@@ -282,6 +282,7 @@ async fn flux_never_takes_back_what_went_through_git() {
         engine: engine.clone(),
         gateway: Arc::<FakeGateway>::default(),
         audit: Arc::<FakeAudit>::default(),
+        bundles: causeway_controllers::Bundles::default(),
     };
     let parts = OperatorParts { ports, inbox, notifications, executes: true };
     let controllers = tokio::spawn(run(context, parts, stop.clone()));
