@@ -154,6 +154,11 @@ pub(crate) fn create(kind: &Kind, object: &mut Value, now: Timestamp) {
             object["status"] = json!({ "loadBalancer": {} });
         }
         "horizontalpodautoscalers" => object["status"] = json!({ "desiredReplicas": 0 }),
+        "statefulsets" => object["status"] = json!({ "availableReplicas": 0, "replicas": 0 }),
+        "daemonsets" => {
+            object["status"] = json!({ "currentNumberScheduled": 0, "desiredNumberScheduled": 0,
+                "numberMisscheduled": 0, "numberReady": 0 });
+        }
         "jobs" if object.pointer("/spec/selector").is_none() => {
             let uid = meta(object, "uid").to_owned();
             object["spec"]["selector"] =
