@@ -155,7 +155,7 @@ async fn a_useless_repair_is_undone_and_not_repeated() {
     let changes = world.engine.changes.lock().unwrap();
     assert!(changes.iter().any(|(change, namespace)| namespace == SHOP && change.entity == "shop/web"));
     assert!(
-        changes.iter().all(|(change, _)| change.class == causeway_engine::ChangeClass::Other),
+        changes.iter().all(|(change, _)| change.class == causeway_engine::ChangeClass::Repair),
         "{changes:?}"
     );
 }
