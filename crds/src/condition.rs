@@ -68,6 +68,8 @@ words! {
         BurnRateHealthy,
         /// Runbook: every step can be planned.
         Compiled,
+        /// Runbook: it does on recorded incidents what its tests expect.
+        TestsPassed,
         /// Runbook, RemediationPolicy: causeway-fixer may do what the steps need.
         PermissionsSufficient,
         /// RemediationPolicy: the guardrails leave it as it is.

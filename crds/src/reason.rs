@@ -80,6 +80,12 @@ words! {
         Exhausted,
         /// The steps can be planned.
         Compiled,
+        /// Every test passed.
+        TestsPassed,
+        /// A test did not pass.
+        TestsFailed,
+        /// The recorded incident of a test is not at hand.
+        BundleMissing,
         /// A guardrail lowers what the policy grants.
         LoweredByGuardrail,
         /// No guardrail exists, so that Suggest is the ceiling.

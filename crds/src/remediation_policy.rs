@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use causeway_actions::Decimal;
-use causeway_remediate::{Autonomy, DurationText, Schedule, Unreconciled};
+use causeway_remediate::{Autonomy, DurationText, GitRule, Schedule, Unreconciled};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -65,6 +65,9 @@ pub struct RemediationPolicySpec {
     /// What may be changed, by who keeps it.
     #[serde(default)]
     pub apply: ApplyRule,
+    /// The repository of what Argo CD or Flux keeps: such fields are changed there. Without it they are left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_ops: Option<GitRule>,
     /// Promotion by evidence: a runbook goes further on a target where it has helped before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earn: Option<Earn>,
@@ -94,7 +97,8 @@ pub struct PolicyRunbook {
     pub parameters: BTreeMap<String, Decimal>,
 }
 
-/// What may be changed, by who keeps it. What Argo CD, Flux or another operator keeps is never changed.
+/// What may be changed, by who keeps it. What another operator keeps is never changed; what Argo CD or Flux keeps is
+/// changed in Git, see `gitOps`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApplyRule {

@@ -251,7 +251,7 @@ pub struct RunbookStatus {
     /// What came of it so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<RunRecord>,
-    /// Ready, Compiled, PermissionsSufficient.
+    /// Ready, Compiled, TestsPassed, PermissionsSufficient.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

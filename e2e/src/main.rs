@@ -14,7 +14,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Play a recorded outage against a Causeway of its own
-    Demo(causeway_e2e::demo::DemoArguments),
+    Demo(Box<causeway_e2e::demo::DemoArguments>),
     /// Play deployment controller and kubelet, and hold the fault of a recording
     Simulate(causeway_e2e::simulator::SimulatorArguments),
     /// Measure reconciliation of many objects on a real control plane
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match arguments.command {
-            Command::Demo(demo) => causeway_e2e::demo::run(demo).await,
+            Command::Demo(demo) => causeway_e2e::demo::run(*demo).await,
             Command::Simulate(simulator) => causeway_e2e::simulator::run(simulator).await,
             Command::Scale(scale) => causeway_e2e::scale::run(scale).await,
         }

@@ -19,6 +19,7 @@ use crate::log::LogArguments;
 use crate::parts::candidate::{Candidate, LeaseArguments};
 use crate::parts::clock::{self, ClockArguments, Step};
 use crate::parts::cluster;
+use crate::parts::git::GitArguments;
 
 /// How long a step under way may take to end.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -34,6 +35,8 @@ pub(crate) struct ExecutorArguments {
     /// User as whom the operator writes: the admission rules must be made for it
     #[arg(long, default_value = "system:serviceaccount:causeway-system:causeway-operator")]
     operator_user: String,
+    #[command(flatten)]
+    git: GitArguments,
     #[command(flatten)]
     lease: LeaseArguments,
     /// Address for metrics and health
@@ -52,7 +55,7 @@ pub(crate) fn run(arguments: ExecutorArguments) -> Result<()> {
 }
 
 async fn execute(arguments: ExecutorArguments) -> Result<()> {
-    let ExecutorArguments { kubeconfig, operator_user, lease, admin, clock, .. } = arguments;
+    let ExecutorArguments { kubeconfig, operator_user, git, lease, admin, clock, .. } = arguments;
     let build = BuildInfo::new("executor", env!("CARGO_PKG_VERSION"), "");
     build.log();
     let shutdown = Shutdown::new(DRAIN);
@@ -79,6 +82,7 @@ async fn execute(arguments: ExecutorArguments) -> Result<()> {
         metrics: metrics.register(ControllerMetrics::register),
         instance: candidate.identity.clone(),
         admission: Admission::Policies { operator: operator_user },
+        git: git.git(),
     };
     let until = stop.clone();
     let led = while_leading(candidate.leadership.clone(), stop.clone(), |epoch| async move {

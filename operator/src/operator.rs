@@ -9,8 +9,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use causeway_console::{Console, ConsoleConfig, Gate, Telemetry};
 use causeway_controllers::{
-    Admission, Context, Gateway as GatewayPort, Notifications, OperatorParts, Ports, SourceObservation,
-    SourceSettings,
+    Admission, Bundles, Context, Gateway as GatewayPort, Git, Notifications, OperatorParts, Ports,
+    SourceObservation, SourceSettings,
 };
 use causeway_kubekit::{Activity, ControllerMetrics, while_leading};
 use causeway_lake::Lake;
@@ -65,6 +65,9 @@ pub(crate) struct OperatorArguments {
     /// Address of the console as people reach it, for links in messages
     #[arg(long)]
     console_url: Option<String>,
+    /// Folder with the recorded incidents that tests of Runbooks name; what they come to is told in the Runbooks' status
+    #[arg(long)]
+    runbook_bundles: Option<PathBuf>,
     /// Address to listen on
     #[arg(long, default_value = "127.0.0.1")]
     bind: IpAddr,
@@ -194,7 +197,13 @@ impl Office {
         let (host, brain) = (Arc::clone(&brain.host), Arc::new(brain));
 
         let hub = Arc::new(Hub::new(lake.clone(), host.clone(), clock.clone()));
-        let ports = Ports { engine: host.clone(), gateway: Arc::new(Gateways(Arc::clone(&hub))), audit };
+        let bundles = arguments.runbook_bundles.as_deref().map(Bundles::in_folder).transpose()?;
+        let ports = Ports {
+            engine: host.clone(),
+            gateway: Arc::new(Gateways(Arc::clone(&hub))),
+            audit,
+            bundles: bundles.unwrap_or_default(),
+        };
         let parts = OperatorParts { ports, inbox, notifications: self.notifications(), executes: false };
         let context = self.context(&activity);
         let controllers = context.clock.clone();
@@ -255,6 +264,8 @@ impl Office {
             metrics: self.metrics.register(ControllerMetrics::register),
             instance: self.identity.clone(),
             admission: Admission::Policies { operator: self.cluster.user.clone() },
+            // Only the executor changes anything.
+            git: Git::default(),
         }
     }
 

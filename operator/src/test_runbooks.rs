@@ -1,17 +1,12 @@
 //! `causeway test`: runs the tests of Runbooks on recorded incidents, without a cluster.
 
-use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use causeway_controllers::{TestVerdict, check_runbook, test_runbook};
+use causeway_controllers::{Bundles, TestVerdict, check_runbook, test_runbook};
 use causeway_crds::Runbook;
-use causeway_engine::digest;
 use clap::Args;
-
-/// Largest bundle that is read, in bytes.
-const LARGEST: u64 = 256 << 20;
 
 /// Arguments of `test`.
 #[derive(Debug, Args)]
@@ -30,11 +25,8 @@ pub(crate) struct TestArguments {
 pub(crate) fn run(arguments: &TestArguments) -> Result<()> {
     let mut files = Vec::new();
     collect(&arguments.runbooks, &["yaml", "yml"], &mut files)?;
-    let bundles = match &arguments.bundles {
-        Some(folder) => by_digest(folder)?,
-        None => BTreeMap::new(),
-    };
-    let find = |digest: &str| bundles.get(digest).and_then(|path| std::fs::read(path).ok());
+    let bundles = arguments.bundles.as_deref().map(Bundles::in_folder).transpose()?.unwrap_or_default();
+    let find = |digest: &str| bundles.find(digest);
     let mut out = std::io::stdout().lock();
     let (mut checked, mut passed, mut wrong) = (0, 0, 0);
     for file in &files {
@@ -109,22 +101,6 @@ fn runbooks_in(file: &Path) -> Result<Vec<Runbook>> {
         }
     }
     Ok(found)
-}
-
-/// Bundles of a folder by digest.
-fn by_digest(folder: &Path) -> Result<BTreeMap<String, PathBuf>> {
-    let mut files = Vec::new();
-    collect(folder, &["bundle"], &mut files)?;
-    let mut bundles = BTreeMap::new();
-    for file in files {
-        let size = std::fs::metadata(&file).with_context(|| format!("cannot read {}", file.display()))?.len();
-        if size > LARGEST {
-            bail!("{} is larger than {} MiB", file.display(), LARGEST >> 20);
-        }
-        let bytes = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        bundles.insert(digest(&bytes), file);
-    }
-    Ok(bundles)
 }
 
 /// Files with one of these extensions at or below a path, by name.

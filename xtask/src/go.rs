@@ -31,7 +31,7 @@ enum Show {
     Minor,
 }
 
-const MODULES: [Module; 6] = [
+const MODULES: [Module; 7] = [
     Module {
         folder: "kubernetes",
         path: "k8s.io/kubernetes",
@@ -78,7 +78,17 @@ const MODULES: [Module; 6] = [
         programs: &[("helm-unittest", "github.com/helm-unittest/helm-unittest/cmd/helm-unittest")],
         variables: &[],
     },
+    Module {
+        folder: "kustomize-controller",
+        path: FLUX,
+        programs: &[("kustomize-controller", FLUX)],
+        variables: &[],
+    },
 ];
+
+const FLUX: &str = "github.com/fluxcd/kustomize-controller";
+/// The sources that it applies; only the definitions of their kinds are taken.
+const FLUX_SOURCES: &str = "github.com/fluxcd/source-controller";
 
 const KWOK: &str = "sigs.k8s.io/kwok";
 /// How nodes and pods come and go: YAML of the KWOK module itself.
@@ -150,19 +160,46 @@ fn all() -> Vec<&'static str> {
 
 /// The stages of KWOK in one file, taken from the module that its program is built from.
 pub(crate) fn kwok_stages() -> Result<String> {
-    let module = folder("kwok");
-    let download = go(&module).args(["mod", "download", "-json", KWOK]).output().context(MISSING)?;
-    let answer: serde_json::Value = serde_json::from_slice(&download.stdout).unwrap_or_default();
-    let Some(source) = answer["Dir"].as_str() else {
-        bail!("{}: go mod download {KWOK}: {answer}", module.display());
-    };
-    let mut stages = Vec::new();
-    for stage in STAGES {
-        let path = Path::new(source).join("kustomize/stage").join(stage);
-        stages
-            .push(std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?);
+    let source = source("kwok", KWOK)?;
+    let paths: Vec<PathBuf> = STAGES.iter().map(|stage| source.join("kustomize/stage").join(stage)).collect();
+    joined(&paths)
+}
+
+/// The definitions of Flux's kinds in one file, of the versions that its program is built from.
+pub(crate) fn flux_definitions() -> Result<String> {
+    let folder = folder("kustomize-controller");
+    let text = std::fs::read_to_string(folder.join("go.mod")).context("cannot read go.mod of Flux")?;
+    let api = format!("{FLUX_SOURCES}/api");
+    let version = required(&text, &api).with_context(|| format!("go.mod of Flux does not require {api}"))?;
+    let mut paths = Vec::new();
+    for module in [FLUX.to_owned(), format!("{FLUX_SOURCES}@v{version}")] {
+        let bases = source("kustomize-controller", &module)?.join("config/crd/bases");
+        let found = std::fs::read_dir(&bases).with_context(|| format!("cannot read {}", bases.display()))?;
+        for entry in found {
+            paths.push(entry?.path());
+        }
     }
-    Ok(stages.join("---\n"))
+    paths.sort();
+    joined(&paths)
+}
+
+/// The sources of a module, as the Go tool keeps them.
+fn source(name: &str, module: &str) -> Result<PathBuf> {
+    let folder = folder(name);
+    let download = go(&folder).args(["mod", "download", "-json", module]).output().context(MISSING)?;
+    let answer: serde_json::Value = serde_json::from_slice(&download.stdout).unwrap_or_default();
+    match answer["Dir"].as_str() {
+        Some(source) => Ok(source.into()),
+        None => bail!("{}: go mod download {module}: {answer}", folder.display()),
+    }
+}
+
+/// Several YAML files as one.
+fn joined(paths: &[PathBuf]) -> Result<String> {
+    let read = |path: &PathBuf| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    Ok(paths.iter().map(read).collect::<Result<Vec<String>>>()?.join("---\n"))
 }
 
 const MISSING: &str = "cannot start go: install Go 1.26 or newer";

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::charts;
 use crate::cluster::TestCluster;
 use crate::codegen::codegen;
-use crate::go::tool;
+use crate::go::{flux_definitions, tool};
 use crate::run::{output, root, run, run_in, say, target};
 use crate::same::same;
 use crate::tidy::tidy;
@@ -45,6 +45,9 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     let (kubectl, python, binary) = (tool("kubectl")?.path, python()?, target().join("debug/causeway"));
     let driver_of_browser = chromedriver()?;
     let cluster = TestCluster::prepare()?;
+    let (flux, definitions) = (tool("kustomize-controller")?.path, target().join("flux-definitions.yaml"));
+    std::fs::create_dir_all(target())?;
+    std::fs::write(&definitions, flux_definitions()?)?;
     let environment = [
         ("RUSTC_WORKSPACE_WRAPPER", driver.as_str()),
         ("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__"),
@@ -53,6 +56,8 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
         ("CAUSEWAY_PYTHON", &python.to_string_lossy()),
         ("CAUSEWAY_BINARY", &binary.to_string_lossy()),
         ("CAUSEWAY_CLUSTER", &cluster.to_string_lossy()),
+        ("CAUSEWAY_FLUX", &flux.to_string_lossy()),
+        ("CAUSEWAY_FLUX_DEFINITIONS", &definitions.to_string_lossy()),
     ];
     codegen(true, &environment)?;
     // After the build, which needs the memory and the cores.
@@ -65,10 +70,19 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
         &environment,
     )?;
     drop(running);
+    rehearsals(&binary)?;
     let roles = charts::installed()?;
     scenarios(arguments, &roles)?;
     say("all green");
     Ok(())
+}
+
+/// The shipped Runbooks on the incidents that were recorded for them.
+fn rehearsals(binary: &std::path::Path) -> Result<()> {
+    let shipped = root().join("runbooks");
+    let shipped = shipped.to_str().context("the path of the clone is not UTF-8")?;
+    let arguments = ["test", shipped, "--bundles", shipped];
+    run("tests of Runbooks", &binary.to_string_lossy(), &arguments)
 }
 
 fn clippy_driver() -> Result<String> {
@@ -102,8 +116,15 @@ fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
         ("scenario: kill -9 in the middle of the feed", vec!["--crash", "3"]),
         ("scenario: a useless repair first", vec!["--wrong-fix"]),
         ("scenario: nothing may be repaired", vec!["--no-repair"]),
+        ("scenario of the shop: a bad release", vec!["--shop", "bad-release"]),
+        ("scenario of the shop: connections that hang", vec!["--shop", "pool"]),
     ];
     if arguments.full {
+        variants.push(("scenario of the shop: a wrong value", vec!["--shop", "tax-rate"]));
+        variants.push(("scenario of the shop: more demand", vec!["--shop", "saturation"]));
+        variants.push(("scenario of the shop: a bad instance", vec!["--shop", "bad-instance"]));
+        variants.push(("scenario of the shop: a noisy neighbour", vec!["--shop", "noisy-neighbour"]));
+        variants.push(("scenario of the shop: what it costs", vec!["--shop", "bad-release", "--no-repair"]));
         variants.push(("scenario: ten crashes", vec!["--crash", "10"]));
         variants.push(("scenario: all recordings", vec!["--all"]));
     }

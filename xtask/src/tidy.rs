@@ -11,7 +11,8 @@ use crate::run::{output, root, say};
 /// Production lines of a file: more than this is worth a note, more than the second fails.
 const BUDGET: (usize, usize) = (400, 600);
 /// Crates of the pure tier.
-const PURE: [&str; 8] = ["model", "wire", "steps", "patterns", "predict", "causal", "actions", "remediate"];
+const PURE: [&str; 9] =
+    ["model", "wire", "steps", "patterns", "predict", "causal", "actions", "remediate", "manifests"];
 /// What the pure tier never links.
 const IMPURE: [&str; 10] =
     ["tokio", "kube", "axum", "tonic", "hyper", "reqwest", "datafusion", "rand", "rusqlite", "object_store"];
@@ -27,7 +28,7 @@ const IMPURE_CALLS: [&str; 8] = [
     "std::process::",
 ];
 /// Crates of ours that each crate may use; crates that are not listed may use all.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("wire", &["model"]),
     ("steps", &["model"]),
@@ -36,6 +37,8 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("causal", &["model"]),
     ("actions", &["model"]),
     ("remediate", &["model", "actions"]),
+    ("manifests", &["actions"]),
+    ("gitops", &["actions", "manifests"]),
     ("telemetry", &[]),
     ("kubekit", &["telemetry"]),
     ("localcluster", &["telemetry"]),

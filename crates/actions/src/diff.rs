@@ -143,7 +143,7 @@ fn scalar(value: &Value) -> String {
 }
 
 /// Text without control characters and without the marks that change the direction of writing.
-pub(crate) fn printable(text: &str) -> String {
+pub fn printable(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')

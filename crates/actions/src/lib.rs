@@ -10,6 +10,7 @@ pub mod decimal;
 pub mod diff;
 pub mod digest;
 pub mod factor;
+pub mod git_change;
 pub mod live_state;
 pub mod mutation;
 pub mod plan;
@@ -27,6 +28,7 @@ mod property;
 pub use decimal::Decimal;
 pub use digest::{canonical_json, plan_digest, sha256_hex};
 pub use factor::Factor;
+pub use git_change::{AwaitFields, FieldChange, GitChange, GitMode, GitProvider, GitRepository, SecretName};
 pub use live_state::{LiveState, live_state};
 pub use mutation::{
     DrainMutation, Inverse, JobMutation, JsonPatch, Mutation, PodMutation, ScaleMutation, WaitMutation,

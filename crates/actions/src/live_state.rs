@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::git_change::AwaitFields;
 use crate::mutation::{JobMutation, JsonPatch, Mutation, ScaleMutation};
 use crate::registry::run_job::RUN;
 use crate::view::annotation;
@@ -25,15 +26,17 @@ pub fn live_state(mutation: &Mutation, live: Option<&Value>) -> LiveState {
     match mutation {
         Mutation::Webhook(_) => return LiveState::Unknown,
         Mutation::CreateJob(job) => return created(job, live),
-        // A rest leaves nothing to see, and what is left of a drain is looked at where it goes on.
-        Mutation::Wait(_) => return LiveState::Old,
+        // A rest leaves nothing to see, and what is left of a drain is looked at where it goes on. Whether Git was changed, the
+        // repository tells.
+        Mutation::Wait(_) | Mutation::GitChange(_) => return LiveState::Old,
         Mutation::Delete(_) | Mutation::Evict(_) => return removed(mutation, live),
-        Mutation::JsonPatch(_) | Mutation::Scale(_) | Mutation::Drain(_) => {}
+        Mutation::JsonPatch(_) | Mutation::Scale(_) | Mutation::Drain(_) | Mutation::AwaitFields(_) => {}
     }
     let Some(live) = live.filter(|live| has_uid(live, mutation)) else { return LiveState::Foreign };
     match mutation {
         Mutation::JsonPatch(patch) => patched(patch, live),
         Mutation::Scale(scale) => scaled(scale, live),
+        Mutation::AwaitFields(wait) => arrived(wait, live),
         _ => LiveState::Old,
     }
 }
@@ -66,6 +69,20 @@ fn scaled(scale: &ScaleMutation, live: &Value) -> LiveState {
     } else {
         LiveState::Foreign
     }
+}
+
+/// While only some of the fields have their new value, it is under way.
+fn arrived(wait: &AwaitFields, live: &Value) -> LiveState {
+    let mut state = LiveState::New;
+    for field in &wait.fields {
+        let (from, to) = field.values();
+        match field.of(live) {
+            Some(value) if *value == to => {}
+            Some(value) if *value == from => state = LiveState::Old,
+            _ => return LiveState::Foreign,
+        }
+    }
+    state
 }
 
 fn patched(patch: &JsonPatch, live: &Value) -> LiveState {
@@ -134,6 +151,28 @@ mod tests {
         assert_eq!(live_state(&mutation, Some(&live(2))), LiveState::Old);
         assert_eq!(live_state(&mutation, Some(&live(3))), LiveState::New);
         assert_eq!(live_state(&mutation, Some(&live(4))), LiveState::Foreign);
+    }
+
+    #[test]
+    fn a_change_made_elsewhere_arrives_field_by_field() {
+        let field = |path: &str, from: i32, to: i32| {
+            crate::git_change::FieldChange::new(path.into(), &json!(from), &json!(to), None)
+        };
+        let wait = Mutation::AwaitFields(AwaitFields {
+            target: target(),
+            fields: vec![field("/spec/replicas", 3, 6), field("/spec/other", 1, 2)],
+            within_minutes: 10,
+        });
+        let live = |a: i32, b: i32| json!({"metadata": {"uid": "u1"}, "spec": {"replicas": a, "other": b}});
+        for (object, want) in [
+            (live(3, 1), LiveState::Old),
+            (live(6, 1), LiveState::Old),
+            (live(6, 2), LiveState::New),
+            (live(6, 7), LiveState::Foreign),
+        ] {
+            assert_eq!(live_state(&wait, Some(&object)), want, "{object}");
+        }
+        assert_eq!(live_state(&wait, None), LiveState::Foreign);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::git_change::{AwaitFields, GitChange};
 use crate::reference::{SecretKeyRef, TargetRef};
 
 /// One change of one object, or one call.
@@ -27,6 +28,10 @@ pub enum Mutation {
     CreateJob(JobMutation),
     /// A rest before the next mutation.
     Wait(WaitMutation),
+    /// A change of what Git declares.
+    GitChange(GitChange),
+    /// The wait until the target shows what was changed elsewhere.
+    AwaitFields(AwaitFields),
 }
 
 /// A JSON Patch (RFC 6902) of one object.
@@ -134,6 +139,8 @@ impl Mutation {
             Self::Drain(drain) => &drain.target,
             Self::CreateJob(job) => &job.target,
             Self::Wait(wait) => &wait.target,
+            Self::GitChange(change) => &change.target,
+            Self::AwaitFields(wait) => &wait.target,
         }
     }
 
@@ -147,9 +154,18 @@ impl Mutation {
     }
 
     /// Whether sending it again after a crash does no more than sending it once, whatever was changed on the target since:
-    /// a pod is pinned by its uid, a Job by its name.
+    /// a pod is pinned by its uid, a Job by its name, a commit by its trailer.
     pub fn is_repeatable(&self) -> bool {
-        matches!(self, Self::Delete(_) | Self::Evict(_) | Self::Drain(_) | Self::CreateJob(_) | Self::Wait(_))
+        match self {
+            Self::JsonPatch(_) | Self::Scale(_) | Self::Webhook(_) => false,
+            Self::Delete(_)
+            | Self::Evict(_)
+            | Self::Drain(_)
+            | Self::CreateJob(_)
+            | Self::Wait(_)
+            | Self::GitChange(_)
+            | Self::AwaitFields(_) => true,
+        }
     }
 }
 
@@ -196,9 +212,13 @@ pub enum MutationType {
     CreateJob,
     /// See [`WaitMutation`].
     Wait,
+    /// See [`GitChange`].
+    GitChange,
+    /// See [`AwaitFields`].
+    AwaitFields,
 }
 
-const MUTATION_RULE: &str = "(self.type == 'JsonPatch') == has(self.jsonPatch) && (self.type == 'Scale') == has(self.scale) && (self.type == 'Webhook') == has(self.webhook) && (self.type == 'Delete') == has(self.delete) && (self.type == 'Evict') == has(self.evict) && (self.type == 'Drain') == has(self.drain) && (self.type == 'CreateJob') == has(self.createJob) && (self.type == 'Wait') == has(self.wait)";
+const MUTATION_RULE: &str = "(self.type == 'JsonPatch') == has(self.jsonPatch) && (self.type == 'Scale') == has(self.scale) && (self.type == 'Webhook') == has(self.webhook) && (self.type == 'Delete') == has(self.delete) && (self.type == 'Evict') == has(self.evict) && (self.type == 'Drain') == has(self.drain) && (self.type == 'CreateJob') == has(self.createJob) && (self.type == 'Wait') == has(self.wait) && (self.type == 'GitChange') == has(self.gitChange) && (self.type == 'AwaitFields') == has(self.awaitFields)";
 
 /// A mutation as it is written: `type` and the member of that name.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -206,7 +226,8 @@ const MUTATION_RULE: &str = "(self.type == 'JsonPatch') == has(self.jsonPatch) &
 #[schemars(rename = "Mutation", extend("x-kubernetes-validations" = [
     {"rule": MUTATION_RULE, "message": "exactly the member named by type must be set"}]))]
 pub struct MutationUnion {
-    /// Which kind of mutation: JsonPatch, Scale, Webhook, Delete, Evict, Drain, CreateJob or Wait.
+    /// Which kind of mutation: JsonPatch, Scale, Webhook, Delete, Evict, Drain, CreateJob, Wait, GitChange or
+    /// AwaitFields.
     pub r#type: MutationType,
     /// A JSON Patch of one object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -232,6 +253,12 @@ pub struct MutationUnion {
     /// A rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<WaitMutation>,
+    /// A change of what Git declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git_change: Option<GitChange>,
+    /// A wait for what was changed elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub await_fields: Option<AwaitFields>,
 }
 
 impl MutationUnion {
@@ -246,6 +273,8 @@ impl MutationUnion {
             drain: None,
             create_job: None,
             wait: None,
+            git_change: None,
+            await_fields: None,
         }
     }
 
@@ -259,6 +288,8 @@ impl MutationUnion {
             self.drain.is_some(),
             self.create_job.is_some(),
             self.wait.is_some(),
+            self.git_change.is_some(),
+            self.await_fields.is_some(),
         ]
         .into_iter()
         .filter(|set| *set)
@@ -286,6 +317,8 @@ impl TryFrom<MutationUnion> for Mutation {
             MutationType::Drain => union.drain.map(Self::Drain),
             MutationType::CreateJob => union.create_job.map(Self::CreateJob),
             MutationType::Wait => union.wait.map(Self::Wait),
+            MutationType::GitChange => union.git_change.map(Self::GitChange),
+            MutationType::AwaitFields => union.await_fields.map(Self::AwaitFields),
         };
         found.ok_or(UnionMismatch)
     }
@@ -303,6 +336,12 @@ impl From<Mutation> for MutationUnion {
             Mutation::Drain(drain) => Self { drain: Some(drain), ..empty(MutationType::Drain) },
             Mutation::CreateJob(job) => Self { create_job: Some(job), ..empty(MutationType::CreateJob) },
             Mutation::Wait(wait) => Self { wait: Some(wait), ..empty(MutationType::Wait) },
+            Mutation::GitChange(change) => {
+                Self { git_change: Some(change), ..empty(MutationType::GitChange) }
+            }
+            Mutation::AwaitFields(wait) => {
+                Self { await_fields: Some(wait), ..empty(MutationType::AwaitFields) }
+            }
         }
     }
 }

@@ -69,7 +69,9 @@ fn apply(mutation: &Mutation, view: &mut TargetView) -> Result<(), PlanError> {
             | Mutation::Evict(_)
             | Mutation::Drain(_)
             | Mutation::CreateJob(_)
-            | Mutation::Wait(_) => {}
+            | Mutation::Wait(_)
+            | Mutation::GitChange(_)
+            | Mutation::AwaitFields(_) => {}
         }
     }
     Ok(())

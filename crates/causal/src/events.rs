@@ -8,8 +8,10 @@ use std::collections::BTreeMap;
 use ahash::{AHashMap, AHashSet};
 
 use crate::case::{Case, LogLine, SpanStatus, Sym};
+use crate::graph::Graph;
 use crate::spans::Tree;
 use crate::template::{Key, key, operation_of_failure};
+use crate::text::contains_word;
 
 /// Something that a run of an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,6 +36,21 @@ pub(crate) enum Given {
 }
 
 type Operation = (Sym, Sym, Given);
+
+/// Names of callees with fewer characters are taken for words.
+const SHORTEST: usize = 3;
+/// Words of lines about a call that failed.
+const OF_CALLS: [&str; 9] = [
+    "call to",
+    "calling",
+    "request to",
+    "timed out",
+    "timeout",
+    "deadline exceeded",
+    "refused",
+    "unavailable",
+    "unreachable",
+];
 
 /// Lines belong together when this share of the runs with the one has the other.
 const FIRM: f64 = 0.95;
@@ -75,12 +92,14 @@ impl Shift {
 }
 
 /// Compares what operations did in the incident with what they do normally; only bad directions are kept, clearest first.
-pub(crate) fn shifts(case: &Case, now: &Tree<'_>, usual: &Tree<'_>) -> Vec<Shift> {
+pub(crate) fn shifts(case: &Case, graph: &Graph, now: &Tree<'_>, usual: &Tree<'_>) -> Vec<Shift> {
     let after = table(now, &case.logs);
     let before = table(usual, &case.baseline_logs);
     let mut out = Vec::new();
     operations(case, &after, &before, &mut out);
     loose_lines(&after, &before, &mut out);
+    let complaints = complaints(case, graph);
+    out.retain(|s| !matches!(s.event, Event::Line(line) if complaints.contains(&(s.entity, line))));
     out.sort_by(|a, b| {
         b.z.total_cmp(&a.z)
             .then_with(|| case.name(a.entity).cmp(case.name(b.entity)))
@@ -89,6 +108,25 @@ pub(crate) fn shifts(case: &Case, now: &Tree<'_>, usual: &Tree<'_>) -> Vec<Shift
             .then_with(|| given(case, a.given).cmp(&given(case, b.given)))
     });
     out
+}
+
+/// Bad lines that say a call to a callee of who wrote them failed, such as "call to tax timed out": they speak of the
+/// callee, not of a habit of the writer. The callee's name alone is not enough: it may be an ordinary word.
+fn complaints(case: &Case, graph: &Graph) -> AHashSet<(Sym, Key)> {
+    let complains = |line: &LogLine| {
+        let first = line.message.lines().next().unwrap_or_default().to_ascii_lowercase();
+        if !OF_CALLS.iter().any(|word| first.contains(word)) {
+            return false;
+        }
+        let callees = graph.at(line.entity).map(|node| graph.callees[node].as_slice()).unwrap_or_default();
+        callees.iter().any(|callee| {
+            let name = case.name(graph.nodes[*callee]);
+            let short = name.rsplit('/').next().unwrap_or(name);
+            short.len() >= SHORTEST && contains_word(&first, &short.to_ascii_lowercase())
+        })
+    };
+    let bad = case.logs.iter().map(|line| (line, key(line))).filter(|(_, key)| key.bad);
+    bad.filter(|(line, _)| complains(line)).map(|(line, key)| (line.entity, key)).collect()
 }
 
 /// Order of events that does not depend on the order in which names were met.
@@ -205,9 +243,11 @@ fn table(tree: &Tree<'_>, logs: &[LogLine]) -> Table {
             _ => *out.loose.entry((line.entity, key)).or_default() += count,
         }
     }
+    let cut_short = tree.cut_short();
     for (at, span) in tree.spans.iter().enumerate() {
         *out.spans.entry(span.entity).or_default() += 1.0;
-        if tree.answered_by(at).is_some() {
+        // What a failed call cut short says nothing of the habits of who asked.
+        if tree.answered_by(at).is_some() || cut_short[at] {
             continue;
         }
         let asked = tree.parent[at].map(|up| &tree.spans[up as usize]).filter(|up| up.entity == span.entity);

@@ -1,14 +1,12 @@
-//! The evidence of a suspect in numbers, and what kind of cause it speaks for.
+//! The evidence of a suspect in numbers.
 
-use crate::case::{Case, Change as CaseChange, ChangeKind, LogLine, State, Sym};
+use crate::case::{Case, Change as CaseChange, LogLine, State, Sym};
 use crate::draft::change_line;
 use crate::events::{Event, Given, Shift};
 use crate::facts::Fact;
-use crate::features::{
-    BEHAVIOUR, CHANGE, ERRORS, LATENCY, LINK, MEMORY, RESTARTS, SATURATION, SILENCE, TIME, View,
-};
+use crate::features::{ERRORS, LATENCY, LINK, MEMORY, RESTARTS, SATURATION, SILENCE, TIME, View};
 use crate::frame::stack_frame;
-use crate::ranking::{CauseClass, Evidence, EvidenceKind};
+use crate::ranking::{Evidence, EvidenceKind};
 use crate::signal::Class;
 use crate::template::{Key, key, source_location};
 use crate::wording::{Change, FIRST_BAD, LINES, OF_RUNS};
@@ -355,57 +353,6 @@ fn explained_away(view: &View<'_>, node: usize) -> Option<Evidence> {
         unit: String::new(),
         at_us: None,
     })
-}
-
-/// What kind of cause the terms of a node speak for. `points` are what each term added to its score.
-pub(crate) fn class(view: &View<'_>, node: usize, points: &[f64]) -> CauseClass {
-    let change = view.change(node).filter(|_| points[CHANGE] > 0.3);
-    match change.map(|(_, at)| view.case.changes[at].kind) {
-        Some(ChangeKind::Release) => return CauseClass::BadRelease,
-        Some(ChangeKind::Config) => return CauseClass::BadConfig,
-        _ => {}
-    }
-    let best = (0..points.len())
-        .filter(|t| *t != CHANGE && points[*t] > 0.0)
-        .max_by(|a, b| points[*a].total_cmp(&points[*b]).then(b.cmp(a)));
-    match best {
-        None => CauseClass::Unknown,
-        Some(SATURATION) => CauseClass::Saturation,
-        Some(RESTARTS) => CauseClass::FaultyInstance,
-        Some(LINK) => CauseClass::NetworkDelay,
-        Some(TIME) => time_class(view, node),
-        Some(BEHAVIOUR) => behaviour_class(view, node),
-        Some(MEMORY | SILENCE) => CauseClass::CodeReturn,
-        Some(term) => signal_class(view, node, term),
-    }
-}
-
-fn time_class(view: &View<'_>, node: usize) -> CauseClass {
-    let entity = view.graph.nodes[node];
-    let own: f64 = view.time.own.iter().filter(|s| s.from == entity).map(|s| s.excess_us).sum();
-    let link: f64 =
-        view.time.links.iter().filter(|s| s.to == entity || s.from == entity).map(|s| s.excess_us).sum();
-    if link > own { CauseClass::NetworkDelay } else { CauseClass::SlowItself }
-}
-
-fn behaviour_class(view: &View<'_>, node: usize) -> CauseClass {
-    let strongest = view.shifts_of[node].first().map_or(0.0, |s| view.shifts[*s].z);
-    let raises =
-        view.shifts_of[node].iter().map(|s| &view.shifts[*s]).any(|s| s.appeared() && s.z > 0.5 * strongest);
-    if raises { CauseClass::CodeException } else { CauseClass::CodeReturn }
-}
-
-fn signal_class(view: &View<'_>, node: usize, term: usize) -> CauseClass {
-    let traffic = view.facts.of_class(view.case, node, Class::Traffic);
-    let grown = traffic.is_some_and(|t| t.score.z > 4.0 && t.score.observed > 1.5 * t.score.normal.max(1e-9));
-    let leaf = view.graph.callees[node].is_empty() && view.graph.hosts[node].is_empty();
-    match term {
-        _ if grown => CauseClass::Overload,
-        ERRORS if leaf => CauseClass::DependencyDown,
-        ERRORS => CauseClass::FailsItself,
-        LATENCY => CauseClass::SlowItself,
-        _ => CauseClass::Unknown,
-    }
 }
 
 /// The symptom in numbers.

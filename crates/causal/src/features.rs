@@ -74,7 +74,7 @@ impl<'a> View<'a> {
                 (case.name(a.from), case.name(a.to)).cmp(&(case.name(b.from), case.name(b.to)))
             });
         }
-        let shifts = shifts(case, &now, &usual);
+        let shifts = shifts(case, &graph, &now, &usual);
         let mut shifts_of = vec![Vec::new(); graph.nodes.len()];
         for (at, shift) in shifts.iter().enumerate() {
             if let Some(node) = graph.at(shift.entity) {
@@ -135,7 +135,7 @@ impl<'a> View<'a> {
 
     /// CPU, throttling, queues: level and change must both matter.
     pub(crate) fn saturation(&self, node: usize) -> Option<(f64, &Fact)> {
-        let classes = [Class::Cpu, Class::Throttle, Class::Queue, Class::Disk];
+        let classes = [Class::Cpu, Class::Throttle, Class::Queue, Class::Lag, Class::Pool, Class::Disk];
         self.best(node, &classes, |f| {
             let clear = ((f.score.z - 4.0) / 8.0).clamp(0.0, 1.0);
             let material = match f.signal.material {

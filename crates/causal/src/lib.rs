@@ -8,6 +8,7 @@
 mod account;
 mod anomalous;
 pub mod case;
+mod class;
 mod csv;
 pub mod draft;
 mod entity;
@@ -32,7 +33,7 @@ mod spans;
 pub mod state;
 mod stats;
 mod template;
-mod text;
+pub mod text;
 pub mod topology;
 mod window;
 pub mod wording;

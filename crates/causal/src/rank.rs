@@ -1,7 +1,8 @@
 //! Ranks the entities of a case by how well each explains the symptom.
 
 use crate::case::Case;
-use crate::evidence::{class, evidence, symptom};
+use crate::class::class;
+use crate::evidence::{evidence, symptom};
 use crate::features::{CHANGE, NAMES, TERMS, View};
 use crate::fuse::{NONE, WEIGHTS, needed, points, probabilities};
 use crate::ranking::{Ranking, Suspect, Term};

@@ -34,6 +34,16 @@ pub enum CauseClass {
     OutOfMemory,
     /// A certificate runs out.
     CertificateExpiry,
+    /// A rollout does not go on.
+    StuckRollout,
+    /// A disk is full, or will be soon.
+    DiskFull,
+    /// Requests wait for a connection although there is CPU left.
+    ConnectionPool,
+    /// Messages come faster than they are worked off.
+    QueueGrowth,
+    /// A node runs out of memory, disk or process ids.
+    NodePressure,
     /// The evidence does not say.
     #[default]
     Unknown,
@@ -57,6 +67,11 @@ impl CauseClass {
             CauseClass::CrashLoop => "crash_loop",
             CauseClass::OutOfMemory => "out_of_memory",
             CauseClass::CertificateExpiry => "certificate_expiry",
+            CauseClass::StuckRollout => "stuck_rollout",
+            CauseClass::DiskFull => "disk_full",
+            CauseClass::ConnectionPool => "connection_pool",
+            CauseClass::QueueGrowth => "queue_growth",
+            CauseClass::NodePressure => "node_pressure",
             CauseClass::Unknown => "unknown",
         }
     }

@@ -25,6 +25,10 @@ pub enum Class {
     Restarts,
     /// Waiting work.
     Queue,
+    /// Messages that wait for a consumer.
+    Lag,
+    /// Connections of a pool, or who waits for one.
+    Pool,
     /// Network volume.
     Network,
     /// CPU of the host, shared by what runs there.
@@ -75,6 +79,8 @@ impl Class {
             "throttle" => Class::Throttle,
             "restarts" => Class::Restarts,
             "queue" => Class::Queue,
+            "lag" => Class::Lag,
+            "pool" => Class::Pool,
             "network" => Class::Network,
             "host_cpu" => Class::HostCpu,
             "host_memory" => Class::HostMemory,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ahash::AHashMap;
 
-use crate::case::{Span, SpanKind, Sym};
+use crate::case::{Span, SpanKind, SpanStatus, Sym};
 use crate::stats::{mean, quantile, sorted};
 
 /// Spans with their parents resolved.
@@ -50,6 +50,28 @@ impl<'a> Tree<'a> {
             [only] if self.spans[*only as usize].entity != self.spans[at].entity => Some(*only as usize),
             _ => None,
         }
+    }
+
+    /// Spans of an entity during which a call to another one failed: the callee said so, or answered after the caller had
+    /// given up. A call that only the caller calls failed, such as a refused request, may be the caller's own fault.
+    pub(crate) fn cut_short(&self) -> Vec<bool> {
+        let mut out = vec![false; self.spans.len()];
+        for (at, span) in self.spans.iter().enumerate() {
+            let Some(caller) = self.parent[at].filter(|up| self.spans[*up as usize].entity != span.entity)
+            else {
+                continue;
+            };
+            let asked = &self.spans[caller as usize];
+            let failed = span.status == SpanStatus::Error;
+            let late = asked.status == SpanStatus::Error && span.duration_us > asked.duration_us;
+            let mut up = Some(caller).filter(|_| failed || late);
+            while let Some(here) = up.filter(|here| !out[*here as usize]) {
+                out[here as usize] = true;
+                up = self.parent[here as usize]
+                    .filter(|next| self.spans[*next as usize].entity == self.spans[here as usize].entity);
+            }
+        }
+        out
     }
 
     /// Microseconds of a span that no child covers. A sibling that lies inside counts as a child: reactive frameworks

@@ -22,11 +22,17 @@ pub enum StateKind {
     CertificateExpiry,
     /// A disk is full, or will be soon.
     DiskFilling,
+    /// A rollout has not gone on for longer than its deadline.
+    StuckRollout,
+    /// A node runs out of memory, disk or process ids.
+    NodePressure,
+    /// Messages come faster than they are worked off, and have for a while.
+    QueueGrowth,
 }
 
 impl StateKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::CrashLoop,
         Self::OutOfMemory,
         Self::ImagePull,
@@ -34,6 +40,9 @@ impl StateKind {
         Self::NodeNotReady,
         Self::CertificateExpiry,
         Self::DiskFilling,
+        Self::StuckRollout,
+        Self::NodePressure,
+        Self::QueueGrowth,
     ];
 
     /// Its name as a signal, such as `state:CrashLoop`.
@@ -46,6 +55,9 @@ impl StateKind {
             Self::NodeNotReady => "state:NodeNotReady",
             Self::CertificateExpiry => "state:CertificateExpiry",
             Self::DiskFilling => "state:DiskFilling",
+            Self::StuckRollout => "state:StuckRollout",
+            Self::NodePressure => "state:NodePressure",
+            Self::QueueGrowth => "state:QueueGrowth",
         }
     }
 
@@ -61,7 +73,11 @@ impl StateKind {
             Self::OutOfMemory => CauseClass::OutOfMemory,
             // What was released names an image that is not there.
             Self::ImagePull => CauseClass::BadRelease,
-            Self::Unschedulable | Self::DiskFilling => CauseClass::Saturation,
+            Self::Unschedulable => CauseClass::Saturation,
+            Self::DiskFilling => CauseClass::DiskFull,
+            Self::StuckRollout => CauseClass::StuckRollout,
+            Self::NodePressure => CauseClass::NodePressure,
+            Self::QueueGrowth => CauseClass::QueueGrowth,
             Self::NodeNotReady => CauseClass::FaultyInstance,
             Self::CertificateExpiry => CauseClass::CertificateExpiry,
         }
@@ -72,8 +88,13 @@ impl StateKind {
     pub fn hold_us(self) -> i64 {
         match self {
             Self::Unschedulable => 120_000_000,
-            Self::NodeNotReady | Self::ImagePull => 30_000_000,
-            Self::CrashLoop | Self::OutOfMemory | Self::CertificateExpiry | Self::DiskFilling => 0,
+            Self::NodeNotReady | Self::ImagePull | Self::NodePressure => 30_000_000,
+            Self::CrashLoop
+            | Self::OutOfMemory
+            | Self::CertificateExpiry
+            | Self::DiskFilling
+            | Self::StuckRollout
+            | Self::QueueGrowth => 0,
         }
     }
 
@@ -86,13 +107,15 @@ impl StateKind {
     /// themselves what is wrong; a container that ends does not say why.
     pub fn confidence(self) -> f64 {
         match self {
-            Self::CrashLoop => 0.7,
+            Self::CrashLoop | Self::QueueGrowth => 0.7,
             Self::OutOfMemory
             | Self::ImagePull
             | Self::Unschedulable
             | Self::NodeNotReady
             | Self::CertificateExpiry
-            | Self::DiskFilling => 0.9,
+            | Self::DiskFilling
+            | Self::StuckRollout
+            | Self::NodePressure => 0.9,
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::ranking::Evidence;
 use crate::wording::figures;
 
 /// A number with three significant digits, without trailing zeros or an exponent.
-pub(crate) fn number(value: f64) -> String {
+pub fn number(value: f64) -> String {
     significant(value, 3)
 }
 

@@ -40,7 +40,8 @@ impl Window {
         // A point is stamped with the begin of its interval: the one that covers the alarm belongs to the incident.
         let alarm = case.times_us.partition_point(|t| *t + step <= case.symptom.start_us);
         let begin = alarm.min(len.saturating_sub(1));
-        let mut splits = vec![Split { reference_end: begin.max(1).min(len), incident_begin: begin }];
+        // Without a point before the alarm there is no reference: the incident must not be compared with itself.
+        let mut splits = vec![Split { reference_end: begin, incident_begin: begin }];
         let early = alarm.saturating_sub(LATE_POINTS).max(LEAST_REFERENCE);
         if early < begin {
             splits.push(Split { reference_end: early, incident_begin: early });

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use causeway_gitops::Git;
 use causeway_kubekit::{Activity, Clock, ControllerMetrics};
 use causeway_notify::{NotifyMetrics, RetryPolicy};
 use kube::Client;
@@ -26,6 +27,8 @@ pub struct Context {
     /// What keeps the admission rules. While they do not stand as shipped, autonomy is capped at Suggest and no Approval
     /// counts.
     pub admission: Admission,
+    /// How `git` is run, where this process is the executor.
+    pub git: Git,
 }
 
 /// What the operator needs besides.

@@ -19,6 +19,7 @@ mod admission;
 mod approval;
 mod audit;
 mod baseline;
+mod bundles;
 mod capacity;
 mod change;
 mod cluster;
@@ -51,6 +52,8 @@ mod target_view;
 mod text;
 
 pub use admission::Admission;
+pub use bundles::{Bundles, BundlesError};
+pub use causeway_gitops::Git;
 pub use context::{Context, Notifications, OperatorParts};
 pub use error::ControllerError;
 pub use feed::{IncidentFeed, IncidentInbox};

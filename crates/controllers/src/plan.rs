@@ -7,7 +7,7 @@ use causeway_actions::{ActionSpec, Decimal, Inverse, Mutation, Plan, PlanError, 
 use causeway_crds::remediation_policy::PolicyRunbook;
 use causeway_crds::runbook::{Rollback, RunbookSpec};
 use causeway_crds::{RemediationSpec, Runbook};
-use causeway_remediate::{Facts, Precondition, PreconditionError};
+use causeway_remediate::{Applier, Facts, GitRule, Precondition, PreconditionError, Reason, through_git};
 use serde_json::{Value, json};
 
 /// What is known of the cause and of the cluster when a plan is made.
@@ -37,6 +37,9 @@ pub(crate) enum Refusal {
     /// A parameter is unknown or outside of its bounds.
     #[error("{0}")]
     Parameter(String),
+    /// Git declares what would be changed, and it can't be changed there.
+    #[error("{reason}: {message}")]
+    Git { reason: Reason, message: String },
 }
 
 impl Refusal {
@@ -46,17 +49,20 @@ impl Refusal {
             Self::Plan(error) => error.category().to_owned(),
             Self::Precondition { name, .. } => name.clone(),
             Self::Parameter(_) => "BadParameters".to_owned(),
+            Self::Git { reason, .. } => reason.as_str().to_owned(),
         }
     }
 }
 
-/// The plan of all steps, with the parameters as the policy sets them, if its preconditions hold.
+/// The plan of all steps, with the parameters as the policy sets them, if its preconditions hold. What Git declares is
+/// changed there, if the policy names the repository.
 ///
 /// # Errors
 /// The first thing that speaks against it.
 pub(crate) fn of(
     runbook: &Runbook,
     policy: Option<&PolicyRunbook>,
+    git: Option<&GitRule>,
     view: &TargetView,
     around: &Around,
 ) -> Result<Plan, Refusal> {
@@ -92,7 +98,16 @@ pub(crate) fn of(
     if spec.rollback == Rollback::None {
         plan.inverse = Inverse::None;
     }
-    Ok(plan)
+    let namespace = plan.mutations.first().map(|mutation| mutation.target().namespace.clone());
+    let run = format!("{}/{}", namespace.unwrap_or_default(), view.run);
+    let applier = |applier: &Applier| {
+        view.extra.iter().find(|object| {
+            object.get("kind").and_then(Value::as_str) == Some(applier.kind)
+                && object.pointer("/metadata/name").and_then(Value::as_str) == Some(&applier.name)
+        })
+    };
+    through_git(plan, |mutation| live(view, mutation), applier, git, &run)
+        .map_err(|(reason, message)| Refusal::Git { reason, message })
 }
 
 /// Values of all parameters.
@@ -210,7 +225,7 @@ mod tests {
             autonomy: None,
             parameters: BTreeMap::from([("factor".into(), Decimal::parse(factor).unwrap())]),
         });
-        of(runbook, policy.as_ref(), &view(replicas), &around())
+        of(runbook, policy.as_ref(), None, &view(replicas), &around())
     }
 
     #[test]

@@ -11,6 +11,8 @@ use causeway_model::SourceRef;
 use causeway_steps::Pipeline;
 use ipnet::IpNet;
 
+use crate::bundles::Bundles;
+
 /// The engine, as far as controllers speak to it. Calls must be quick: they are made inside of reconciles.
 pub trait Engine: Send + Sync {
     /// The incident with this fingerprint; `None` when the engine does not know it (any more).
@@ -148,4 +150,6 @@ pub struct Ports {
     pub gateway: Arc<dyn Gateway>,
     /// Audit log.
     pub audit: Arc<dyn Audit>,
+    /// What the tests of Runbooks name.
+    pub bundles: Bundles,
 }

@@ -128,7 +128,7 @@ fn made_of(runbook: &Runbook, replay: &Replay, snapshot: &Snapshot) -> Result<Ma
     };
     let subject = target_view::subject(view, target).ok_or("the bundle does not have its target")?;
     target_ref(subject).map_err(|error| error.to_string())?;
-    Ok(match plan::of(runbook, None, view, &around) {
+    Ok(match plan::of(runbook, None, None, view, &around) {
         Ok(plan) => Made::Planned(plan.diff),
         Err(refusal) => Made::Refused(refusal.word(), refusal.to_string()),
     })

@@ -145,7 +145,7 @@ impl House<'_> {
         self.spawn(self.observer(ClusterGuardrails, &m.guardrails), tasks);
         self.decisions(tasks);
         self.declared(ports, tasks);
-        let runbooks = self.observer(Runbooks(m.clone()), &m.runbooks);
+        let runbooks = self.observer(Runbooks::new(m.clone(), ports.bundles.clone()), &m.runbooks);
         let named = |run: &Remediation| key_beside(run, &run.spec.runbook_ref.name);
         self.spawn(runbooks.watch(&m.remediations, named), tasks);
         let policies = self
@@ -260,9 +260,13 @@ impl House<'_> {
             })
             .watch(&m.policies, open_incidents(&m.incidents))
             .watch(&m.runbooks, open_incidents(&m.incidents))
-            .watch(&m.deployments, move |object| {
-                see_deployment.workload(object.into());
-                Vec::new()
+            .watch(&m.deployments, {
+                let ring = ring.clone();
+                move |object| {
+                    ring();
+                    see_deployment.workload(object.into());
+                    Vec::new()
+                }
             })
             .watch(&m.stateful_sets, move |object| {
                 see_stateful.workload(object.into());
@@ -316,6 +320,7 @@ impl House<'_> {
             first_seen: first_seen.clone(),
             fresh: Mutex::new(HashMap::new()),
             http: reqwest::Client::new(),
+            git: context.git.clone(),
         };
         // One at a time, so that the guards of one see the claim of the other.
         let config = ControllerConfig { concurrency: 1, ..ControllerConfig::default() };

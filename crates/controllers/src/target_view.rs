@@ -1,13 +1,14 @@
 //! Reads what an action looks at.
 
-use causeway_actions::{Reads, TargetView};
+use causeway_actions::{GitMode, Reads, TargetView};
 use causeway_crds::runbook::RunbookSpec;
+use causeway_remediate::{Applier, GitRule, applier_of};
 use jiff::Timestamp;
 use kube::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::ControllerError;
+use crate::error::{ControllerError, Doing};
 use crate::objects;
 
 /// The object that a repair is about.
@@ -32,6 +33,7 @@ pub(crate) async fn read(
     client: &Client,
     target: &Target,
     runbook: &RunbookSpec,
+    git: Option<&GitRule>,
     run: &str,
     now: Timestamp,
 ) -> Result<TargetView, ControllerError> {
@@ -76,7 +78,37 @@ pub(crate) async fn read(
         view.hpa = hpas.into_iter().find(scales);
         view.replica_sets = objects::list(client, "apps/v1", "ReplicaSet", &target.namespace).await?;
     }
+    if git.is_some_and(|rule| rule.mode == GitMode::SuspendPatchResume) {
+        let found = appliers(client, &view, &target.namespace).await?;
+        view.extra.extend(found);
+    }
     Ok(view)
+}
+
+/// What applies the objects of the view from Git, as far as it lies in their namespace and may be read.
+async fn appliers(
+    client: &Client,
+    view: &TargetView,
+    namespace: &str,
+) -> Result<Vec<Value>, ControllerError> {
+    let mut seen: Vec<Applier> = Vec::new();
+    let mut found = Vec::new();
+    for object in [&view.workload, &view.config_map, &view.hpa].into_iter().flatten() {
+        let Some(applier) = applier_of(object) else { continue };
+        if applier.namespace.as_deref() != Some(namespace) || seen.contains(&applier) {
+            continue;
+        }
+        let api = objects::api(client, applier.api_version, applier.kind, namespace);
+        match api.get_opt(&applier.name).await {
+            Ok(Some(live)) => found.push(objects::json(live, applier.api_version, applier.kind)?),
+            Ok(None) => {}
+            // The plan says that it can't be suspended.
+            Err(kube::Error::Api(status)) if status.code == 403 => {}
+            Err(error) => return Err(error).doing(|| format!("reading {applier}")),
+        }
+        seen.push(applier);
+    }
+    Ok(found)
 }
 
 /// The object of the view that the target names.

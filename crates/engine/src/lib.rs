@@ -5,6 +5,7 @@
 
 mod asked;
 mod assemble;
+mod backlog;
 mod baseline;
 mod bundle;
 mod calls;

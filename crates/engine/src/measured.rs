@@ -1,4 +1,4 @@
-//! States that metrics show: certificates that run out, disks that fill. Metric names of OpenTelemetry, of Prometheus'
+//! States that metrics show: certificates that run out, disks that fill, queues that grow. Metric names of OpenTelemetry, of Prometheus'
 //! node, kubelet, blackbox and x509 exporters, and of cert-manager.
 
 use std::collections::BTreeMap;
@@ -43,6 +43,7 @@ pub(crate) fn states(
     for ((entity, volume), used) in shares(metrics) {
         found.extend(filling(&entity, &volume, &used, at_us, tenant, open));
     }
+    found.extend(crate::backlog::states(metrics, at_us, tenant, open));
     found
 }
 

@@ -259,6 +259,7 @@ proptest! {
         let punctual = run(&|_| 0);
         let late = run(&|minute| (scatter(minute.wrapping_mul(31) ^ seed).abs() * delay as f64) as i64);
         prop_assert!(!punctual.is_empty());
-        prop_assert_eq!(punctual, late);
+        // A static bound expects nothing, which is no number, and those are never equal.
+        prop_assert_eq!(format!("{punctual:?}"), format!("{late:?}"));
     }
 }

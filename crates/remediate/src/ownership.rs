@@ -4,7 +4,7 @@
 //! |---|---|
 //! | nobody, Kubernetes itself, Causeway | changes it |
 //! | a person or a tool that sets it once (kubectl, helm) | by policy: changes it and says so, or leaves it |
-//! | Argo CD or Flux | leaves it: the value would come back from Git |
+//! | Argo CD or Flux | changes it in Git, if the policy names the repository ([`crate::gitops`]); else leaves it |
 //! | another operator | leaves it |
 //!
 //! Fields count, not objects: a restart annotates a pod template, which Flux does not take back where Git does not name
@@ -14,6 +14,7 @@ use causeway_actions::Mutation;
 use json_patch::PatchOperation;
 use serde_json::Value;
 
+use crate::gitops::suspends;
 use crate::reason::Reason;
 use crate::vocabulary::Unreconciled;
 
@@ -93,9 +94,11 @@ pub fn ownership<'a>(
                     notes.push(note);
                 }
             }
+            // It does not put anything back while it is suspended.
+            Owner::Git(_) if suspends(mutations, object) => {}
             Owner::Git(tool) => {
                 let message = format!(
-                    "{tool} keeps what would be changed of {target} and would put it back: change it in Git"
+                    "{tool} keeps what would be changed of {target} and would put it back: change it in Git, or name its repository in the policy (spec.gitOps)"
                 );
                 return Err((Reason::GitOwned, message));
             }
@@ -119,6 +122,11 @@ pub fn owner_of(mutation: &Mutation, live: &Value) -> Owner {
         // They change no field that somebody keeps.
         _ => return Owner::Free,
     };
+    paths.iter().map(|path| owner_of_field(path, live)).max().unwrap_or(Owner::Free)
+}
+
+/// Who keeps the field at a JSON pointer of `live`, or a part of it.
+pub fn owner_of_field(pointer: &str, live: &Value) -> Owner {
     if let Some(owner) = controller(live) {
         return Owner::Operator(owner);
     }
@@ -132,18 +140,14 @@ pub fn owner_of(mutation: &Mutation, live: &Value) -> Owner {
             None => Owner::Free,
         };
     };
-    let mut strictest = Owner::Free;
-    for path in paths {
-        let segments: Vec<String> =
-            path.split('/').skip(1).map(|s| s.replace("~1", "/").replace("~0", "~")).collect();
-        for entry in entries {
-            let fields = entry.get("fieldsV1").unwrap_or(&Value::Null);
-            if covers(fields, Some(live), &segments) {
-                strictest = strictest.max(keeper(entry));
-            }
-        }
-    }
-    strictest
+    let segments: Vec<String> =
+        pointer.split('/').skip(1).map(|s| s.replace("~1", "/").replace("~0", "~")).collect();
+    entries
+        .iter()
+        .filter(|entry| covers(entry.get("fieldsV1").unwrap_or(&Value::Null), Some(live), &segments))
+        .map(keeper)
+        .max()
+        .unwrap_or(Owner::Free)
 }
 
 fn written(operation: &PatchOperation) -> Option<String> {

@@ -91,6 +91,8 @@ pub enum Via {
     Patch,
     /// By a call to another system.
     Webhook,
+    /// By a commit or a pull request.
+    Git,
 }
 
 /// What to do with a field that somebody set and that nobody puts back: the next `kubectl apply` or release will.
@@ -134,7 +136,7 @@ as_str! {
     Phase { Planned, AwaitingApproval, Applying, Verifying, Succeeded, RolledBack, Failed, Refused, Expired }
     Outcome { Verified, RolledBack, NotEffective, Inconclusive, Stale, Error, Refused, Expired }
     SymptomState { Firing, Clear, NoData }
-    Via { Patch, Webhook }
+    Via { Patch, Webhook, Git }
     Unreconciled { Patch, Refuse }
     ApprovalDecision { Approve, Reject }
 }

@@ -77,6 +77,20 @@ fn unions_hold_exactly_the_member_named_by_type() {
     refuses("remediation.md", &[("/spec/inverse/type", json!("NotNeeded"))], UNION);
 }
 
+#[test]
+fn pull_requests_need_somebody_who_takes_them() {
+    let page = "remediation-policy.md";
+    let without = ("/spec/gitOps/provider", Value::Null);
+    refuses(page, std::slice::from_ref(&without), "mode PullRequest needs provider");
+    refuses(page, &[without.clone(), ("/spec/gitOps/mode", Value::Null)], "mode PullRequest needs provider");
+    for mode in ["Commit", "SuspendPatchResume"] {
+        accepts(page, &[without.clone(), ("/spec/gitOps/mode", json!(mode))]);
+    }
+    accepts(page, &[("/spec/gitOps/mode", Value::Null)]);
+    let policy = changed(page, &[without]);
+    server_refuses("RemediationPolicy", &policy, "mode PullRequest needs provider");
+}
+
 /// What an API server says, which knows the rules but not the Rust types.
 #[track_caller]
 fn server_refuses(kind: &str, object: &Value, message: &str) {

@@ -31,6 +31,9 @@ pub(super) fn write(
     if arguments.no_repair {
         copy(&example.join("variants/no-repair"), target)?;
     }
+    if arguments.bundle.is_some() {
+        copy(&example.join("variants/rehearsal"), target)?;
+    }
     let runbooks = arguments.root.join("runbooks");
     for entry in
         std::fs::read_dir(&runbooks).with_context(|| format!("cannot read {}", runbooks.display()))?
@@ -38,6 +41,10 @@ pub(super) fn write(
         let file = entry?.path().join("runbook.yaml");
         if file.exists() {
             runbook(&file, namespace, target)?;
+            // Repairs of nodes live in a namespace of their own.
+            if arguments.bundle.is_some() {
+                runbook(&file, "causeway-nodes", target)?;
+            }
         }
     }
     let slack = [
@@ -74,7 +81,7 @@ fn runbook(file: &Path, namespace: &str, target: &Path) -> Result<()> {
         let metadata = metadata.with_context(|| format!("{} has no metadata", file.display()))?;
         metadata.insert("namespace".to_owned(), json!(namespace));
         let name = metadata.get("name").and_then(Value::as_str).unwrap_or_default();
-        let path = target.join(format!("40-runbook-{name}.yaml"));
+        let path = target.join(format!("40-runbook-{namespace}-{name}.yaml"));
         std::fs::write(path, object.to_string())?;
     }
     Ok(())

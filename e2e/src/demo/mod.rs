@@ -37,6 +37,13 @@ pub struct DemoArguments {
     /// Another topology for the shop, as examples/shop/topology.yaml
     #[arg(long, requires = "shop")]
     pub topology: Option<PathBuf>,
+    /// Write the incident with the objects that its repair was planned on to this file, for `causeway test`, and end there.
+    /// Repairs are suggested only, from all runbooks
+    #[arg(long, requires = "shop", conflicts_with = "no_repair")]
+    pub bundle: Option<PathBuf>,
+    /// Requests of which each ten seconds of the shop have spans and log lines
+    #[arg(long, requires = "shop", default_value_t = 40)]
+    pub samples: usize,
     /// Play every recording, and print what came of each
     #[arg(long, conflicts_with_all = ["keep", "crash"])]
     pub all: bool,

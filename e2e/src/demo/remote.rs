@@ -162,6 +162,13 @@ impl Remote {
         Ok(remediations)
     }
 
+    /// The bundle of an incident, with the objects that a repair was planned on.
+    pub(super) async fn bundle(&self, fingerprint: &str) -> Result<Vec<u8>> {
+        let request = self.http.get(format!("{}/api/v1/bundles/{fingerprint}", self.api));
+        let answer = request.bearer_auth(&self.token).send().await?.error_for_status()?;
+        Ok(answer.bytes().await?.to_vec())
+    }
+
     async fn simulator<T: serde::de::DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T> {
         let answer = request.send().await.context("the workload simulator does not answer")?;
         let (status, text) = (answer.status(), answer.text().await?);

@@ -28,8 +28,6 @@ use crate::simulator::Verdict;
 
 /// Seconds of a step.
 const STEP: u64 = 10;
-/// Requests of which each step has spans and log lines.
-const SAMPLED: usize = 40;
 /// Steps of ordinary business before the cause: 15 minutes.
 const WARM_UP: u32 = 90;
 /// Steps after the cause at most: 25 minutes.
@@ -62,10 +60,10 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
     let begun = Instant::now();
     let (topology, scenario) = read(arguments)?;
     let world = World::new(topology, arguments.seed)?;
-    let victim = scenario.service(arguments.seed);
-    if world.topology.service(&victim).is_none() {
+    if scenario.service(&world.topology, arguments.seed).is_none() {
         bail!(
-            "the scenario is about {victim}, which this topology does not have: name one of its services in the scenario"
+            "the scenario is about {:?}, which this topology does not have: name one of its services in the scenario",
+            scenario.services
         );
     }
     let slack = SlackStandIn::default();
@@ -161,10 +159,10 @@ impl Demo {
         summary.false_alarm = !self.remote.incidents().await?.is_empty();
         let fault_at = self.now;
         let change = self.world.begin(&self.scenario);
-        self.kubernetes.change(&change).await?;
         // The same shop with the same cause, and nobody who does anything.
         let mut alone = self.world.clone();
-        let before = self.world.ledger.lost;
+        let before = self.world.ledger;
+        self.kubernetes.change(&mut self.world, &change).await?;
         self.screen.fault_begins();
         self.settle().await?;
         let mut idle = 0;
@@ -181,29 +179,45 @@ impl Demo {
             }
             let is =
                 |i: &Value, state: &str| i.pointer("/status/state").and_then(Value::as_str) == Some(state);
+            if let (Some(file), Some(incident)) =
+                (&self.arguments.bundle, planned_for(&incidents, &remediations))
+            {
+                let bundle = self.remote.bundle(&incident).await?;
+                std::fs::write(file, bundle).with_context(|| format!("cannot write {}", file.display()))?;
+                break;
+            }
             let over = !remediations.is_empty() && remediations.iter().all(is_over);
             if over && incidents.iter().all(|i| is(i, "Resolved")) {
                 break;
             }
             // Nothing on its way, for a while: given up, or nothing may be done.
             let waits = remediations.is_empty() || over || self.arguments.no_repair;
+            let waits = waits && self.arguments.bundle.is_none();
             idle = if waits { idle + 1 } else { 0 };
             if idle >= MAX_IDLE && step >= MAX_IDLE {
                 break;
             }
         }
         let (incidents, remediations) = (self.remote.incidents().await?, self.remote.remediations().await?);
+        let victim = self.scenario.service(&self.world.topology, self.arguments.seed).unwrap_or_default();
         summary.verdict = Verdict {
-            label: self.scenario.labels(self.arguments.seed),
+            label: self.scenario.labels(&victim),
             fault_type: self.scenario.cause.word().to_owned(),
             fault_active: self.world.order_success < WELL,
         };
         summary.tell(&incidents, &remediations, fault_at);
+        let verified = summary.actions.iter().filter(|a| a.phase == "Succeeded");
+        let right = self.scenario.cause.right_actions();
+        summary.repair_right = Some(
+            verified.clone().count() > 0 && verified.clone().all(|a| right.contains(&a.action.as_str())),
+        );
         summary.cost = Some(Cost {
-            orders_lost: self.world.ledger.lost - before,
-            orders_lost_without: alone.ledger.lost - before,
+            orders_lost: self.world.ledger.lost - before.lost,
+            orders_lost_without: alone.ledger.lost - before.lost,
             order_value: self.world.topology.order_value,
             success_at_end: self.world.order_success,
+            visits_lost: self.world.ledger.visits_lost - before.visits_lost,
+            visits_lost_without: alone.ledger.visits_lost - before.visits_lost,
         });
         summary.logs_stored =
             self.remote.number("SELECT count(DISTINCT attributes['log.record.uid']) FROM logs").await?;
@@ -221,7 +235,9 @@ impl Demo {
             self.world.tick();
             self.meter.second(&self.world);
             let from_us = from.as_microsecond() + second as i64 * 1_000_000;
-            let count = SAMPLED / STEP as usize;
+            // Spread over the seconds of the step.
+            let until = |seconds: u64| self.arguments.samples * seconds as usize / STEP as usize;
+            let count = until(second + 1) - until(second);
             self.sampler.sample(&self.world, count, from_us, 1_000_000, &mut payload);
         }
         self.meter.report(&self.world, from.as_microsecond(), to.as_microsecond() - 1, &mut payload);
@@ -247,6 +263,14 @@ impl Demo {
         let told = format!("{:.1} % of the orders succeed", self.world.order_success * 100.0);
         self.screen.shop(&at, format!("o{minute}/{tenths}"), &told);
     }
+}
+
+/// Fingerprint of the incident that a repair is planned for.
+fn planned_for(incidents: &[Value], remediations: &[Value]) -> Option<String> {
+    let name = remediations.first()?.pointer("/spec/incidentRef/name")?.as_str()?;
+    let incident =
+        incidents.iter().find(|i| i.pointer("/metadata/name").and_then(Value::as_str) == Some(name))?;
+    Some(incident.pointer("/spec/fingerprint")?.as_str()?.to_owned())
 }
 
 fn opening(arguments: &DemoArguments, world: &World) -> Vec<String> {

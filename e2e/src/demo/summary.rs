@@ -40,6 +40,8 @@ pub struct Summary {
     pub actions: Vec<Action>,
     /// The fault is gone and a repair was verified.
     pub repaired: bool,
+    /// The repair that was verified is right about this cause; only of the shop.
+    pub repair_right: Option<bool>,
     /// Seconds from the start of the fault to the verified end.
     pub seconds_to_repair: Option<i64>,
     /// Label, as the simulator tells at the end.
@@ -78,6 +80,10 @@ pub struct Cost {
     pub order_value: f64,
     /// Share of the orders that succeed at the end.
     pub success_at_end: f64,
+    /// Visits of any kind that failed or took too long since the cause was set.
+    pub visits_lost: f64,
+    /// The same when nobody does anything.
+    pub visits_lost_without: f64,
 }
 
 /// One Remediation.
@@ -85,6 +91,8 @@ pub struct Cost {
 pub struct Action {
     /// Runbook.
     pub runbook: String,
+    /// What it does, such as `RolloutUndo`.
+    pub action: String,
     /// Target.
     pub target: String,
     /// Actions of the runbook, and what each changes.
@@ -102,6 +110,7 @@ impl Action {
             |path: &str| remediation.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
             runbook: text("/spec/runbookRef/name"),
+            action: text("/spec/actions/0"),
             steps: steps(remediation),
             target: format!("{}/{}", text("/spec/targets/0/kind"), text("/spec/targets/0/name")),
             phase: text("/status/phase"),
@@ -175,6 +184,19 @@ impl Summary {
                 bail!("{victim:?}: killed at {:?} only, not at {most}", self.crash_points);
             }
         }
+        if arguments.bundle.is_some() {
+            if self.actions.is_empty() {
+                bail!(
+                    "no repair was planned, so that there is nothing to write: {:?} {:?}",
+                    self.cause_kind,
+                    self.cause
+                );
+            }
+            return Ok(());
+        }
+        if arguments.shop.is_some() {
+            return self.check_shop(arguments);
+        }
         if !self.detected {
             // A valid end: most recordings show no symptom at the entry point.
             return Ok(());
@@ -187,6 +209,42 @@ impl Summary {
         }
         if self.cause_right && !self.repaired {
             bail!("the cause is right, but the outage was not repaired");
+        }
+        Ok(())
+    }
+
+    /// A scenario of the shop ends with the right cause, the right repair, verified, and with less harm than without.
+    fn check_shop(&self, arguments: &DemoArguments) -> Result<()> {
+        if self.false_alarm {
+            bail!("an incident was opened before anything was wrong");
+        }
+        if !self.detected || !self.cause_right {
+            bail!("the cause that was named is {:?}, right is one of {:?}", self.cause, self.verdict.label);
+        }
+        let Some(cost) = self.cost else { bail!("nobody counted what it cost") };
+        if arguments.no_repair {
+            if self.actions.iter().any(|a| a.phase == "Succeeded") {
+                bail!("something was repaired although nothing may be");
+            }
+            if cost.visits_lost < 1.0 {
+                bail!("the cause cost nothing: {:.2} visits", cost.visits_lost);
+            }
+            return Ok(());
+        }
+        if !self.repaired || self.repair_right != Some(true) {
+            bail!(
+                "repaired is {}, by the right repair {:?}: {:?}",
+                self.repaired,
+                self.repair_right,
+                self.actions
+            );
+        }
+        if cost.visits_lost >= cost.visits_lost_without {
+            bail!(
+                "{:.0} visits were lost, {:.0} without a repair",
+                cost.visits_lost,
+                cost.visits_lost_without
+            );
         }
         Ok(())
     }

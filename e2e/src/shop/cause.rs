@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::rng::hash;
+use super::topology::Topology;
 
 /// A scenario.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -10,7 +11,7 @@ use super::rng::hash;
 pub struct Scenario {
     /// What happened, for people.
     pub title: String,
-    /// Services that it may hit; the seed picks one.
+    /// Services that it may hit; the seed picks one of those that the topology has.
     pub services: Vec<String>,
     /// What is done to it.
     pub cause: Cause,
@@ -68,6 +69,34 @@ pub enum Cause {
         /// Cores that it takes.
         cores: f64,
     },
+    /// Kubernetes finds something wrong: the status of the service's Deployment, of one of its pods, or of that pod's node.
+    #[serde(rename_all = "camelCase")]
+    Status {
+        /// Whose.
+        of: Kind,
+        /// Merged into the status; `{service}` stands for the service.
+        status: serde_json::Value,
+        /// A release is rolled out before.
+        #[serde(default)]
+        release: bool,
+    },
+    /// The volume of the service's pods fills.
+    #[serde(rename_all = "camelCase")]
+    Volume {
+        /// Used share from now on, 0 to 1.
+        used: f64,
+    },
+}
+
+/// An object with a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// The service's Deployment.
+    Deployment,
+    /// One of its pods.
+    Pod,
+    /// The node of that pod.
+    Node,
 }
 
 /// How an image, or an instance, differs from a good one.
@@ -99,19 +128,19 @@ impl Default for Behaviour {
 }
 
 impl Scenario {
-    /// The service that this seed picks.
+    /// The service that this seed picks; `None` when the topology has none of them.
     #[must_use]
-    pub fn service(&self, seed: u64) -> String {
-        let at = hash(seed, &["victim"]) as usize % self.services.len().max(1);
-        self.services.get(at).cloned().unwrap_or_default()
+    pub fn service(&self, topology: &Topology, seed: u64) -> Option<String> {
+        let there: Vec<&String> = self.services.iter().filter(|s| topology.service(s).is_some()).collect();
+        let at = hash(seed, &["victim"]) as usize % there.len().max(1);
+        there.get(at).map(|s| (*s).clone())
     }
 
-    /// Names that count as the right cause.
+    /// Names that count as the right cause when it hits `service`.
     #[must_use]
-    pub fn labels(&self, seed: u64) -> Vec<String> {
-        let service = self.service(seed);
-        let mut labels: Vec<String> = self.labels.iter().map(|l| l.replace("{service}", &service)).collect();
-        labels.push(service);
+    pub fn labels(&self, service: &str) -> Vec<String> {
+        let mut labels: Vec<String> = self.labels.iter().map(|l| l.replace("{service}", service)).collect();
+        labels.push(service.to_owned());
         labels
     }
 }
@@ -127,6 +156,25 @@ impl Cause {
             Cause::StuckConnections { .. } => "stuck connections",
             Cause::Instance { .. } => "instance",
             Cause::NodeNoise { .. } => "node noise",
+            Cause::Status { .. } => "status",
+            Cause::Volume { .. } => "volume",
+        }
+    }
+
+    /// Actions that are right about it, as Remediations name them.
+    #[must_use]
+    pub fn right_actions(&self) -> &'static [&'static str] {
+        match self {
+            Cause::Release { .. } => &["RolloutUndo"],
+            Cause::Config { .. } => &["RevertConfigMap"],
+            Cause::Demand { .. } => &["Scale", "SetHPABounds"],
+            Cause::StuckConnections { .. } => &["RolloutRestart"],
+            Cause::Instance { .. } => &["RolloutRestart", "DeletePod", "EvictPod"],
+            Cause::NodeNoise { .. } => &["RolloutRestart", "EvictPod", "Drain"],
+            Cause::Status { of: Kind::Node, .. } => &["Cordon", "Drain"],
+            Cause::Status { of: Kind::Deployment, .. } => &["RolloutUndo", "PauseRollout"],
+            Cause::Status { of: Kind::Pod, .. } => &["DeletePod", "PatchResources", "RolloutRestart"],
+            Cause::Volume { .. } => &["RunJob"],
         }
     }
 }

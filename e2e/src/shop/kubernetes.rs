@@ -6,12 +6,13 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus,
 };
-use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod as KubePod};
+use k8s_openapi::api::core::v1::{ConfigMap, Container, Node, Pod as KubePod};
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 use super::NAMESPACE;
+use super::cause::Kind;
 use super::cluster::{Cluster, Pod, Workload};
 use super::manifests::REGISTRY;
 use super::topology::Autoscale;
@@ -115,21 +116,43 @@ impl Kubernetes {
     }
 
     /// Makes the change that a cause consists of.
-    pub(crate) async fn change(&self, change: &Change) -> Result<()> {
+    pub(crate) async fn change(&self, world: &mut World, change: &Change) -> Result<()> {
         let parameters = PatchParams { field_manager: Some(DEPLOYER.to_owned()), ..PatchParams::default() };
         match change {
             Change::None => {}
-            Change::Image { service, tag } => {
-                let image = format!("{REGISTRY}/{service}:{tag}");
-                let containers = json!([{"name": service, "image": image}]);
-                let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
-                self.api::<Deployment>().patch(service, &parameters, &Patch::Strategic(&patch)).await?;
+            Change::Image { service, tag } => self.release(service, tag, &parameters).await?,
+            Change::Status { of, name, status, image } => {
+                if let Some((service, tag)) = image {
+                    self.release(service, tag, &parameters).await?;
+                    self.settle(world).await?;
+                }
+                let patch = Patch::Merge(json!({"status": status}));
+                match of {
+                    Kind::Deployment => {
+                        self.api::<Deployment>().patch_status(name, &parameters, &patch).await?;
+                    }
+                    Kind::Pod => {
+                        self.api::<KubePod>().patch_status(name, &parameters, &patch).await?;
+                    }
+                    Kind::Node => {
+                        let api = Api::<Node>::all(self.client.clone());
+                        api.patch_status(name, &parameters, &patch).await?;
+                    }
+                }
             }
             Change::Config { config_map, key, value } => {
                 let patch = json!({"data": {key.as_str(): value}});
                 self.api::<ConfigMap>().patch(config_map, &parameters, &Patch::Merge(&patch)).await?;
             }
         }
+        Ok(())
+    }
+
+    async fn release(&self, service: &str, tag: &str, parameters: &PatchParams) -> Result<()> {
+        let image = format!("{REGISTRY}/{service}:{tag}");
+        let containers = json!([{"name": service, "image": image}]);
+        let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+        self.api::<Deployment>().patch(service, parameters, &Patch::Strategic(&patch)).await?;
         Ok(())
     }
 }

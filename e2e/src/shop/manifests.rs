@@ -1,4 +1,4 @@
-//! The manifests that a topology leads to: Deployments, autoscalers and ConfigMaps, and nothing of what goes wrong.
+//! The manifests that a topology leads to: nodes, Deployments, autoscalers and ConfigMaps, and nothing of what goes wrong.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,6 +17,9 @@ pub fn workloads(topology: &Topology, seed: u64) -> String {
     let mut out = String::from(
         "# The workloads of the shop. Made from its topology; what the values mean, only the shop knows.\n",
     );
+    for node in &topology.nodes {
+        put(&mut out, format_args!("---\napiVersion: v1\nkind: Node\nmetadata: {{name: {}}}\n", node.name));
+    }
     for (name, values) in &cluster.configs {
         config_map(&mut out, name, values);
     }
@@ -151,5 +154,32 @@ mod tests {
             assert!(world.usage(at) < 60.0, "{} uses {} %", service.name, world.usage(at));
         }
         assert_eq!(world.autoscale_now(), [], "the autoscalers are at rest");
+    }
+
+    /// Mean seconds of an answer of a service.
+    fn latency(world: &World, service: &str) -> f64 {
+        let own: Vec<_> = world
+            .instances
+            .iter()
+            .filter(|i| world.topology.services[i.service].name == service)
+            .map(|i| i.answer.time)
+            .collect();
+        own.iter().sum::<f64>() / own.len() as f64
+    }
+
+    #[test]
+    fn a_higher_ceiling_brings_the_search_back_to_about_what_it_took() {
+        let (topology, folder) = shop();
+        let text = std::fs::read_to_string(folder.join("scenarios/saturation.yaml")).unwrap();
+        let scenario: crate::shop::cause::Scenario = serde_saphyr::from_str(&text).unwrap();
+        let mut world = World::new(topology, 1).unwrap();
+        world.run(300);
+        let usual = latency(&world, "search");
+        world.begin(&scenario);
+        world.run(300);
+        assert!(latency(&world, "search") > 5.0 * usual, "{} {usual}", latency(&world, "search"));
+        world.cluster.autoscalers.get_mut("search").unwrap().max = 12;
+        world.run(300);
+        assert!(latency(&world, "search") < 1.2 * usual, "{} {usual}", latency(&world, "search"));
     }
 }

@@ -9,6 +9,9 @@ use super::flow::Callee;
 use super::world::World;
 use crate::otlp::{Payload, attribute, gauge, nanos};
 
+/// Size of a volume, in bytes.
+const VOLUME: f64 = 1e10;
+
 /// Sums of the seconds since the last report.
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
@@ -68,6 +71,11 @@ fn instances(world: &World, service: usize, at_us: i64, out: &mut Vec<Metric>) {
     for instance in &own {
         let pod = || vec![attribute("k8s.pod.name", &instance.pod)];
         put("k8s.pod.cpu_limit_utilization", "1", instance.last.cores_used / instance.cpu.max(1e-9), pod());
+    }
+    if let Some(used) = world.volumes.get(&world.topology.services[service].name) {
+        let volume = || vec![attribute("k8s.volume.name", "data")];
+        put("k8s.volume.capacity", "By", VOLUME, volume());
+        put("k8s.volume.available", "By", VOLUME * (1.0 - used), volume());
     }
     if world.consumes(service) {
         put("messaging.consumer.lag", "{message}", sum(&|i| i.station.queued), Vec::new());

@@ -239,12 +239,15 @@ impl World {
         let Some(entry) = entry else { return };
         let all: f64 = journeys.iter().sum::<f64>().max(1e-9);
         let (mut orders, mut lost) = (0.0, 0.0);
-        let kinds = self.topology.journeys.iter().map(|j| j.is_order).enumerate();
-        for at in kinds.filter_map(|(at, is_order)| is_order.then_some(at)) {
+        for (at, journey) in self.topology.journeys.iter().enumerate() {
             let share = journeys[at] / all;
             let good = self.journey_success(entry, at);
-            orders += served * share * good;
-            lost += served * share * (1.0 - good) + shed * share;
+            let bad = served * share * (1.0 - good) + shed * share;
+            self.ledger.visits_lost += bad;
+            if journey.is_order {
+                orders += served * share * good;
+                lost += bad;
+            }
         }
         self.ledger.orders += orders;
         self.ledger.lost += lost;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::autoscaler::Autoscaler;
-use super::cause::{Behaviour, Cause, Scenario};
+use super::cause::{Behaviour, Cause, Kind, Scenario};
 use super::cluster::{Cluster, first_tag, place};
 use super::flow::{Answer, Edge, edges};
 use super::rng::{Rng, hash};
@@ -72,6 +72,8 @@ pub struct Ledger {
     pub orders: f64,
     /// Orders that were lost.
     pub lost: f64,
+    /// Visits of any kind, orders too, that failed or took too long.
+    pub visits_lost: f64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -101,6 +103,8 @@ pub struct World {
     pub order_success: f64,
     /// Cores that something else takes, by node.
     pub noise: BTreeMap<String, f64>,
+    /// Used share of the volumes, by service, where it is told.
+    pub volumes: BTreeMap<String, f64>,
     pub(crate) edges: Vec<Vec<Edge>>,
     /// Positions in `instances` by service.
     pub(crate) of: Vec<Vec<usize>>,
@@ -129,6 +133,7 @@ impl World {
             ledger: Ledger::default(),
             order_success: 1.0,
             noise: BTreeMap::new(),
+            volumes: BTreeMap::new(),
             edges: edges(&topology),
             of: vec![Vec::new(); services],
             order,
@@ -209,17 +214,28 @@ impl World {
 
     /// Sets a cause. Returns what has to be changed in Kubernetes for it; [`World::cluster`] has it already.
     pub fn begin(&mut self, scenario: &Scenario) -> Change {
-        let service = scenario.service(self.seed);
+        let Some(service) = scenario.service(&self.topology, self.seed) else { return Change::None };
         let here = self.topology.services.iter().position(|s| s.name == service);
         let own = here.map(|s| self.of[s].clone()).unwrap_or_default();
         match &scenario.cause {
             Cause::Release { behaviour } => {
-                let tag = format!("{:012x}", hash(self.seed, &["release", &service, "1"]) >> 16);
-                self.releases.insert((service.clone(), tag.clone()), behaviour.clone());
-                if let Some(workload) = self.cluster.workloads.get_mut(&service) {
-                    workload.tag.clone_from(&tag);
-                }
+                let tag = self.release(&service, behaviour.clone());
                 return Change::Image { service, tag };
+            }
+            Cause::Status { of, status, release } => {
+                let tag = release.then(|| self.release(&service, Behaviour::default()));
+                let text = status.to_string().replace("{service}", &service);
+                let pick = own.first().map(|at| &self.instances[*at]);
+                let name = match of {
+                    Kind::Deployment => service.clone(),
+                    Kind::Pod => pick.map(|i| i.pod.clone()).unwrap_or_default(),
+                    Kind::Node => pick.map(|i| i.node.clone()).unwrap_or_default(),
+                };
+                let status = text.parse().unwrap_or_default();
+                return Change::Status { of: *of, name, status, image: tag.map(|tag| (service, tag)) };
+            }
+            Cause::Volume { used } => {
+                self.volumes.insert(service, *used);
             }
             Cause::Config { config_map, key, value } => {
                 let config_map = config_map.replace("{service}", &service);
@@ -257,6 +273,16 @@ impl World {
             }
         }
         Change::None
+    }
+
+    /// A new tag of a service that behaves like this.
+    fn release(&mut self, service: &str, behaviour: Behaviour) -> String {
+        let tag = format!("{:012x}", hash(self.seed, &["release", service, "1"]) >> 16);
+        self.releases.insert((service.to_owned(), tag.clone()), behaviour);
+        if let Some(workload) = self.cluster.workloads.get_mut(service) {
+            workload.tag.clone_from(&tag);
+        }
+        tag
     }
 
     /// Requests per second that people send now, by journey.
@@ -341,6 +367,17 @@ pub enum Change {
         key: String,
         /// New value.
         value: String,
+    },
+    /// The status of an object, after a release where there is one.
+    Status {
+        /// Whose.
+        of: Kind,
+        /// Its name.
+        name: String,
+        /// What is merged into it.
+        status: serde_json::Value,
+        /// Service and tag of the release.
+        image: Option<(String, String)>,
     },
 }
 
@@ -433,7 +470,8 @@ mod tests {
             w.noise.clear();
         };
         type Repair = fn(&mut World);
-        let rights: [(usize, Repair); 5] = [(0, undo), (1, revert), (2, grow), (3, restart), (4, restart)];
+        let rights: [(usize, Repair); 6] =
+            [(0, undo), (1, revert), (2, grow), (3, restart), (4, restart), (5, restart)];
         for (at, right) in rights {
             let (with, without) = (lost(at, right), lost(at, |_| {}));
             assert!(with < 0.5 * without, "{}: {with} of {without}", causes()[at].cause.word());
@@ -441,6 +479,23 @@ mod tests {
         for (at, wrong) in [(0, restart as Repair), (1, undo), (3, revert)] {
             assert!(lost(at, wrong) > 0.9 * lost(at, |_| {}), "{}", causes()[at].cause.word());
         }
+    }
+
+    #[test]
+    fn fewer_replicas_than_the_demand_needs_do_harm() {
+        let after = |shrink: bool| {
+            let mut w = world(1);
+            w.run(100);
+            if shrink {
+                let web = w.cluster.workloads.get_mut("web").unwrap();
+                (web.replicas, web.cpu) = (1, 0.1);
+            }
+            w.run(300);
+            w.ledger
+        };
+        let (shrunk, usual) = (after(true), after(false));
+        assert!(shrunk.lost > usual.lost + 0.2 * usual.orders, "{shrunk:?} {usual:?}");
+        assert!(shrunk.visits_lost > shrunk.lost);
     }
 
     fn digest(w: &World) -> (Ledger, Vec<Instance>, Vec<StoreState>) {

@@ -140,6 +140,12 @@ async fn settle_status(
         writes += 1;
     }
     let old = live.status.clone().unwrap_or_default();
+    // A deadline that has passed stays so until something new is rolled out.
+    let stuck =
+        old.conditions.iter().flatten().any(|c| c.reason.as_deref() == Some("ProgressDeadlineExceeded"));
+    if stuck && old.observed_generation == live.metadata.generation {
+        return Ok(writes);
+    }
     let condition = |type_: &str, reason: &str| {
         let known = old.conditions.iter().flatten().find(|c| c.type_ == type_ && c.status == "True");
         DeploymentCondition {

@@ -11,6 +11,7 @@ pub(crate) mod engine_host;
 mod engine_metrics;
 pub(crate) mod engine_state;
 mod forecast_function;
+pub(crate) mod git;
 pub(crate) mod lake;
 pub(crate) mod listen;
 pub(crate) mod maintain;

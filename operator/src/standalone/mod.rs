@@ -14,6 +14,7 @@ use clap::Args;
 use crate::log::LogArguments;
 
 use crate::parts::clock::ClockArguments;
+use crate::parts::git::GitArguments;
 use crate::parts::runtime;
 use crate::parts::store::StoreArguments;
 use ports::PortArguments;
@@ -36,8 +37,13 @@ pub(crate) struct StandaloneArguments {
     /// Address of the console as people reach it, for links in messages; by default that of this machine
     #[arg(long)]
     console_url: Option<String>,
+    /// Folder with the recorded incidents that tests of Runbooks name; what they come to is told in the Runbooks' status
+    #[arg(long)]
+    runbook_bundles: Option<PathBuf>,
     #[command(flatten)]
     clock: ClockArguments,
+    #[command(flatten)]
+    git: GitArguments,
     #[command(flatten)]
     log: LogArguments,
     #[command(flatten)]

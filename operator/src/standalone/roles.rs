@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use causeway_console::{Console, ConsoleConfig, Telemetry};
 use causeway_controllers::{
-    Context as ControllerContext, Notifications, OperatorParts, Ports as ControllerPorts,
+    Bundles, Context as ControllerContext, Notifications, OperatorParts, Ports as ControllerPorts,
 };
 use causeway_ingest::Credentials;
 use causeway_kubekit::{Activity, ControllerMetrics, TrackWritesLayer};
@@ -41,8 +41,10 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         manifests,
         kubeconfig,
         without_executor,
+        runbook_bundles,
         console_url,
         clock,
+        git,
         store,
         ports,
         ..
@@ -100,6 +102,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         metrics: metrics.register(ControllerMetrics::register),
         instance: format!("standalone-{}", std::process::id()),
         admission: control.admission(),
+        git: git.git(),
     };
     let notifications = Notifications {
         state: data.join("notifications"),
@@ -108,10 +111,12 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
         metrics: metrics.register(NotifyMetrics::register),
         console: console_url.or_else(|| endpoints.api.clone()),
     };
+    let bundles = runbook_bundles.as_deref().map(Bundles::in_folder).transpose()?;
     let controller_ports = ControllerPorts {
         engine: host.clone(),
         gateway: Arc::new(GatewayPort::new(gateway.clone(), credentials.clone(), clock.clone())),
         audit,
+        bundles: bundles.unwrap_or_default(),
     };
     let parts = OperatorParts { ports: controller_ports, inbox, notifications, executes: !without_executor };
     shutdown.spawn("controllers", causeway_controllers::run(context, parts, stop.clone()));

@@ -1,6 +1,8 @@
+use causeway_causal::case::{Case, LogLine, Severity, SpanStatus};
 use causeway_causal::offline::to_json;
 use causeway_causal::rank::rank;
 use causeway_causal::ranking::CauseClass;
+use causeway_causal::signal::{Class, classify};
 
 use crate::made::{Fault, lines, shop, traces};
 
@@ -113,4 +115,80 @@ fn a_new_error_line_and_a_missing_line_speak() {
     returns.logs.clear();
     let ranking = rank(&returns);
     assert_eq!((ranking.ranked[0].entity.as_str(), ranking.ranked[0].class), ("tax", CauseClass::CodeReturn));
+}
+
+#[test]
+fn a_caller_that_gives_up_and_complains_is_not_the_cause() {
+    let mut case = shop(Fault::None, 0, &plain);
+    traces(&mut case, 80, 0, 0, false);
+    traces(&mut case, 80, 60_000, 0, true);
+    let checkout = case.names.intern("checkout");
+    // It waits for 20 ms, and then its own request fails.
+    for span in case.spans.iter_mut().filter(|s| s.entity == checkout) {
+        span.status = SpanStatus::Error;
+        span.duration_us = 20_000;
+    }
+    let complaints = case.spans.iter().filter(|s| s.span == 3).map(|s| LogLine {
+        time_us: s.start_us,
+        entity: checkout,
+        trace: s.trace,
+        span: 3,
+        severity: Severity::Warn,
+        message: "call to tax timed out after 20 ms".into(),
+        template: None,
+        count: 1,
+    });
+    case.logs = complaints.collect();
+    let ranking = rank(&case);
+    assert_eq!((ranking.ranked[0].entity.as_str(), ranking.ranked[0].class), ("tax", CauseClass::SlowItself));
+    // A failure that the callee knows nothing of is its own.
+    traces(&mut case, 80, 0, 0, true);
+    for span in case.spans.iter_mut().filter(|s| s.entity == checkout && s.span == 3) {
+        span.status = SpanStatus::Error;
+    }
+    case.logs.clear();
+    assert_eq!(rank(&case).ranked[0].entity, "checkout");
+}
+
+#[test]
+fn what_is_used_up_names_the_class() {
+    let slow = || {
+        let mut case = shop(Fault::None, 0, &plain);
+        traces(&mut case, 80, 0, 0, false);
+        traces(&mut case, 80, 60_000, 0, true);
+        case
+    };
+    let add = |case: &mut Case, metric: &str, usual: f64, now: f64| {
+        let values = (0..10).map(|at| if at < 4 { usual } else { now }).collect();
+        case.add_series("tax", metric, "", values, vec![usual; 200]);
+    };
+    let of = |case: &Case| {
+        let first = rank(case).ranked.remove(0);
+        (first.entity, first.class)
+    };
+    let mut pool = slow();
+    add(&mut pool, "db.client.connection.pending_requests", 0.0, 40.0);
+    assert_eq!(of(&pool), ("tax".to_owned(), CauseClass::ConnectionPool));
+    let mut demand = slow();
+    add(&mut demand, "k8s.container.cpu_limit_utilization", 0.4, 0.99);
+    let tax = demand.names.intern("tax");
+    for series in demand.series.iter_mut().filter(|s| s.entity == tax) {
+        if classify(&series.metric, &series.stat).class == Class::Traffic {
+            series.values.iter_mut().skip(4).for_each(|value| *value *= 3.0);
+        }
+    }
+    assert_eq!(of(&demand), ("tax".to_owned(), CauseClass::Overload));
+    add(&mut demand, "messaging.consumer.lag", 2.0, 5_000.0);
+    assert_eq!(of(&demand), ("tax".to_owned(), CauseClass::QueueGrowth));
+}
+
+#[test]
+fn an_incident_without_points_before_it_is_compared_with_the_baseline() {
+    let mut case = shop(Fault::Busy("search"), 0, &plain);
+    case.times_us.drain(..4);
+    for series in &mut case.series {
+        series.values.drain(..4);
+    }
+    let ranking = rank(&case);
+    assert_eq!(ranking.ranked[0].entity, "search");
 }

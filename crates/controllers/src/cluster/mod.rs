@@ -1,4 +1,4 @@
-//! Tells the engine what runs where and what is wrong in itself, as pods and nodes say.
+//! Tells the engine what runs where and what is wrong in itself, as pods, nodes and Deployments say.
 //!
 //! Only namespaces that take part are looked at: those with a MonitoredService, a LogSource, an SLO or a
 //! RemediationPolicy. Everything is told as a whole, so that what was missed is made good by the next look.
@@ -35,7 +35,7 @@ impl Bell {
     }
 }
 
-/// Looks at all pods and nodes whenever one of them changed.
+/// Looks at all pods, nodes and Deployments whenever one of them changed.
 pub(crate) struct Surveyor {
     receiver: UnboundedReceiver<Busy>,
     mirrors: Mirrors,
@@ -55,6 +55,7 @@ impl Surveyor {
         let listed = async {
             self.mirrors.pods.synced().await;
             self.mirrors.nodes.synced().await;
+            self.mirrors.deployments.synced().await;
             self.mirrors.services.synced().await;
             self.mirrors.log_sources.synced().await;
         };
@@ -139,17 +140,37 @@ fn survey(mirrors: &Mirrors) -> (Vec<State>, Vec<Placement>) {
     }
     for node in mirrors.nodes.list() {
         let name = node.name_any();
-        let Some(wrong) = wrong::of_node(&node, &name) else { continue };
-        for namespace in concerned.get(&name).into_iter().flatten() {
-            states.push(State {
-                namespace: namespace.clone(),
-                entity: format!("Node/{name}"),
-                kind: wrong.kind,
-                object: format!("Node/{name}"),
-                note: wrong.note.clone(),
-                value: wrong.value,
-            });
+        for wrong in wrong::of_node(&node, &name) {
+            for namespace in concerned.get(&name).into_iter().flatten() {
+                states.push(State {
+                    namespace: namespace.clone(),
+                    entity: format!("Node/{name}"),
+                    kind: wrong.kind,
+                    object: format!("Node/{name}"),
+                    note: wrong.note.clone(),
+                    value: wrong.value,
+                });
+            }
         }
+    }
+    for deployment in mirrors.deployments.list() {
+        let (namespace, name) = (deployment.namespace().unwrap_or_default(), deployment.name_any());
+        if !participants.contains(&namespace) {
+            continue;
+        }
+        let Some(wrong) = wrong::of_deployment(&deployment, &format!("Deployment {namespace}/{name}")) else {
+            continue;
+        };
+        let entity =
+            entities_of(mirrors, "Deployment", &namespace, &name).into_iter().next().unwrap_or_default();
+        states.push(State {
+            entity,
+            kind: wrong.kind,
+            object: format!("Deployment/{namespace}/{name}"),
+            namespace,
+            note: wrong.note,
+            value: wrong.value,
+        });
     }
     (states, placements)
 }

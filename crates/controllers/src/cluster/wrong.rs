@@ -3,7 +3,9 @@
 
 use causeway_engine::StateKind;
 
-use super::views::{ContainerView, NodeView, PodView, ReasonView, condition};
+use k8s_openapi::api::apps::v1::Deployment;
+
+use super::views::{ConditionView, ContainerView, NodeView, PodView, ReasonView, condition};
 
 /// Restarts from which a container that is not ready counts as ending again and again, between two starts as well.
 const RESTARTS: i32 = 3;
@@ -16,6 +18,10 @@ const IMAGE: [&str; 6] = [
     "ImageInspectError",
     "RegistryUnavailable",
 ];
+
+/// Conditions of a node that are bad when true, and what it then runs out of.
+const PRESSURES: [(&str, &str); 3] =
+    [("MemoryPressure", "memory"), ("DiskPressure", "disk"), ("PIDPressure", "process ids")];
 
 /// Something wrong, with a figure and a sentence about `who`.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,12 +88,39 @@ fn of_container(container: &ContainerView, who: &str) -> Option<Wrong> {
     None
 }
 
-/// Why a node can't run pods; `None` when it is ready.
-pub(super) fn of_node(node: &NodeView, name: &str) -> Option<Wrong> {
-    let ready = condition(&node.status.conditions, "Ready").filter(|c| c.status != "True")?;
-    let why = if ready.message.is_empty() { &ready.reason } else { &ready.message };
-    let note = format!("node {name} is not ready: {}", first_line(why));
-    Some(Wrong { kind: StateKind::NodeNotReady, value: 1.0, note })
+/// Why a node can't run pods, and what it runs out of; nothing when it is well.
+pub(super) fn of_node(node: &NodeView, name: &str) -> Vec<Wrong> {
+    let conditions = &node.status.conditions;
+    let said = |condition: &ConditionView| {
+        first_line(if condition.message.is_empty() { &condition.reason } else { &condition.message })
+    };
+    let mut found = Vec::new();
+    if let Some(ready) = condition(conditions, "Ready").filter(|c| c.status != "True") {
+        let note = format!("node {name} is not ready: {}", said(ready));
+        found.push(Wrong { kind: StateKind::NodeNotReady, value: 1.0, note });
+    }
+    // One state for all of them: the same is done about each.
+    let short = PRESSURES.iter().find_map(|(kind, of)| {
+        condition(conditions, kind).filter(|c| c.status == "True").map(|c| (of, said(c)))
+    });
+    if let Some((of, said)) = short {
+        let note = format!("node {name} runs out of {of}: {said}");
+        found.push(Wrong { kind: StateKind::NodePressure, value: 1.0, note });
+    }
+    found
+}
+
+/// Why a rollout does not go on; `None` while it does.
+pub(super) fn of_deployment(deployment: &Deployment, who: &str) -> Option<Wrong> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let stuck = conditions.iter().find(|c| {
+        c.type_ == "Progressing"
+            && c.status == "False"
+            && c.reason.as_deref() == Some("ProgressDeadlineExceeded")
+    })?;
+    let why = stuck.message.as_deref().unwrap_or("its deadline has passed");
+    let note = format!("the rollout of {who} does not go on: {}", first_line(why));
+    Some(Wrong { kind: StateKind::StuckRollout, value: 1.0, note })
 }
 
 fn said(reason: &ReasonView) -> String {
@@ -177,9 +210,32 @@ mod tests {
                 {"type": "Ready", "status": status, "message": "Kubelet stopped posting node status."}]}}))
             .unwrap()
         };
-        assert_eq!(of_node(&node("True"), "n1"), None);
-        let wrong = of_node(&node("Unknown"), "n1").unwrap();
-        assert_eq!(wrong.note, "node n1 is not ready: Kubelet stopped posting node status.");
-        assert_eq!(of_node(&NodeView::default(), "n1"), None, "it has not said anything yet");
+        assert_eq!(of_node(&node("True"), "n1"), []);
+        let wrong = of_node(&node("Unknown"), "n1");
+        assert_eq!(wrong[0].note, "node n1 is not ready: Kubelet stopped posting node status.");
+        assert_eq!(of_node(&NodeView::default(), "n1"), [], "it has not said anything yet");
+        let short: NodeView = serde_json::from_value(json!({"status": {"conditions": [
+            {"type": "Ready", "status": "True"}, {"type": "MemoryPressure", "status": "False"},
+            {"type": "DiskPressure", "status": "True", "message": "kubelet has disk pressure"}]}}))
+        .unwrap();
+        let wrong = of_node(&short, "n1");
+        assert_eq!((wrong.len(), wrong[0].kind), (1, StateKind::NodePressure));
+        assert_eq!(wrong[0].note, "node n1 runs out of disk: kubelet has disk pressure");
+    }
+
+    #[test]
+    fn a_rollout_is_stuck_when_its_deadline_has_passed() {
+        let of = |status: &str, reason: &str| {
+            let deployment: Deployment = serde_json::from_value(json!({"metadata": {"name": "web"},
+                "status": {"conditions": [{"type": "Progressing", "status": status, "reason": reason,
+                    "message": "ReplicaSet \"web-2\" has timed out progressing."}]}}))
+            .unwrap();
+            of_deployment(&deployment, "Deployment shop/web").map(|wrong| (wrong.kind, wrong.note))
+        };
+        assert_eq!(of("True", "ReplicaSetUpdated"), None);
+        assert_eq!(of("Unknown", "DeploymentPaused"), None, "held by somebody");
+        let (kind, note) = of("False", "ProgressDeadlineExceeded").unwrap();
+        assert_eq!(kind, StateKind::StuckRollout);
+        assert!(note.ends_with("does not go on: ReplicaSet \"web-2\" has timed out progressing."), "{note}");
     }
 }

@@ -32,6 +32,11 @@ pub(crate) fn cause_kind(class: CauseClass) -> CauseKind {
         CauseClass::CrashLoop => CauseKind::CrashLoop,
         CauseClass::OutOfMemory => CauseKind::MemoryLeak,
         CauseClass::CertificateExpiry => CauseKind::CertificateExpiry,
+        CauseClass::StuckRollout => CauseKind::StuckRollout,
+        CauseClass::DiskFull => CauseKind::DiskFull,
+        CauseClass::ConnectionPool => CauseKind::ConnectionPool,
+        CauseClass::QueueGrowth => CauseKind::QueueGrowth,
+        CauseClass::NodePressure => CauseKind::NodePressure,
         CauseClass::Unknown => CauseKind::Unknown,
     }
 }

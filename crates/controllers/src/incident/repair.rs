@@ -78,14 +78,15 @@ pub(super) async fn plan_repair(
             return Ok(Repair::None(Reason::NoRunbook, "the chosen Runbook is gone".to_owned()));
         };
         let name = next_name(mirrors, incident, &target.namespace);
-        let view = target_view::read(client, &target, &runbook.spec, &name, in_seconds(now)).await?;
+        let policy = policies.iter().find(|policy| policy.name_any() == choice.policy);
+        let git = policy.and_then(|policy| policy.spec.git_ops.as_ref());
+        let view = target_view::read(client, &target, &runbook.spec, git, &name, in_seconds(now)).await?;
         let Some(subject) = target_view::subject(&view, &target) else {
             return Ok(Repair::None(
                 Reason::WorkloadMissing,
                 format!("{target} does not exist: nothing can be changed"),
             ));
         };
-        let policy = policies.iter().find(|policy| policy.name_any() == choice.policy);
         let running = history.iter().filter(|run| run.is_running()).count();
         match prepare(incident, &cause, runbook, policy.map(AsRef::as_ref), subject, &view, running) {
             Ok(prepared) => {
@@ -131,7 +132,8 @@ fn prepare(
     };
     let listed = policy.and_then(|policy| policy.spec.listed(&runbook.name_any()));
     let subject = target_ref(subject).map_err(|error| error.to_string())?;
-    let plan = plan::of(runbook, listed, view, &around).map_err(|refusal| refusal.to_string())?;
+    let git = policy.and_then(|policy| policy.spec.git_ops.as_ref());
+    let plan = plan::of(runbook, listed, git, view, &around).map_err(|refusal| refusal.to_string())?;
     let unreconciled = policy.map(|policy| policy.spec.apply.unreconciled).unwrap_or_default();
     let notes = ownership(&plan.mutations, |mutation| plan::live(view, mutation), unreconciled)
         .map_err(|(reason, message)| format!("{reason}: {message}"))?;
@@ -247,7 +249,14 @@ fn remediation(
             let decimal = |value| causeway_actions::Decimal::from_f64(value, 3);
             (decimal(cause.confidence), decimal(cause.margin), cause.target_name.clone())
         });
-    let calls = plan.mutations.iter().any(|mutation| matches!(mutation, Mutation::Webhook(_)));
+    let has = |is_it: fn(&Mutation) -> bool| plan.mutations.iter().any(is_it);
+    let via = if has(|mutation| matches!(mutation, Mutation::GitChange(_))) {
+        Via::Git
+    } else if has(|mutation| matches!(mutation, Mutation::Webhook(_))) {
+        Via::Webhook
+    } else {
+        Via::Patch
+    };
     let digest = spec_digest(&runbook.spec).doing(|| format!("digesting Runbook {}", choice.runbook))?;
     let spec = RemediationSpec {
         incident_ref: IncidentRef {
@@ -268,7 +277,7 @@ fn remediation(
         actions: runbook.spec.steps.iter().map(|step| step.action.kind()).collect(),
         targets: targets(subject, &plan),
         shared_dependencies,
-        via: if calls { Via::Webhook } else { Via::Patch },
+        via,
         summary: bounded(&plan.summary, 1024),
         notes: notes.iter().take(8).map(|note| bounded(note, 512)).collect(),
         risk: plan.risk.max(runbook.spec.risk),
@@ -278,7 +287,7 @@ fn remediation(
         mutations: plan.mutations,
         inverse: plan.inverse.clone(),
         verify: runbook.spec.verify.clone(),
-        lease_for: lease_for.filter(|_| matches!(plan.inverse, Inverse::Mutations(_)) && !calls),
+        lease_for: lease_for.filter(|_| via == Via::Patch && matches!(plan.inverse, Inverse::Mutations(_))),
         restores: None,
         expires_at: stamp(now.checked_add(PLAN_LIFETIME).unwrap_or(now)),
     };

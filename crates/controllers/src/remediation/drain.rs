@@ -27,7 +27,7 @@ pub(super) async fn go_on(
         Err(error) => return Err(error).doing(|| format!("listing the pods of {}", drain.target)),
     };
     if pods.is_empty() {
-        return Ok(Made::Done);
+        return Ok(Made::done());
     }
     if pods.len() > usize::try_from(drain.max_pods).unwrap_or(0) {
         return Ok(Made::Refused(format!(

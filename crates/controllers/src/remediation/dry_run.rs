@@ -1,7 +1,10 @@
 //! Rehearses a plan on the API server and shows what would change.
 
+use std::collections::BTreeMap;
+
 use causeway_actions::diff::render;
-use causeway_actions::{Mutation, sha256_hex};
+use causeway_actions::{Mutation, TargetRef, sha256_hex};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
@@ -10,6 +13,7 @@ use serde_json::{Value, json};
 use super::{World, drain, mutate};
 use crate::error::{ControllerError, Doing};
 use crate::remediation::fixer::Fixers;
+use crate::remediation::git::Repositories;
 use crate::text::bounded;
 use crate::{EXECUTOR, objects};
 
@@ -23,10 +27,15 @@ pub(crate) struct Rehearsal {
 
 /// Sends every mutation as a server-side dry-run. The inner error says what the API server refused.
 pub(super) async fn rehearse(
+    repositories: &Repositories<'_>,
     fixers: &Fixers,
     world: &World,
+    now: Timestamp,
 ) -> Result<Result<Rehearsal, String>, ControllerError> {
     let mut text = String::new();
+    let remediation = format!("{}/{}", world.view.namespace, world.view.name);
+    // Operations of earlier steps: a later one on the same object is rehearsed on top of them.
+    let mut earlier: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
     for mutation in &world.view.mutations {
         let target = mutation.target();
         let before = world.observed.live.get(&target.uid);
@@ -45,9 +54,25 @@ pub(super) async fn rehearse(
                 Ok(told) => text.push_str(&told),
                 Err(message) => return Ok(Err(format!("{target}: {message}"))),
             },
+            Mutation::GitChange(change) => match repositories.rehearse(change, &remediation, now).await? {
+                Ok(told) => text.push_str(&told),
+                Err(message) => return Ok(Err(message)),
+            },
+            Mutation::AwaitFields(wait) => {
+                text.push_str(&format!(
+                    "wait until {target} shows it, at most {} min\n",
+                    wait.within_minutes
+                ));
+            }
             Mutation::JsonPatch(_) | Mutation::Scale(_) => {
                 let Some(before) = before else { return Ok(Err(format!("{target} does not exist"))) };
-                let after = match attempt(&fixers.of(&target.namespace), mutation, before).await? {
+                let operations = match operations(mutation) {
+                    Ok(operations) => operations,
+                    Err(message) => return Ok(Err(format!("{target}: {message}"))),
+                };
+                let all = earlier.entry(&target.uid).or_default();
+                all.extend(operations);
+                let after = match attempt(&fixers.of(&target.namespace), target, all).await? {
                     Ok(after) => after,
                     Err(message) => return Ok(Err(format!("{target}: {message}"))),
                 };
@@ -58,26 +83,32 @@ pub(super) async fn rehearse(
     Ok(Ok(Rehearsal { digest: sha256_hex(text.as_bytes()), diff: bounded(&text, 16_384) }))
 }
 
+/// The JSON Patch of a change. A scale is rehearsed on the object, because the answer of the subresource does not show it
+/// whole.
+fn operations(mutation: &Mutation) -> Result<Vec<Value>, String> {
+    let unreadable = |error: serde_json::Error| format!("the patch is no JSON Patch: {error}");
+    match mutation {
+        Mutation::JsonPatch(patch) => match patch.operations().and_then(serde_json::to_value) {
+            Ok(Value::Array(operations)) => Ok(operations),
+            Ok(_) => Ok(Vec::new()),
+            Err(error) => Err(unreadable(error)),
+        },
+        Mutation::Scale(scale) => Ok(vec![
+            json!({"op": "test", "path": "/spec/replicas", "value": scale.from}),
+            json!({"op": "replace", "path": "/spec/replicas", "value": scale.to}),
+        ]),
+        _ => Ok(Vec::new()),
+    }
+}
+
 async fn attempt(
     client: &Client,
-    mutation: &Mutation,
-    before: &Value,
+    target: &TargetRef,
+    operations: &[Value],
 ) -> Result<Result<Value, String>, ControllerError> {
-    let target = mutation.target();
-    let operations = match mutation {
-        Mutation::JsonPatch(patch) => match patch.operations() {
-            Ok(operations) => operations,
-            Err(error) => return Ok(Err(format!("the patch is no JSON Patch: {error}"))),
-        },
-        // A scale is rehearsed on the object, because the answer of the subresource does not show it whole.
-        Mutation::Scale(scale) => match serde_json::from_value(json!([
-            {"op": "test", "path": "/spec/replicas", "value": scale.from},
-            {"op": "replace", "path": "/spec/replicas", "value": scale.to},
-        ])) {
-            Ok(operations) => operations,
-            Err(error) => return Ok(Err(error.to_string())),
-        },
-        _ => return Ok(Ok(before.clone())),
+    let operations = match serde_json::from_value(Value::from(operations.to_vec())) {
+        Ok(operations) => operations,
+        Err(error) => return Ok(Err(format!("the patch is no JSON Patch: {error}"))),
     };
     let api: Api<DynamicObject> = objects::api(client, &target.api_version, &target.kind, &target.namespace);
     let params =

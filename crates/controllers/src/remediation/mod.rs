@@ -7,6 +7,7 @@
 mod drain;
 mod dry_run;
 mod fixer;
+mod git;
 mod mutate;
 mod observe;
 mod record;
@@ -15,13 +16,17 @@ use std::collections::HashMap;
 
 use causeway_crds::occurrence::{peak_ceiling, peak_on};
 use causeway_crds::{PeakEvent, Phase, Remediation, RemediationStatus};
+use causeway_gitops::Git;
 use causeway_kubekit::{ObjectKey, Reconciler, Report};
-use causeway_remediate::{Claim, ClaimOrigin, Decision, Observed, RemediationView, StepState, step};
+use causeway_remediate::{
+    Claim, ClaimOrigin, Decision, Direction, Observed, RemediationView, StepState, step,
+};
 use jiff::Timestamp;
 use kube::Client;
 use parking_lot::Mutex;
 
 pub(crate) use self::fixer::Fixers;
+use self::git::Repositories;
 pub(crate) use self::observe::FirstSeen;
 use crate::admission::Admission;
 use crate::error::ControllerError;
@@ -35,6 +40,7 @@ pub(crate) struct Remediations {
     /// Claims that this process wrote and has not tried yet.
     pub(crate) fresh: Mutex<HashMap<ObjectKey, Claim>>,
     pub(crate) http: reqwest::Client,
+    pub(crate) git: Git,
 }
 
 /// A Remediation and the world around it.
@@ -151,7 +157,9 @@ impl Remediations {
         now: Timestamp,
     ) -> Result<Deed, ControllerError> {
         match decision {
-            Decision::DryRun => Ok(Deed::DryRun(dry_run::rehearse(&self.fixers, world).await?)),
+            Decision::DryRun => {
+                Ok(Deed::DryRun(dry_run::rehearse(&self.repositories(), &self.fixers, world, now).await?))
+            }
             Decision::Mutate { step, direction } => {
                 // From here on it counts as tried, whatever happens.
                 let claim = self.fresh.lock().remove(&ObjectKey::of(object));
@@ -159,9 +167,17 @@ impl Remediations {
                 let mutation = world.view.mutation(*step, *direction);
                 let (Some(claim), Some(mutation)) = (claim, mutation) else { return Ok(Deed::LookAgain) };
                 let claimed_at = object.status.as_ref().and_then(|status| Some(status.claim.as_ref()?.at.0));
-                let turn = mutate::Turn { claim: &claim, claimed_at: claimed_at.unwrap_or(now), now };
-                match mutate::make(&self.client, &self.fixers, &self.http, mutation, &turn).await? {
-                    mutate::Made::Done => Ok(Deed::Step(StepState::Done, "made".to_owned())),
+                let rehearsed =
+                    object.status.as_ref().and_then(|status| Some(status.dry_run.as_ref()?.diff.as_str()));
+                let turn = mutate::Turn {
+                    claim: &claim,
+                    claimed_at: claimed_at.unwrap_or(now),
+                    now,
+                    remediation: &format!("{}/{}", world.view.namespace, world.view.name),
+                    rehearsed: rehearsed.filter(|_| *direction == Direction::Apply),
+                };
+                match mutate::make(&self.repositories(), &self.fixers, mutation, &turn).await? {
+                    mutate::Made::Done(message) => Ok(Deed::Step(StepState::Done, message)),
                     mutate::Made::Refused(message) => Ok(Deed::Step(StepState::Failed, message)),
                     mutate::Made::Unknown(message) => Ok(Deed::Step(StepState::Unknown, message)),
                     mutate::Made::Changed => Ok(Deed::LookAgain),
@@ -170,6 +186,10 @@ impl Remediations {
             }
             _ => Ok(Deed::Noted),
         }
+    }
+
+    fn repositories(&self) -> Repositories<'_> {
+        Repositories { client: &self.client, git: &self.git, http: &self.http }
     }
 
     /// Whether the claim in the status is this process's own and untried.

@@ -14,8 +14,9 @@ use kube::api::{
 use serde_json::{Value, json};
 
 use crate::error::{ControllerError, Doing};
-use crate::remediation::drain;
 use crate::remediation::fixer::Fixers;
+use crate::remediation::git::Repositories;
+use crate::remediation::{drain, git};
 use crate::{EXECUTOR, objects};
 
 /// Longest wait for the answer to a webhook.
@@ -23,8 +24,8 @@ const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What came of it. An error means that it is not known, and that looking at the target will tell.
 pub(super) enum Made {
-    /// It happened.
-    Done,
+    /// It happened, as this tells.
+    Done(String),
     /// It did not happen, and would not if it were tried again.
     Refused(String),
     /// It is not known, and looking does not tell.
@@ -44,6 +45,17 @@ pub(super) struct Turn<'a> {
     pub(super) claimed_at: Timestamp,
     /// Now.
     pub(super) now: Timestamp,
+    /// Namespace and name of the Remediation.
+    pub(super) remediation: &'a str,
+    /// What the rehearsal showed; nothing on the way back.
+    pub(super) rehearsed: Option<&'a str>,
+}
+
+impl Made {
+    /// It happened.
+    pub(super) fn done() -> Self {
+        Self::Done("made".to_owned())
+    }
 }
 
 /// How soon what was held up is tried again.
@@ -67,12 +79,12 @@ impl Turn<'_> {
 /// # Errors
 /// No answer: it may have happened.
 pub(super) async fn make(
-    client: &Client,
+    repositories: &Repositories<'_>,
     fixers: &Fixers,
-    http: &reqwest::Client,
     mutation: &Mutation,
     turn: &Turn<'_>,
 ) -> Result<Made, ControllerError> {
+    let Repositories { client, http, .. } = *repositories;
     let Turn { claim, now, .. } = *turn;
     match mutation {
         Mutation::JsonPatch(patch) => {
@@ -117,10 +129,14 @@ pub(super) async fn make(
         }
         Mutation::Drain(drain) => drain::go_on(&fixers.of(&drain.target.namespace), drain, turn).await,
         Mutation::CreateJob(job) => create(&fixers.of(&job.target.namespace), job, false).await,
+        Mutation::GitChange(change) => {
+            repositories.make(change, turn.remediation, turn.rehearsed, turn).await
+        }
+        Mutation::AwaitFields(wait) => git::arrived(client, wait, turn).await,
         Mutation::Wait(wait) => {
             let rest = Duration::from_secs(u64::from(wait.seconds.unsigned_abs()));
             let end = turn.claimed_at.checked_add(rest).unwrap_or(now);
-            Ok(if now >= end { Made::Done } else { Made::Later(end, format!("waits until {end}")) })
+            Ok(if now >= end { Made::done() } else { Made::Later(end, format!("waits until {end}")) })
         }
     }
 }
@@ -149,7 +165,7 @@ fn judge_removal(
     what: impl FnOnce() -> String,
 ) -> Result<Made, ControllerError> {
     match answer {
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Made::Done),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(Made::done()),
         answer => judge(answer, what),
     }
 }
@@ -176,7 +192,7 @@ pub(super) async fn create(
 
 fn judge(answer: Result<(), kube::Error>, what: impl FnOnce() -> String) -> Result<Made, ControllerError> {
     match answer {
-        Ok(()) => Ok(Made::Done),
+        Ok(()) => Ok(Made::done()),
         Err(kube::Error::Api(status)) if status.code == 409 => Ok(Made::Changed),
         Err(kube::Error::Api(status)) if (400..500).contains(&status.code) && status.code != 429 => {
             Ok(Made::Refused(status.message.clone()))
@@ -231,7 +247,7 @@ async fn post(
         request = request.header("webhook-signature", signature);
     }
     match request.body(call.body.clone()).send().await {
-        Ok(answer) if answer.status().is_success() => Ok(Made::Done),
+        Ok(answer) if answer.status().is_success() => Ok(Made::done()),
         Ok(answer) if answer.status().is_client_error() => {
             Ok(Made::Refused(format!("the webhook answered {}", answer.status().as_u16())))
         }

@@ -167,7 +167,9 @@ impl Remediations {
             name: first.name.clone(),
         };
         let planned_at = object.spec.planned_at.0;
-        let seen = target_view::read(&self.client, &target, &runbook.spec, &view.name, planned_at).await?;
+        let git = policy.and_then(|policy| policy.spec.git_ops.as_ref());
+        let seen =
+            target_view::read(&self.client, &target, &runbook.spec, git, &view.name, planned_at).await?;
         let around = Around {
             kind: object.spec.cause.kind.clone(),
             entity: object.spec.cause.entity.clone(),
@@ -176,7 +178,7 @@ impl Remediations {
             running: others.iter().filter(|run| run.is_running()).count(),
         };
         let listed = policy.and_then(|policy| policy.spec.listed(&named.name));
-        let made = plan::of(&runbook, listed, &seen, &around);
+        let made = plan::of(&runbook, listed, git, &seen, &around);
         Ok(Some(made.map(|plan| plan.digest()).map_err(|refusal| refusal.to_string())))
     }
 

@@ -5,6 +5,11 @@
 mod baseline;
 mod cluster;
 mod configuration;
+mod flux;
+#[allow(dead_code, reason = "what only the tests of the crate gitops ask for")]
+#[path = "../../../gitops/tests/it/server.rs"]
+mod git_server;
+mod gitops;
 mod lifecycle;
 mod notification;
 mod peak_event;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_controllers::{
-    Admission, Context, IncidentFeed, Notifications, OperatorParts, Ports, run, run_executor,
+    Admission, Context, Git, IncidentFeed, Notifications, OperatorParts, Ports, run, run_executor,
 };
 use causeway_crds::admission::admission_rules;
 use causeway_crds::{
@@ -234,6 +234,7 @@ impl Rig {
             metrics: ControllerMetrics::detached(),
             instance: "test".to_owned(),
             admission: Admission::Policies { operator: self.operator.clone() },
+            git: Git::default(),
         };
         let notifications = Notifications {
             state: self._folder.path().join("state"),
@@ -246,6 +247,7 @@ impl Rig {
             engine: self.engine.clone(),
             gateway: Arc::<FakeGateway>::default(),
             audit: Arc::<FakeAudit>::default(),
+            bundles: causeway_controllers::Bundles::default(),
         };
         let parts = OperatorParts { ports, inbox, notifications, executes: false };
         tokio::spawn(run(context(self.role("causeway-operator").await), parts, self.stop.clone()));
@@ -295,7 +297,7 @@ where
 }
 
 /// Removes what a test made, and waits until it is gone.
-async fn remove(admin: &Client) {
+pub(crate) async fn remove(admin: &Client) {
     async fn drop_all<K>(api: Api<K>, names: &[&str])
     where
         K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + DeserializeOwned,

@@ -1,5 +1,6 @@
 //! Steps that do more than change a field: pods, Jobs, nodes, rests; and what keeps a plan from being made at all.
 
+use causeway_controllers::Bundles;
 use causeway_crds::{Approval, Incident, Outcome, Phase, Remediation, RemediationPolicy, Runbook};
 use causeway_engine::SymptomState;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -260,6 +261,40 @@ async fn an_expression_that_is_no_cel_is_named() {
         compiled["message"].as_str().unwrap().starts_with("precondition odd (target.spec.):"),
         "{compiled}"
     );
+}
+
+/// The condition `TestsPassed` of the Runbook `restart`: status and reason.
+async fn tests_passed(world: &World) -> Option<(String, String)> {
+    let status = serde_json::to_value(world.get::<Runbook>("restart").await.status.unwrap()).unwrap();
+    let all = status["conditions"].as_array().unwrap().clone();
+    let found = all.into_iter().find(|condition| condition["type"] == "TestsPassed")?;
+    Some((found["status"].as_str().unwrap().to_owned(), found["reason"].as_str().unwrap().to_owned()))
+}
+
+#[tokio::test]
+async fn a_runbook_says_what_its_tests_come_to() {
+    let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../runbooks");
+    let file = shipped.join("faulty-instance/bad-instance.bundle");
+    let digest = causeway_engine::digest(&std::fs::read(file).unwrap());
+    let test = |name: &str, digest: &str, selected: bool| json!([{"name": name, "bundle": {"digest": digest}, "expect": {"selected": selected}}]);
+    for (digest, selected, expected) in [
+        (digest.as_str(), true, ("True", "TestsPassed")),
+        (digest.as_str(), false, ("False", "TestsFailed")),
+        (&format!("sha256:{}", "0".repeat(64)), true, ("Unknown", "BundleMissing")),
+    ] {
+        let mut world = World::shop("Auto").await;
+        world.bundles = Bundles::in_folder(&shipped).unwrap();
+        world.patch::<Runbook>("restart", json!({"spec": {"tests": test("one", digest, selected)}})).await;
+        world.start();
+        world.settle().await;
+        let found = tests_passed(&world).await.unwrap();
+        assert_eq!((found.0.as_str(), found.1.as_str()), expected);
+    }
+    let mut world = World::shop("Auto").await;
+    world.patch::<Runbook>("restart", json!({"spec": {"tests": test("one", &digest, true)}})).await;
+    world.start();
+    world.settle().await;
+    assert_eq!(tests_passed(&world).await, None, "nothing is known without a folder");
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use causeway_controllers::{
-    Admission, Audit, AuditEntry, Context, Engine, IncidentFeed, Notifications, OperatorParts, Ports, run,
+    Admission, Audit, AuditEntry, Bundles, Context, Engine, IncidentFeed, Notifications, OperatorParts,
+    Ports, run,
 };
 use causeway_crds::Incident;
 use causeway_engine::{
@@ -245,6 +246,7 @@ async fn play(client: Client, namespace: &str) -> Incident {
         metrics: ControllerMetrics::detached(),
         instance: "test".to_owned(),
         admission: Admission::BuiltIn,
+        git: causeway_controllers::Git::default(),
     };
     let notifications = Notifications {
         state: folder.path().join("state"),
@@ -253,7 +255,12 @@ async fn play(client: Client, namespace: &str) -> Incident {
         metrics: causeway_notify::NotifyMetrics::default(),
         console: None,
     };
-    let ports = Ports { engine: live.clone(), gateway: Arc::<FakeGateway>::default(), audit: Arc::new(Deaf) };
+    let ports = Ports {
+        engine: live.clone(),
+        gateway: Arc::<FakeGateway>::default(),
+        audit: Arc::new(Deaf),
+        bundles: Bundles::default(),
+    };
     let parts = OperatorParts { ports, inbox, notifications, executes: false };
     let controllers = tokio::spawn(run(context, parts, stop.clone()));
     let settled = async || {

@@ -9,7 +9,7 @@ use causeway_causal::draft::{CauseDraft, EvidenceItem, IncidentDraft, Sentence, 
 use causeway_causal::impact::Impact;
 use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
 use causeway_controllers::{
-    Admission, Audit, AuditEntry, Context, Engine, FIXER, Gateway, IncidentFeed, Notifications,
+    Admission, Audit, AuditEntry, Bundles, Context, Engine, FIXER, Gateway, Git, IncidentFeed, Notifications,
     OperatorParts, Ports, SourceObservation, SourceSettings, run,
 };
 use causeway_engine::{
@@ -157,6 +157,7 @@ pub(crate) struct World {
     pub(crate) engine: Arc<FakeEngine>,
     pub(crate) gateway: Arc<FakeGateway>,
     pub(crate) audit: Arc<FakeAudit>,
+    pub(crate) bundles: Bundles,
     pub(crate) folder: tempfile::TempDir,
     activity: Activity,
     clock: Clock,
@@ -174,8 +175,9 @@ impl World {
         };
         let fixers = format!("system:serviceaccount:*:{FIXER}");
         let users = vec![User::new("admin"), User { may_impersonate: vec![fixers], ..User::new("causeway") }];
-        let options =
-            Options { crds: causeway_crds::all_crds(), users, now: read.clone(), ..Options::default() };
+        let mut crds = causeway_crds::all_crds();
+        crds.push(flux());
+        let options = Options { crds, users, now: read.clone(), ..Options::default() };
         let cluster = LocalCluster::open(options).unwrap();
         let mut world = Self {
             client: cluster.client("admin"),
@@ -183,6 +185,7 @@ impl World {
             engine: Arc::default(),
             gateway: Arc::default(),
             audit: Arc::default(),
+            bundles: Bundles::default(),
             folder: tempfile::tempdir().unwrap(),
             activity: Activity::new(),
             clock: Clock::from_fn(read),
@@ -273,6 +276,7 @@ impl World {
             metrics: ControllerMetrics::detached(),
             instance: "test".to_owned(),
             admission: Admission::BuiltIn,
+            git: Git { protocols: vec!["http".to_owned()], ..Git::default() },
         };
         let notifications = Notifications {
             state: self.folder.path().join("state"),
@@ -281,8 +285,12 @@ impl World {
             metrics: causeway_notify::NotifyMetrics::default(),
             console: None,
         };
-        let ports =
-            Ports { engine: self.engine.clone(), gateway: self.gateway.clone(), audit: self.audit.clone() };
+        let ports = Ports {
+            engine: self.engine.clone(),
+            gateway: self.gateway.clone(),
+            audit: self.audit.clone(),
+            bundles: self.bundles.clone(),
+        };
         let task = tokio::spawn(run(
             context,
             OperatorParts { ports, inbox, notifications, executes: true },
@@ -452,6 +460,19 @@ impl World {
     {
         Api::<K>::all(self.client.clone()).delete(name, &DeleteParams::default()).await.unwrap();
     }
+}
+
+/// Flux's Kustomization, as far as it is suspended and resumed.
+fn flux() -> CustomResourceDefinition {
+    let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {
+        "path": {"type": "string"}, "suspend": {"type": "boolean"}}}}}});
+    let definition = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "kustomizations.kustomize.toolkit.fluxcd.io"},
+        "spec": {"group": "kustomize.toolkit.fluxcd.io", "scope": "Namespaced",
+            "names": {"kind": "Kustomization", "plural": "kustomizations", "singular": "kustomization"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}]}});
+    serde_json::from_value(definition).unwrap()
 }
 
 fn typed<K: Resource<DynamicType = ()> + DeserializeOwned>(mut object: Value) -> K {

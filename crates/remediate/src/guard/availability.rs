@@ -3,7 +3,7 @@
 //! What counts is what the change itself allows to be missing. Replicas that are down already do not forbid their repair.
 
 use causeway_actions::registry::evict_pod::is_ready;
-use causeway_actions::{ActionKind, Mutation, TargetRef};
+use causeway_actions::{ActionKind, FieldChange, GitChange, Mutation, TargetRef};
 use serde_json::Value;
 
 use crate::guard::{Context, Verdict};
@@ -21,6 +21,7 @@ pub(super) fn check(context: &Context<'_>) -> Verdict {
             Mutation::JsonPatch(patch) if rolls(context) => {
                 context.observed.live.get(&patch.target.uid).and_then(stays_available).unwrap_or(100)
             }
+            Mutation::GitChange(change) => declared(context, change),
             Mutation::Delete(pod) => without_pod(context, &pod.target),
             // The API server asks the PodDisruptionBudgets for each eviction.
             _ => 100,
@@ -32,6 +33,19 @@ pub(super) fn check(context: &Context<'_>) -> Verdict {
         }
     }
     Verdict::Allow
+}
+
+/// Percent of replicas that a change in Git leaves: by their number, and while other fields roll out.
+fn declared(context: &Context<'_>, change: &GitChange) -> i64 {
+    let replicas = change.fields.iter().find(|field| field.path == "/spec/replicas").map(FieldChange::values);
+    let numbers = replicas.and_then(|(from, to)| Some((from.as_i64()?, to.as_i64()?)));
+    let scaled = numbers.filter(|(from, _)| *from > 0).map_or(100, |(from, to)| to * 100 / from);
+    let rolled = if rolls(context) {
+        context.observed.live.get(&change.target.uid).and_then(stays_available).unwrap_or(100)
+    } else {
+        100
+    };
+    scaled.min(rolled)
 }
 
 /// Whether an action replaces running instances.

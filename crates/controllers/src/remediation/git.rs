@@ -1,0 +1,169 @@
+//! Makes and rehearses changes of what Git declares.
+
+use std::time::Duration;
+
+use causeway_actions::{AwaitFields, GitChange, GitProvider, LiveState, Mutation, live_state};
+use causeway_gitops::{Credentials, Git, GitError, Made as InGit, Mode, Provider, Step, Target};
+use causeway_manifests::{Change, ObjectId};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::api::Api;
+
+use super::mutate::{Made, Turn};
+use crate::error::{ControllerError, Doing};
+use crate::objects;
+
+/// How long a repository may not answer, or be pushed to by others, until it is given up.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// What a step in Git needs besides itself.
+pub(super) struct Repositories<'a> {
+    /// Reads the Secrets that tenants name.
+    pub(super) client: &'a Client,
+    pub(super) git: &'a Git,
+    pub(super) http: &'a reqwest::Client,
+}
+
+/// The change as the files are edited for it.
+fn changes(change: &GitChange) -> Vec<Change> {
+    let target = &change.target;
+    let group = target.api_version.split_once('/').map_or("", |(group, _)| group);
+    let object = ObjectId {
+        group: group.to_owned(),
+        kind: target.kind.clone(),
+        namespace: target.namespace.clone(),
+        name: target.name.clone(),
+    };
+    let of_field = |field: &causeway_actions::FieldChange| {
+        let (from, to) = field.values();
+        Change {
+            object: object.clone(),
+            release: change.release.clone(),
+            path: field.steps(),
+            from,
+            to,
+            source: field.source.clone(),
+        }
+    };
+    change.fields.iter().map(of_field).collect()
+}
+
+fn step<'a>(change: &'a GitChange, changes: &'a [Change], remediation: &'a str, at: Timestamp) -> Step<'a> {
+    let repository = &change.repository;
+    Step {
+        target: Target {
+            url: &repository.url,
+            branch: &repository.branch,
+            path: &repository.path,
+            mode: if change.pull_request { Mode::PullRequest } else { Mode::Commit },
+            provider: repository.provider.map(|provider| match provider {
+                GitProvider::GitHub => Provider::GitHub,
+                GitProvider::GitLab => Provider::GitLab,
+                GitProvider::Gitea => Provider::Gitea,
+            }),
+            api_url: repository.api_url.as_deref(),
+        },
+        changes,
+        remediation,
+        key: &change.idempotency_key,
+        reverts: change.reverts.as_deref(),
+        at,
+    }
+}
+
+impl Repositories<'_> {
+    /// What would change in Git, as text. The inner error says why nothing can.
+    pub(super) async fn rehearse(
+        &self,
+        change: &GitChange,
+        remediation: &str,
+        at: Timestamp,
+    ) -> Result<Result<String, String>, ControllerError> {
+        let credentials = match self.credentials(change).await? {
+            Ok(credentials) => credentials,
+            Err(missing) => return Ok(Err(missing)),
+        };
+        let changes = changes(change);
+        match self.git.rehearse(&credentials, &step(change, &changes, remediation, at)).await {
+            Ok(diff) => {
+                let how = if change.pull_request { "pull request" } else { "commit" };
+                let repository = &change.repository;
+                Ok(Ok(format!("{how} to {}, branch {}\n{diff}", repository.url, repository.branch)))
+            }
+            Err(GitError::Unclear(message)) => Err(ControllerError::Unanswered(message)),
+            Err(error) => Ok(Err(error.to_string())),
+        }
+    }
+
+    /// Makes the change, once. What has no clear answer is tried again: a retry finds what was made.
+    pub(super) async fn make(
+        &self,
+        change: &GitChange,
+        remediation: &str,
+        rehearsed: Option<&str>,
+        turn: &Turn<'_>,
+    ) -> Result<Made, ControllerError> {
+        let credentials = match self.credentials(change).await? {
+            Ok(credentials) => credentials,
+            Err(missing) => return Ok(Made::Refused(missing)),
+        };
+        let changes = changes(change);
+        let step = step(change, &changes, remediation, turn.claimed_at);
+        match self.git.make(&credentials, self.http, &step, rehearsed).await {
+            Ok(made) => match (&made, change.merged_within_minutes) {
+                (InGit::Proposed(_), Some(most)) => {
+                    Ok(turn.later(minutes(most), format!("{made}: waits until it is merged")))
+                }
+                _ => Ok(Made::Done(made.to_string())),
+            },
+            Err(GitError::Unclear(message)) => Ok(match turn.later(PATIENCE, message) {
+                Made::Refused(message) => Made::Unknown(message),
+                other => other,
+            }),
+            Err(error) => Ok(Made::Refused(error.to_string())),
+        }
+    }
+
+    async fn credentials(&self, change: &GitChange) -> Result<Result<Credentials, String>, ControllerError> {
+        let Some(name) = change.repository.secret_ref.as_ref().map(|reference| &reference.name) else {
+            return Ok(Ok(Credentials::default()));
+        };
+        let namespace = &change.target.namespace;
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
+        match api.get_opt(name).await {
+            Ok(Some(secret)) => {
+                let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
+                Ok(Ok(Credentials::from_secret(&data.collect())))
+            }
+            Ok(None) => Ok(Err(format!("Secret {namespace}/{name} (spec.gitOps.secretRef) is not there"))),
+            Err(kube::Error::Api(status)) if status.code == 403 => Ok(Err(format!(
+                "Secret {namespace}/{name} (spec.gitOps.secretRef) may not be read: {}",
+                status.message
+            ))),
+            Err(error) => Err(error).doing(|| format!("reading Secret {namespace}/{name}")),
+        }
+    }
+}
+
+/// Looks whether a change that was made elsewhere has arrived.
+pub(super) async fn arrived(
+    client: &Client,
+    wait: &AwaitFields,
+    turn: &Turn<'_>,
+) -> Result<Made, ControllerError> {
+    let target = &wait.target;
+    let live =
+        objects::get(client, &target.api_version, &target.kind, &target.namespace, &target.name).await?;
+    Ok(match live_state(&Mutation::AwaitFields(wait.clone()), live.as_ref()) {
+        LiveState::New => Made::Done(format!("{target} shows the new values")),
+        LiveState::Foreign => Made::Refused(format!("{target} shows other values, or is another object now")),
+        LiveState::Old | LiveState::Unknown => {
+            turn.later(minutes(wait.within_minutes), format!("waits until {target} shows the new values"))
+        }
+    })
+}
+
+fn minutes(count: i32) -> Duration {
+    Duration::from_secs(60 * u64::from(count.unsigned_abs()))
+}

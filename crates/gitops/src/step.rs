@@ -1,0 +1,248 @@
+//! One step: rehearsed, made, or taken back.
+
+use causeway_manifests::{Change, Edited, Message, edit};
+use jiff::Timestamp;
+
+use crate::credentials::Credentials;
+use crate::error::GitError;
+use crate::forge::{Forge, Provider, PullRequest, State};
+use crate::git::Git;
+use crate::repository::{Branch, Pushed};
+use crate::work::Work;
+
+/// Tries to push when others push in between.
+const TRIES: usize = 5;
+
+/// How a change gets onto the branch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// By a commit on the branch.
+    Commit,
+    /// By a pull request that somebody merges.
+    PullRequest,
+}
+
+/// The repository, as the policy names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Where it is.
+    pub url: &'a str,
+    /// The branch that is applied.
+    pub branch: &'a str,
+    /// The folder that is applied, from the root of the repository.
+    pub path: &'a str,
+    /// How a change gets there.
+    pub mode: Mode,
+    /// Whose API opens pull requests.
+    pub provider: Option<Provider>,
+    /// Where that API is, if not where the provider has it.
+    pub api_url: Option<&'a str>,
+}
+
+/// One step of a Remediation.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// Where.
+    pub target: Target<'a>,
+    /// What.
+    pub changes: &'a [Change],
+    /// Namespace and name of the Remediation.
+    pub remediation: &'a str,
+    /// Equal for every retry of the step.
+    pub key: &'a str,
+    /// Key of the step that this one takes back.
+    pub reverts: Option<&'a str>,
+    /// When the step was claimed: the date of the commit.
+    pub at: Timestamp,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    /// This commit is on the branch.
+    Committed(String),
+    /// A pull request is open, at this address.
+    Proposed(String),
+    /// The pull request at this address is closed, and nothing of it was merged.
+    Withdrawn(String),
+    /// The branch declares the new values already.
+    AlreadyThere,
+}
+
+impl std::fmt::Display for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Committed(commit) => write!(f, "committed as {commit}"),
+            Self::Proposed(url) => write!(f, "proposed in {url}"),
+            Self::Withdrawn(url) => write!(f, "{url} is closed, nothing was merged"),
+            Self::AlreadyThere => f.write_str("Git declares it already"),
+        }
+    }
+}
+
+/// A branch, and what the step does to its files.
+struct Prepared {
+    branch: Branch,
+    edited: Edited,
+    modes: Vec<(String, String)>,
+}
+
+impl Git {
+    /// What the step would change, as text. Nothing is pushed.
+    ///
+    /// # Errors
+    /// The source can't be edited, or the repository does not let us in or does not answer.
+    pub async fn rehearse(&self, credentials: &Credentials, step: &Step<'_>) -> Result<String, GitError> {
+        let work = self.begin(credentials, &step.target).await?;
+        let prepared = prepare(&work, step).await?;
+        if prepared.edited.files.is_empty() {
+            return Err(GitError::Refused(format!(
+                "{} declares these values already, and the cluster has others: it is not what is applied here, or it is not applied yet",
+                step.target.branch
+            )));
+        }
+        if let Some(object) = prepared.edited.renamed.first() {
+            return Err(GitError::Refused(format!(
+                "{object} has a hash of its content in its name: a change makes another object, which nothing here waits for"
+            )));
+        }
+        Ok(prepared.edited.diff)
+    }
+
+    /// Makes the step, once: a retry finds what was made before. `rehearsed` is what the rehearsal showed; what would
+    /// change now must be part of it.
+    ///
+    /// # Errors
+    /// [`GitError::Unclear`] if it may have happened: try again. Everything else did not happen.
+    pub async fn make(
+        &self,
+        credentials: &Credentials,
+        http: &reqwest::Client,
+        step: &Step<'_>,
+        rehearsed: Option<&str>,
+    ) -> Result<Made, GitError> {
+        let work = self.begin(credentials, &step.target).await?;
+        let forge = match (step.target.mode, step.target.provider) {
+            (Mode::Commit, _) => None,
+            (Mode::PullRequest, Some(provider)) => {
+                Some(Forge::new(provider, &work.url, step.target.api_url, credentials, http)?)
+            }
+            (Mode::PullRequest, None) => {
+                let message = "spec.gitOps.mode PullRequest needs spec.gitOps.provider";
+                return Err(GitError::Refused(message.to_owned()));
+            }
+        };
+        for _ in 0..TRIES {
+            let branch = work.fetch(step.target.branch).await?.ok_or_else(|| no_branch(&step.target))?;
+            if let Some(commit) = work.commit_with(&branch, step.key).await? {
+                return Ok(Made::Committed(commit));
+            }
+            let prepared = prepare_on(&work, step, branch).await?;
+            if prepared.edited.files.is_empty() {
+                return match (&forge, step.reverts) {
+                    (Some(forge), Some(_)) => withdraw(forge, step).await,
+                    _ => Ok(Made::AlreadyThere),
+                };
+            }
+            if rehearsed.is_some_and(|rehearsed| !rehearsed.contains(&prepared.edited.diff)) {
+                return Err(GitError::Refused(
+                    "Git would change in another way than the rehearsal showed".to_owned(),
+                ));
+            }
+            let reverted = match step.reverts {
+                Some(key) => work.commit_with(&prepared.branch, key).await?,
+                None => None,
+            };
+            let message = Message {
+                remediation: step.remediation,
+                key: step.key,
+                reverts: step.reverts.map(|key| reverted.as_deref().unwrap_or(key)),
+                changes: step.changes,
+            };
+            let text = message.text();
+            let commit = work
+                .commit(&prepared.branch, &prepared.edited.files, &prepared.modes, &text, step.at)
+                .await?;
+            match &forge {
+                None => {
+                    if work.push(&commit, step.target.branch, false).await? == Pushed::Done {
+                        return Ok(Made::Committed(commit));
+                    }
+                    tracing::info!(remediation = step.remediation, "somebody pushed in between: once more");
+                }
+                Some(forge) => return propose(&work, forge, step, &commit, &message).await,
+            }
+        }
+        Err(GitError::Unclear(format!("others pushed to {} {TRIES} times in between", step.target.branch)))
+    }
+
+    async fn begin(&self, credentials: &Credentials, target: &Target<'_>) -> Result<Work, GitError> {
+        let url = self.check(target.url, target.branch, credentials)?;
+        Work::begin(self, url, credentials).await
+    }
+}
+
+async fn prepare(work: &Work, step: &Step<'_>) -> Result<Prepared, GitError> {
+    let branch = work.fetch(step.target.branch).await?.ok_or_else(|| no_branch(&step.target))?;
+    prepare_on(work, step, branch).await
+}
+
+async fn prepare_on(work: &Work, step: &Step<'_>, branch: Branch) -> Result<Prepared, GitError> {
+    let (files, modes) = work.files(&branch).await?;
+    let edited = edit(&files, step.target.path, step.changes)?;
+    Ok(Prepared { branch, edited, modes })
+}
+
+fn no_branch(target: &Target<'_>) -> GitError {
+    GitError::Refused(format!("{} has no branch {}", target.url, target.branch))
+}
+
+/// The branch of a Remediation's pull request; that which takes it back has one of its own.
+fn branch_of(remediation: &str, is_revert: bool) -> String {
+    format!("causeway/{remediation}{}", if is_revert { "-revert" } else { "" })
+}
+
+/// Pushes the commit as a branch of its own and opens the pull request, unless both are there.
+async fn propose(
+    work: &Work,
+    forge: &Forge<'_>,
+    step: &Step<'_>,
+    commit: &str,
+    message: &Message<'_>,
+) -> Result<Made, GitError> {
+    let branch = branch_of(step.remediation, step.reverts.is_some());
+    match work.fetch(&branch).await? {
+        Some(found) if work.commit_with(&found, step.key).await?.is_some() => {}
+        Some(_) => {
+            let message = format!("the branch {branch} is there already, and is not of this step");
+            return Err(GitError::Refused(message));
+        }
+        None => {
+            if work.push(commit, &branch, true).await? == Pushed::Raced {
+                return Err(GitError::Unclear(format!("somebody else makes the branch {branch}")));
+            }
+        }
+    }
+    let found = match forge.find(&branch, step.target.branch).await? {
+        Some(found) => found,
+        None => forge.open(&branch, step.target.branch, &message.subject(), &message.text()).await?,
+    };
+    match found {
+        PullRequest { state: State::Closed, url, .. } => {
+            Err(GitError::Refused(format!("{url} was closed without being merged")))
+        }
+        PullRequest { url, .. } => Ok(Made::Proposed(url)),
+    }
+}
+
+/// Nothing of the change is on the branch: closes its pull request.
+async fn withdraw(forge: &Forge<'_>, step: &Step<'_>) -> Result<Made, GitError> {
+    let branch = branch_of(step.remediation, false);
+    match forge.find(&branch, step.target.branch).await? {
+        Some(found) if found.state == State::Open => {
+            forge.close(&found).await?;
+            Ok(Made::Withdrawn(found.url))
+        }
+        _ => Ok(Made::AlreadyThere),
+    }
+}
