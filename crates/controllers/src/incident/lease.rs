@@ -2,10 +2,12 @@
 //! guards, approvals and a verification of its own; the executor holds it while the capacity is needed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use causeway_actions::plan_digest;
+use causeway_crds::occurrence::peak_on;
 use causeway_crds::reference::LocalRef;
-use causeway_crds::{Incident, Outcome, Remediation, RemediationSpec};
+use causeway_crds::{Incident, Outcome, PeakEvent, Remediation, RemediationSpec};
 use jiff::Timestamp;
 use kube::{Client, Resource, ResourceExt};
 
@@ -15,10 +17,19 @@ use crate::mirrors::Mirrors;
 use crate::plan;
 use crate::text::{bounded, stamp};
 
-/// The first repair whose lease ends, and when; those that were taken back, or proposed to be, have none.
+/// How long a lease that is over and can't be ended yet is left alone.
+const LATER: Duration = Duration::from_secs(600);
+
+/// The first repair whose lease ends, and when; those that were taken back, or proposed to be, have none. A proposal that
+/// had to wait for too long counts for nothing.
 pub(super) fn next_end(runs: &[Arc<Remediation>]) -> Option<(Timestamp, &Arc<Remediation>)> {
+    let waited = |run: &Remediation| {
+        run.status.as_ref().is_some_and(|status| status.outcome == Some(Outcome::Expired))
+    };
     let proposed = |name: &str| {
-        runs.iter().any(|run| run.spec.restores.as_ref().is_some_and(|restored| restored.name == name))
+        runs.iter().any(|run| {
+            run.spec.restores.as_ref().is_some_and(|restored| restored.name == name) && !waited(run)
+        })
     };
     runs.iter()
         .filter_map(|run| {
@@ -28,6 +39,18 @@ pub(super) fn next_end(runs: &[Arc<Remediation>]) -> Option<(Timestamp, &Arc<Rem
             (run.spec.restores.is_none() && !proposed(&run.name_any())).then_some((end, run))
         })
         .min_by_key(|(end, _)| *end)
+}
+
+/// When leases are to be looked at again.
+pub(super) fn next_look(runs: &[Arc<Remediation>], now: Timestamp) -> Option<Timestamp> {
+    let later = now.checked_add(LATER).unwrap_or(now);
+    next_end(runs).map(|(end, _)| if end > now { end } else { later })
+}
+
+/// Whether a declared peak is on where a repair was made: then nothing is proposed that would only wait.
+pub(super) fn peak_is_on(mirrors: &Mirrors, run: &Remediation, now: Timestamp) -> bool {
+    let peaks: Vec<PeakEvent> = mirrors.peaks.list().iter().map(|event| event.as_ref().clone()).collect();
+    peak_on(&peaks, &run.namespace().unwrap_or_default(), now).is_some()
 }
 
 /// Writes the Remediation that takes `run` back.

@@ -104,7 +104,9 @@ impl Reconciler for Incidents {
         let repair = match repair {
             Err((reason, message)) => match lease::next_end(&known.runs).filter(|(end, _)| *end <= now) {
                 Some((_, run))
-                    if status.symptom.state == SymptomState::Clear && active(&known.runs).is_none() =>
+                    if status.symptom.state == SymptomState::Clear
+                        && active(&known.runs).is_none()
+                        && !lease::peak_is_on(&self.mirrors, run, now) =>
                 {
                     match lease::propose(&self.client, &self.mirrors, object, run, now).await? {
                         Some(proposed) => Repair::Planned(proposed),
@@ -157,9 +159,7 @@ impl Reconciler for Incidents {
         } else if active(&known.runs).is_some() && known.engine.is_some() {
             now.checked_add(FOLLOW).map_or(Requeue::OnChange, Requeue::At)
         } else {
-            lease::next_end(&known.runs)
-                .filter(|(end, _)| *end > now)
-                .map_or(Requeue::OnChange, |(end, _)| Requeue::At(end))
+            lease::next_look(&known.runs, now).map_or(Requeue::OnChange, Requeue::At)
         };
         let before = object.status.as_ref().map(|status| status.state);
         let mut report = Report::new(status.clone(), progress)

@@ -74,15 +74,16 @@ impl Remediations {
             .iter()
             .filter(|approval| approval.spec.remediation_ref.name == name)
             .map(|approval| {
+                // Within the same second nobody knows which came first.
                 let before =
-                    admission_since.is_some_and(|since| created(approval).is_none_or(|made| made < since));
+                    admission_since.is_some_and(|since| created(approval).is_none_or(|made| made <= since));
                 let seen = if before { Timestamp::MIN } else { self.first_seen.of(approval) };
                 approval_view(approval, seen)
             })
             .collect();
         let uid = object.uid();
-        let others: Vec<Remediation> = list(Api::all(client.clone())).await?;
-        let others: Vec<OtherRun> = others.iter().filter(|other| other.uid() != uid).map(other_run).collect();
+        let runs: Vec<Remediation> = list(Api::all(client.clone())).await?;
+        let others: Vec<OtherRun> = runs.iter().filter(|other| other.uid() != uid).map(other_run).collect();
         let guardrails: Vec<ClusterGuardrail> = list(Api::all(client.clone())).await?;
         let pauses: Vec<Pause> = list(Api::all(client.clone())).await?;
         let peaks: Vec<PeakEvent> = list(Api::all(client.clone())).await?;
@@ -103,7 +104,7 @@ impl Remediations {
             approvals,
             symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),
             live: self.live(&view).await?,
-            rebuilt_digest: self.rebuilt(object, &view, policy.as_ref(), &others).await?,
+            rebuilt_digest: self.rebuilt(object, &view, policy.as_ref(), &runs, &others).await?,
             hurting,
             others,
             service_workloads: self.service_workloads(&view).await?,
@@ -138,6 +139,7 @@ impl Remediations {
         object: &Remediation,
         view: &RemediationView,
         policy: Option<&RemediationPolicy>,
+        runs: &[Remediation],
         others: &[OtherRun],
     ) -> Result<Option<Result<String, String>>, ControllerError> {
         if view.progress.any(Direction::Apply, StepState::Done) || view.progress.is_undoing() {
@@ -145,7 +147,10 @@ impl Remediations {
         }
         let namespace = object.namespace().unwrap_or_default();
         if let Some(restored) = &object.spec.restores {
-            return self.restored(&namespace, &restored.name, view).await.map(Some);
+            let found = runs.iter().find(|run| {
+                run.namespace().as_deref() == Some(namespace.as_str()) && run.name_any() == restored.name
+            });
+            return self.restored(found, &restored.name, view).await.map(Some);
         }
         let named = &object.spec.runbook_ref;
         let runbook: Option<Runbook> = get(&self.client, &namespace, &named.name).await?;
@@ -180,11 +185,10 @@ impl Remediations {
     /// The digest of what takes the named Remediation back now.
     async fn restored(
         &self,
-        namespace: &str,
+        found: Option<&Remediation>,
         name: &str,
         view: &RemediationView,
     ) -> Result<Result<String, String>, ControllerError> {
-        let found: Option<Remediation> = get(&self.client, namespace, name).await?;
         let Some(found) = found else { return Ok(Err(format!("Remediation {name} is gone"))) };
         let outcome = found.status.as_ref().and_then(|status| status.outcome);
         if outcome != Some(Outcome::Verified) {

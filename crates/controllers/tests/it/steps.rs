@@ -356,3 +356,38 @@ async fn the_end_of_a_lease_takes_the_change_back_only_when_nothing_hurts() {
     world.pass(900).await;
     assert_eq!(world.list::<Remediation>().await.len(), 2, "and not again");
 }
+
+#[tokio::test]
+async fn a_lease_that_ends_in_a_declared_peak_goes_on_until_its_end() {
+    let mut world = World::shop("Auto").await;
+    let steps = json!([{"name": "grow", "type": "Scale", "scale": {"factor": "1.5", "min": 1, "max": 20}}]);
+    prefer(&world, "grow", steps).await;
+    let policy = json!({"spec": {"apply": {"leaseFor": "10m"}, "limits": {"cooldown": "1m"}}});
+    world.patch::<RemediationPolicy>("policy", policy).await;
+    let local = |seconds: i64| {
+        let at = world.now().checked_add(jiff::SignedDuration::from_secs(seconds)).unwrap();
+        at.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S").to_string()
+    };
+    let window = json!({"start": local(300), "end": local(3 * 3600), "timeZone": "UTC"});
+    let peak =
+        json!({"metadata": {"name": "sale"}, "spec": {"window": window, "warmUp": "0s", "coolDown": "0s"}});
+    world.create_global::<causeway_crds::PeakEvent>(peak).await;
+    world.start();
+    world.settle().await;
+    world.publish(incident(world.now())).await;
+    world.symptom(SymptomState::Clear).await;
+    world.pass(130).await;
+    assert_eq!(run(&world).await.outcome, Some(Outcome::Verified));
+    let replicas = async || world.get::<Deployment>("web").await.spec.unwrap().replicas;
+    world.leap(2 * 3600).await;
+    world.pass(60).await;
+    assert_eq!(
+        (replicas().await, world.list::<Remediation>().await.len()),
+        (Some(6), 1),
+        "nothing is proposed"
+    );
+    world.leap(3600).await;
+    world.pass(900).await;
+    assert_eq!(replicas().await, Some(4), "taken back after the peak");
+    assert_eq!(world.list::<Remediation>().await.len(), 2);
+}
