@@ -98,7 +98,8 @@ pub(super) fn of_secret(object: &Secret) -> Fields {
         let mut salted = format!("{uid}\u{0}{key}\u{0}").into_bytes();
         salted.extend_from_slice(&value.0);
         let hash = sha256_hex(&salted);
-        (format!("data.{key}"), format!("hash {}", hash.get(..6).unwrap_or_default()))
+        let digits = hash.trim_start_matches("sha256:").get(..6).unwrap_or_default();
+        (format!("data.{key}"), format!("hash {digits}"))
     })
     .collect()
 }

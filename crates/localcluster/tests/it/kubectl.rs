@@ -257,7 +257,7 @@ fn refusals(kubectl: &Kubectl) {
     );
     kubectl.bad("apply -f FILE", &BOAT.replace("crew", "crow"), "unknown field \"spec.crow\"");
     kubectl.bad("apply -f FILE", &BOAT.replace("crew: 4", "crew: 4, sails: 9"), "every sail needs a hand");
-    kubectl.bad("get statefulsets", "", "the server doesn't have a resource type \"statefulsets\"");
+    kubectl.bad("get cronjobs", "", "the server doesn't have a resource type \"cronjobs\"");
     kubectl.bad(&format!("--server {} get boats", kubectl.url), "", "You must be logged in to the server");
     kubectl.good(
         &format!("--server {}/token/{} get boats", kubectl.url, kubectl.token),

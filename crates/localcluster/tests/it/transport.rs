@@ -121,7 +121,7 @@ async fn malformed_requests_get_a_status() {
             501,
             "pods/log is not part of this local API server",
         ),
-        ("GET", "/apis/apps/v1/namespaces/default/statefulsets", &[auth], b"", 404, "404 page not found"),
+        ("GET", "/apis/batch/v1/namespaces/default/cronjobs", &[auth], b"", 404, "404 page not found"),
         ("GET", "/openapi/v2", &[auth], b"", 501, "OpenAPI v2"),
     ];
     for (method, path, headers, body, code, text) in cases {
