@@ -44,7 +44,19 @@ pub(super) fn tried(kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
 
 /// What somebody with a role's token can't do, by doing it.
 fn stolen(cluster: &TestCluster) -> Result<()> {
-    let (target, other) = ("deployment/ts-route-service", "deployment/rates");
+    const DEPLOYMENT: &str = "deployment/ts-route-service";
+    // What is named by a file is patched without being read first, which would be refused already.
+    let named = |version: &str, kind: &str, name: &str| -> Result<String> {
+        let file = work(cluster, &format!("{kind}-{name}.json"))?;
+        let object = json!({ "apiVersion": version, "kind": kind, "metadata": { "name": name } });
+        std::fs::write(&file, object.to_string())?;
+        Ok(file.display().to_string())
+    };
+    let (target, other, config) = (
+        named("apps/v1", "Deployment", "ts-route-service")?,
+        named("apps/v1", "Deployment", "rates")?,
+        named("v1", "ConfigMap", "rates")?,
+    );
     let patch = ["--type=merge", "--patch", r#"{"metadata":{"annotations":{"stolen":"yes"}}}"#];
     let fixer = |namespace: &str| format!("--as={}", account(namespace, "causeway-fixer"));
     let (let_in, not_let_in, somebody) =
@@ -58,31 +70,31 @@ fn stolen(cluster: &TestCluster) -> Result<()> {
     let file = approval.display().to_string();
     let in_tenant = ["--namespace", TENANT];
     let in_default = ["--namespace", "default"];
-    let change = |what: &'static str, place: [&'static str; 2], more: &[&str]| -> Vec<String> {
-        let all = [&["patch", what], place.as_slice(), &patch, more].concat();
+    let change = |file: &str, place: [&str; 2], more: &[&str]| -> Vec<String> {
+        let all = [&["patch", "--filename", file], place.as_slice(), &patch, more].concat();
         all.into_iter().map(str::to_owned).collect()
     };
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     let attempts = [
-        ("operator", change(target, in_tenant, &[]), false),
-        ("operator", change(target, in_tenant, &[&let_in]), false),
-        ("operator", change("configmap/rates", in_default, &[]), false),
-        ("operator", words(&["scale", target, "--replicas=0", "--namespace", TENANT]), false),
+        ("operator", change(&target, in_tenant, &[]), false),
+        ("operator", change(&target, in_tenant, &[&let_in]), false),
+        ("operator", change(&config, in_default, &[]), false),
+        ("operator", words(&["scale", DEPLOYMENT, "--replicas=0", "--namespace", TENANT]), false),
         ("operator", words(&["delete", "pods", "--all", "--wait=false", "--namespace", TENANT]), false),
         ("operator", words(&["get", "secrets", "--namespace", TENANT]), false),
         ("operator", words(&["create", "--filename", &file]), false),
-        ("gateway", change(target, in_tenant, &[]), false),
-        ("gateway", change(target, in_tenant, &[&let_in]), false),
-        ("console", change(target, in_tenant, &[]), false),
-        ("console", change(target, in_tenant, &[&let_in]), false),
-        ("executor", change(target, in_tenant, &[]), false),
-        ("executor", change(target, in_tenant, &[&somebody]), false),
-        ("executor", change(other, in_default, &[]), false),
-        ("executor", change(other, in_default, &[&let_in]), false),
-        ("executor", change(other, in_default, &[&not_let_in]), false),
+        ("gateway", change(&target, in_tenant, &[]), false),
+        ("gateway", change(&target, in_tenant, &[&let_in]), false),
+        ("console", change(&target, in_tenant, &[]), false),
+        ("console", change(&target, in_tenant, &[&let_in]), false),
+        ("executor", change(&target, in_tenant, &[]), false),
+        ("executor", change(&target, in_tenant, &[&somebody]), false),
+        ("executor", change(&other, in_default, &[]), false),
+        ("executor", change(&other, in_default, &[&let_in]), false),
+        ("executor", change(&other, in_default, &[&not_let_in]), false),
         ("executor", words(&["create", "--filename", &file]), false),
         // The one thing that it is there for.
-        ("executor", change(target, in_tenant, &[&let_in, "--dry-run=server"]), true),
+        ("executor", change(&target, in_tenant, &[&let_in, "--dry-run=server"]), true),
     ];
     for (role, arguments, allowed) in attempts {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
