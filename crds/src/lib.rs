@@ -27,6 +27,7 @@ pub mod reference;
 pub mod remediation;
 pub mod remediation_policy;
 pub mod runbook;
+mod series;
 pub mod slo;
 pub mod step;
 pub mod view;

@@ -50,6 +50,7 @@ mod services;
 mod slo;
 mod target_view;
 mod text;
+mod triggers;
 
 pub use admission::Admission;
 pub use bundles::{Bundles, BundlesError};

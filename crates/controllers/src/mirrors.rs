@@ -6,11 +6,11 @@ use causeway_crds::{
     Approval, Baseline, ClusterGuardrail, Incident, LogSource, MonitoredService, NotificationTarget, Pause,
     PeakEvent, Remediation, RemediationPolicy, Runbook, SLO,
 };
-use causeway_kubekit::{Activity, Mirror, Named};
+use causeway_kubekit::{Activity, Mirror, Named, ObjectKey};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Client, Resource};
+use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -66,7 +66,20 @@ mirrors! {
     targets: NotificationTarget,
 }
 
+/// Kinds of workloads whose pods run for good.
+pub(crate) const WORKLOADS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
+
 impl Mirrors {
+    /// Uid of a workload of one of [`WORKLOADS`]; `None` when there is none of this name.
+    pub(crate) fn uid_of_workload(&self, kind: &str, key: &ObjectKey) -> Option<String> {
+        match kind {
+            "Deployment" => self.deployments.get(key).and_then(|o| o.uid()),
+            "StatefulSet" => self.stateful_sets.get(key).and_then(|o| o.uid()),
+            "DaemonSet" => self.daemon_sets.get(key).and_then(|o| o.uid()),
+            _ => None,
+        }
+    }
+
     /// The mirrors of an executor: those that it does not watch stay empty, and nobody waits for them.
     pub(crate) fn for_executor(client: &Client, activity: &Activity) -> Self {
         Self {

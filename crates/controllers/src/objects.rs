@@ -1,5 +1,7 @@
 //! Live objects of any kind, as JSON.
 
+use std::collections::BTreeSet;
+
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use serde_json::Value;
@@ -70,20 +72,50 @@ pub(crate) fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Whether a pod template loads this ConfigMap.
-pub(crate) fn loads_config_map(workload: &Value, name: &str) -> bool {
-    fn within(value: &Value, name: &str) -> bool {
+/// What the pods of a workload load the data of, by name; Secrets that only pull images are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Loads {
+    pub(crate) config_maps: BTreeSet<String>,
+    pub(crate) secrets: BTreeSet<String>,
+}
+
+impl Loads {
+    /// Of the specification of a pod.
+    pub(crate) fn of(pod: &Value) -> Self {
+        let mut loads = Self::default();
+        loads.add(pod);
+        loads
+    }
+
+    fn add(&mut self, value: &Value) {
         match value {
-            Value::Object(map) => map.iter().any(|(key, inner)| {
-                let named = matches!(key.as_str(), "configMapRef" | "configMapKeyRef" | "configMap")
-                    && inner.get("name").and_then(Value::as_str) == Some(name);
-                named || within(inner, name)
-            }),
-            Value::Array(items) => items.iter().any(|item| within(item, name)),
-            _ => false,
+            Value::Object(map) => {
+                for (key, inner) in map {
+                    let (names, name) = match key.as_str() {
+                        "configMapRef" | "configMapKeyRef" | "configMap" => {
+                            (&mut self.config_maps, inner.get("name"))
+                        }
+                        "secretRef" | "secretKeyRef" => (&mut self.secrets, inner.get("name")),
+                        // A volume calls it secretName, a projected source name.
+                        "secret" => {
+                            (&mut self.secrets, inner.get("secretName").or_else(|| inner.get("name")))
+                        }
+                        _ => (&mut self.secrets, None),
+                    };
+                    names.extend(name.and_then(Value::as_str).map(str::to_owned));
+                    self.add(inner);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.add(item)),
+            _ => {}
         }
     }
-    workload.pointer("/spec/template/spec").is_some_and(|spec| within(spec, name))
+}
+
+/// Whether the pods of a workload load this ConfigMap.
+pub(crate) fn loads_config_map(workload: &Value, name: &str) -> bool {
+    let pod = workload.pointer("/spec/template/spec");
+    pod.is_some_and(|pod| Loads::of(pod).config_maps.contains(name))
 }
 
 #[cfg(test)]
@@ -103,5 +135,16 @@ mod tests {
             assert!(loads_config_map(&with(spec.clone()), "a"));
             assert!(!loads_config_map(&with(spec), "b"));
         }
+    }
+    #[test]
+    fn finds_secrets_in_every_place_of_a_pod() {
+        let pod = json!({
+            "imagePullSecrets": [{"name": "registry"}],
+            "containers": [{"name": "db", "envFrom": [{"secretRef": {"name": "a"}}],
+                "env": [{"name": "P", "valueFrom": {"secretKeyRef": {"name": "b", "key": "p"}}}]}],
+            "volumes": [{"name": "v", "secret": {"secretName": "c"}},
+                {"name": "w", "projected": {"sources": [{"secret": {"name": "d"}}]}}]});
+        let names: Vec<String> = Loads::of(&pod).secrets.into_iter().collect();
+        assert_eq!(names, ["a", "b", "c", "d"]);
     }
 }

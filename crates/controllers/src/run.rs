@@ -4,12 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_crds::incident::IncidentState;
 use causeway_crds::{Incident, PeakEvent, Remediation, SLO};
-use causeway_kubekit::{
-    Busy, Controller, ControllerConfig, Mirror, ObjectKey, Reconciler, Runtime, TrackWritesLayer,
-};
-use kube::{Client, Resource, ResourceExt};
+use causeway_kubekit::{Busy, Controller, ControllerConfig, Mirror, Reconciler, Runtime, TrackWritesLayer};
+use kube::Client;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +23,7 @@ use crate::declarations::Declarations;
 use crate::feed::{self, IncidentInbox};
 use crate::incident::Incidents;
 use crate::log_source::LogSources;
-use crate::mirrors::Mirrors;
+use crate::mirrors::{Mirrors, WORKLOADS};
 use crate::monitored_service::MonitoredServices;
 use crate::notification_target::{Couriers, NotificationTargets};
 use crate::observing::{Observer, Observing};
@@ -37,6 +34,10 @@ use crate::remediation::{FirstSeen, Fixers, Remediations};
 use crate::remediation_policy::Policies;
 use crate::runbook::Runbooks;
 use crate::slo::Slos;
+use crate::triggers::{
+    everywhere, in_namespace_of, incident_of, key_beside, open_incidents, others_waiting, unfinished,
+    unfinished_of,
+};
 
 /// Longest time that couriers may take to end.
 const COURIERS_END: Duration = Duration::from_secs(5);
@@ -235,7 +236,7 @@ impl House<'_> {
         tasks.spawn(watcher.run(self.stop.clone()));
         let reconciler =
             Incidents { client: runtime.client.clone(), mirrors: m.clone(), ports: ports.clone() };
-        for kind in ["Deployment", "StatefulSet", "DaemonSet"] {
+        for kind in WORKLOADS {
             let lookout = lookout.clone();
             m.secrets.listen(kind, move |holder| lookout.secrets(holder));
         }
@@ -338,101 +339,4 @@ impl House<'_> {
             .watch(&m.remediations, others_waiting(&m.remediations));
         self.spawn(controller, tasks);
     }
-}
-
-fn key_beside<K: Resource>(object: &K, name: &str) -> Vec<ObjectKey> {
-    ResourceExt::namespace(object)
-        .map(|namespace| ObjectKey::namespaced(namespace, name))
-        .into_iter()
-        .collect()
-}
-
-/// All objects of `mirror` in the namespace of what changed.
-fn in_namespace_of<K, W>(mirror: &Mirror<K>) -> impl Fn(&W) -> Vec<ObjectKey> + Send + 'static
-where
-    K: Resource<DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
-    W: Resource + 'static,
-{
-    let mirror = mirror.clone();
-    move |changed| {
-        let namespace = ResourceExt::namespace(changed).unwrap_or_default();
-        mirror.list_in(&namespace).iter().map(|object| ObjectKey::of(object.as_ref())).collect()
-    }
-}
-
-/// All objects of `mirror`.
-fn everywhere<K, W: 'static>(mirror: &Mirror<K>) -> impl Fn(&W) -> Vec<ObjectKey> + Send + 'static
-where
-    K: Resource<DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + serde::de::DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
-{
-    let mirror = mirror.clone();
-    move |_| mirror.list().iter().map(|object| ObjectKey::of(object.as_ref())).collect()
-}
-
-/// The Incident of a Remediation.
-fn incident_of(run: &Remediation) -> Vec<ObjectKey> {
-    let reference = &run.spec.incident_ref;
-    let namespace = reference.namespace.clone().or_else(|| run.namespace()).unwrap_or_default();
-    vec![ObjectKey::namespaced(namespace, &reference.name)]
-}
-
-/// Incidents that are not over: something that a repair depends on has changed.
-fn open_incidents<W: 'static>(mirror: &Mirror<Incident>) -> impl Fn(&W) -> Vec<ObjectKey> + Send + 'static {
-    let mirror = mirror.clone();
-    move |_| {
-        let incidents = mirror.list();
-        let open = incidents.iter().filter(|incident| {
-            incident.status.as_ref().is_some_and(|status| status.state != IncidentState::Resolved)
-        });
-        open.map(|incident| ObjectKey::of(incident.as_ref())).collect()
-    }
-}
-
-fn is_unfinished(run: &Remediation) -> bool {
-    run.status.as_ref().is_none_or(|status| !status.phase.is_final())
-}
-
-/// Remediations that are not over.
-fn unfinished<W: 'static>(mirror: &Mirror<Remediation>) -> impl Fn(&W) -> Vec<ObjectKey> + Send + 'static {
-    let mirror = mirror.clone();
-    move |_| keys(&mirror, |_| true)
-}
-
-/// Remediations of an Incident that are not over.
-fn unfinished_of(mirror: &Mirror<Remediation>) -> impl Fn(&Incident) -> Vec<ObjectKey> + Send + 'static {
-    let mirror = mirror.clone();
-    move |incident| {
-        let fingerprint = &incident.spec.fingerprint;
-        keys(&mirror, |run| run.spec.incident_ref.fingerprint == *fingerprint)
-    }
-}
-
-/// When one is over, the others may begin.
-fn others_waiting(mirror: &Mirror<Remediation>) -> impl Fn(&Remediation) -> Vec<ObjectKey> + Send + 'static {
-    let mirror = mirror.clone();
-    move |changed| {
-        if is_unfinished(changed) {
-            return Vec::new();
-        }
-        let own = changed.uid();
-        keys(&mirror, |run| run.uid() != own)
-    }
-}
-
-fn keys(mirror: &Mirror<Remediation>, wanted: impl Fn(&Remediation) -> bool) -> Vec<ObjectKey> {
-    let runs = mirror.list();
-    let runs = runs.iter().filter(|run| is_unfinished(run) && wanted(run));
-    runs.map(|run| ObjectKey::of(run.as_ref())).collect()
 }

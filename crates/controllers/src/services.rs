@@ -5,7 +5,7 @@ use causeway_crds::MonitoredService;
 use causeway_crds::reference::ObjectRef;
 use kube::ResourceExt;
 
-use crate::mirrors::Mirrors;
+use crate::mirrors::{Mirrors, WORKLOADS};
 use crate::target_view::Target;
 use causeway_kubekit::ObjectKey;
 
@@ -83,15 +83,7 @@ pub(crate) fn target_of(mirrors: &Mirrors, entity: &str, namespace: &str) -> Opt
     declared.or_else(|| {
         let found = |place: &str, name: &str| {
             let key = ObjectKey::namespaced(place, name);
-            let kind = if mirrors.deployments.get(&key).is_some() {
-                "Deployment"
-            } else if mirrors.stateful_sets.get(&key).is_some() {
-                "StatefulSet"
-            } else if mirrors.daemon_sets.get(&key).is_some() {
-                "DaemonSet"
-            } else {
-                return None;
-            };
+            let kind = WORKLOADS.iter().find(|kind| mirrors.uid_of_workload(kind, &key).is_some())?;
             Some(target("apps/v1", kind, place, name))
         };
         [own, namespace]

@@ -8,9 +8,9 @@ use causeway_causal::text::number;
 use causeway_model::Micros;
 
 use crate::case::MetricHistory;
+use crate::measured::{MINUTE_US, state};
 use crate::state::State;
 
-const MINUTE_US: i64 = 60_000_000;
 /// Minutes that a queue has to grow for.
 const GROWS: usize = 5;
 /// Minutes of history before them that say what is usual.
@@ -44,14 +44,7 @@ pub(crate) fn states(
         let values: Vec<f64> = waiting.range(..now).map(|(_, value)| *value).collect();
         let fresh = waiting.range(..now).next_back().is_some_and(|(minute, _)| now - minute <= 3);
         let newest = values.last().copied().filter(|_| fresh)?;
-        let mut state = State {
-            namespace: tenant(entity),
-            entity: entity.to_owned(),
-            kind: StateKind::QueueGrowth,
-            object: format!("Queue/{signal}"),
-            note: String::new(),
-            value: newest,
-        };
+        let mut state = state(tenant, entity, StateKind::QueueGrowth, &format!("Queue/{signal}"), newest);
         let holds = if open(&state) { !falls(&values) } else { grows(&values) };
         // In steps of two, so that the sentence does not change with every minute.
         let at_least = 2.0_f64.powf(newest.max(1.0).log2().floor());

@@ -308,17 +308,21 @@ impl Incident {
 
     /// Whether a ranking is due at data time `at_us`: from soon after the first symptom on, and then with every window for
     /// a while, because evidence grows. Once something is `repaired`, what is seen is what the repair does.
-    pub(crate) fn wants_ranking(&self, at_us: Micros, repaired: bool, config: &EngineConfig) -> bool {
+    pub(crate) fn wants_ranking(
+        &self,
+        at_us: Micros,
+        repaired: impl Fn() -> bool,
+        config: &EngineConfig,
+    ) -> bool {
         if self.phase != IncidentPhase::Open || self.symptom != SymptomState::Firing || !self.is_told() {
             return false;
         }
-        if repaired && self.draft.as_ref().is_some_and(|draft| !draft.abstained) {
-            return false;
-        }
-        match self.diagnosed_us {
+        let is_due = match self.diagnosed_us {
             Some(first) => at_us - first <= config.refine_us,
             None => at_us - self.detected_us >= config.settle_us,
-        }
+        };
+        let is_named = self.draft.as_ref().is_some_and(|draft| !draft.abstained);
+        is_due && !(is_named && repaired())
     }
 
     /// Takes the cause that a ranking names with some confidence, and says whether what it found is to be told. A cause is

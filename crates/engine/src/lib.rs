@@ -12,6 +12,7 @@ mod calls;
 mod case;
 mod change;
 mod config;
+mod course;
 mod declared;
 mod detect;
 mod diagnose;

@@ -11,7 +11,7 @@ use crate::case::MetricHistory;
 use crate::history::History;
 use crate::state::State;
 
-const MINUTE_US: i64 = 60_000_000;
+pub(crate) const MINUTE_US: i64 = 60_000_000;
 /// A certificate that ends within this time is told.
 const EXPIRES_S: f64 = 7.0 * 86_400.0;
 /// A disk that is this full is told, however slowly it fills.
@@ -47,7 +47,13 @@ pub(crate) fn states(
     found
 }
 
-fn state(tenant: &dyn Fn(&str) -> String, entity: &str, kind: StateKind, object: &str, value: f64) -> State {
+pub(crate) fn state(
+    tenant: &dyn Fn(&str) -> String,
+    entity: &str,
+    kind: StateKind,
+    object: &str,
+    value: f64,
+) -> State {
     State {
         namespace: tenant(entity),
         entity: entity.to_owned(),

@@ -101,6 +101,18 @@ async fn until(what: &str, mut good: impl AsyncFnMut() -> bool) {
     }
 }
 
+/// A LogSource, its Secret and its namespace.
+const SOURCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/roles/source.yaml");
+
+/// A control plane with the definitions and [`SOURCE`].
+fn with_a_source(kubeconfig: &Path) -> (ControlPlane, Kubectl) {
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+    apply_definitions(kubeconfig);
+    let kubectl = Kubectl(kubeconfig.to_owned());
+    kubectl.run(&["apply", "-f", SOURCE]);
+    (ControlPlane::of(kubeconfig).unwrap(), kubectl)
+}
+
 /// Status of a request with records, by a token of a source; 0 where nobody listens.
 async fn sends(world: &World, token: &str) -> u16 {
     let Ok(text) = std::fs::read_to_string(world.path("gateway/endpoints.json")) else { return 0 };
@@ -117,13 +129,7 @@ async fn sends(world: &World, token: &str) -> u16 {
 async fn roles_whose_watches_have_no_history_any_more_list_again_and_miss_nothing() {
     let Some(kubeconfig) = real_cluster("history that was compacted on a real control plane") else { return };
     let _alone = ALONE.lock().await;
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    apply_definitions(&kubeconfig);
-    let plane = ControlPlane::of(&kubeconfig).unwrap();
-    let kubectl = Kubectl(kubeconfig.clone());
-    let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/roles/source.yaml");
-    let manifests = manifests.to_str().unwrap();
-    kubectl.run(&["apply", "-f", manifests]);
+    let (plane, kubectl) = with_a_source(&kubeconfig);
     let server = kubectl.run(&["config", "view", "--minify", "-o=jsonpath={.clusters[0].cluster.server}"]);
     let gate = Gate::before(&server).await;
     let folder = tempfile::tempdir().unwrap();
@@ -190,20 +196,14 @@ async fn roles_whose_watches_have_no_history_any_more_list_again_and_miss_nothin
     assert!(!operator.has_ended().unwrap() && !gateway.has_ended().unwrap(), "both have come through");
     gateway.stop().unwrap();
     operator.stop().unwrap();
-    kubectl.run(&["delete", "-f", manifests, "--timeout=90s", "--ignore-not-found"]);
+    kubectl.run(&["delete", "-f", SOURCE, "--timeout=90s", "--ignore-not-found"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_was_frozen_writes_nothing_when_it_goes_on() {
     let Some(kubeconfig) = real_cluster("a frozen leader on a real control plane") else { return };
     let _alone = ALONE.lock().await;
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    apply_definitions(&kubeconfig);
-    let plane = ControlPlane::of(&kubeconfig).unwrap();
-    let kubectl = Kubectl(kubeconfig.clone());
-    let manifests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/roles/source.yaml");
-    let manifests = manifests.to_str().unwrap();
-    kubectl.run(&["apply", "-f", manifests]);
+    let (plane, kubectl) = with_a_source(&kubeconfig);
     // An account of its own, so that the audit log tells it from everybody else.
     let account = json!({"apiVersion": "v1", "kind": "List", "items": [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "frozen", "namespace": NAMESPACE}},
@@ -252,6 +252,6 @@ async fn a_leader_that_was_frozen_writes_nothing_when_it_goes_on() {
     world.listening(&mut third, "third").await;
     generation("3").await;
     third.stop().unwrap();
-    kubectl.run(&["delete", "-f", manifests, "--timeout=90s"]);
+    kubectl.run(&["delete", "-f", SOURCE, "--timeout=90s"]);
     kubectl.run(&["delete", "clusterrolebinding", "roles-frozen"]);
 }

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use causeway_actions::sha256_hex;
 use causeway_engine::ChangeClass;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, PodTemplateSpec, Secret};
 use kube::ResourceExt;
 
-use super::workload::Workload;
 use crate::cluster::views::{NodeView, condition};
 use crate::text::bounded;
 
@@ -25,12 +24,11 @@ const FIELDS: usize = 32;
 const SECRET_NAMES: [&str; 6] = ["password", "passwd", "secret", "token", "credential", "apikey"];
 
 /// Image, resources, environment and arguments of the containers, replicas, and annotations of the pod template.
-pub(super) fn of_workload(workload: &Workload) -> Fields {
+pub(super) fn of_workload(replicas: Option<i32>, template: &PodTemplateSpec) -> Fields {
     let mut fields = Fields::new();
-    if let Some(replicas) = workload.replicas {
+    if let Some(replicas) = replicas {
         fields.insert("spec.replicas".into(), replicas.to_string());
     }
-    let template = &workload.template;
     let annotations = template.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
     for (key, value) in annotations.into_iter().flatten() {
         fields.insert(format!("template.annotations.{key}"), value.clone());

@@ -7,7 +7,7 @@ mod history;
 mod secrets;
 mod workload;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use causeway_engine::{Change, ChangeClass};
@@ -24,6 +24,7 @@ use self::secrets::Readable;
 pub(crate) use self::workload::Workload;
 use crate::cluster::views::NodeView;
 use crate::mirrors::Mirrors;
+use crate::objects::Loads;
 use crate::ports::Engine;
 use crate::services::entities_of;
 use crate::{EXECUTOR, objects};
@@ -86,8 +87,10 @@ pub(crate) struct Watcher {
     client: Client,
     mirrors: Mirrors,
     engine: Arc<dyn Engine>,
-    /// What objects looked like, by uid.
+    /// What other objects looked like, by uid.
     before: HashMap<String, Fields>,
+    /// By kind and key.
+    workloads: BTreeMap<(&'static str, ObjectKey), Workload>,
     readable: Readable,
 }
 
@@ -102,7 +105,8 @@ impl Watcher {
         let (sender, receiver) = mpsc::unbounded_channel();
         let lookout = Lookout { sender, activity: activity.clone(), clock: clock.clone() };
         let readable = Readable::new(client.clone());
-        (Self { receiver, client, mirrors, engine, before: HashMap::new(), readable }, lookout)
+        let (before, workloads) = (HashMap::new(), BTreeMap::new());
+        (Self { receiver, client, mirrors, engine, before, workloads, readable }, lookout)
     }
 
     /// Works until `stop`.
@@ -114,7 +118,7 @@ impl Watcher {
             };
             let Sighting { seen, at, busy } = sighting;
             match seen {
-                Seen::Workload(workload) => self.workload(&workload, at).await,
+                Seen::Workload(workload) => self.workload(*workload, at).await,
                 Seen::Secrets(holder) => self.secrets(&holder, at).await,
                 Seen::ConfigMap(object) => self.config_map(&object, at).await,
                 Seen::Scaler(object) => self.scaler(&object, at).await,
@@ -124,36 +128,46 @@ impl Watcher {
         }
     }
 
-    async fn workload(&mut self, workload: &Workload, at: Timestamp) {
-        let key = ObjectKey::namespaced(&workload.namespace, &workload.name);
-        if !workload.exists(&self.mirrors) {
-            self.before.remove(&workload.uid);
-            return self.mirrors.secrets.hold_for(workload.kind, &key, &BTreeSet::new()).await;
+    async fn workload(&mut self, workload: Workload, at: Timestamp) {
+        let Workload { kind, namespace, name, .. } = &workload;
+        let (key, namespace, name) =
+            (ObjectKey::namespaced(namespace, name), namespace.clone(), name.clone());
+        let place = (*kind, key.clone());
+        if self.mirrors.uid_of_workload(kind, &key).as_ref() != Some(&workload.uid) {
+            if self.workloads.remove(&place).is_some() {
+                self.mirrors.secrets.hold_for(kind, &key, &BTreeSet::new()).await;
+            }
+            return;
         }
-        self.keep_configs(workload).await;
-        self.follow_secrets(workload).await;
-        let fields = diff::of_workload(workload);
+        let before = self.workloads.get(&place).filter(|before| before.uid == workload.uid);
+        // Most of what is seen are changes of the status.
+        if before == Some(&workload) {
+            return;
+        }
+        let before = before.map(|before| before.fields.clone());
+        self.keep_configs(&workload).await;
+        self.follow_secrets(&workload).await;
+        let (kind, fields) = (*kind, workload.fields.clone());
+        self.workloads.insert(place, workload);
         // What is seen for the first time was not changed: nothing is known that it could have made worse.
-        let Some(before) = self.before.insert(workload.uid.clone(), fields.clone()) else { return };
-        let changed = diff::between(&before, &fields);
+        let changed = before.map(|before| diff::between(&before, &fields)).unwrap_or_default();
         if changed.is_empty() {
             return;
         }
-        let Workload { kind, namespace, name, .. } = workload;
         let class = diff::class_of(&changed);
-        let author = self.author("apps/v1", kind, namespace, name, &changed).await;
-        for entity in entities_of(&self.mirrors, kind, namespace, name) {
+        let author = self.author("apps/v1", kind, &namespace, &name, &changed).await;
+        for entity in entities_of(&self.mirrors, kind, &namespace, &name) {
             let object = format!("{kind}/{namespace}/{name}");
-            self.engine.change(change(&entity, object, "changed", class, &changed, &author, at), namespace);
+            self.engine.change(change(&entity, object, "changed", class, &changed, &author, at), &namespace);
         }
     }
 
     /// Watches the Secrets that a workload loads, where that is allowed.
     async fn follow_secrets(&mut self, workload: &Workload) {
-        let mut names = workload.secrets();
-        for name in names.clone() {
-            if !self.readable.may_watch(&workload.namespace, &name).await {
-                names.remove(&name);
+        let mut names = BTreeSet::new();
+        for name in &workload.loads.secrets {
+            if self.readable.may_watch(&workload.namespace, name).await {
+                names.insert(name.clone());
             }
         }
         let holder = ObjectKey::namespaced(&workload.namespace, &workload.name);
@@ -171,9 +185,8 @@ impl Watcher {
     /// Tells of the Secrets that changed, of all that workloads of this name load.
     async fn secrets(&mut self, holder: &ObjectKey, at: Timestamp) {
         let namespace = holder.namespace.clone().unwrap_or_default();
-        let all = Workload::all(&self.mirrors, &namespace);
-        let names: BTreeSet<String> =
-            all.iter().filter(|w| w.name == holder.name).flat_map(Workload::secrets).collect();
+        let named = self.workloads.iter().filter(|((_, key), _)| key == holder);
+        let names: BTreeSet<String> = named.flat_map(|(_, w)| w.loads.secrets.clone()).collect();
         for name in names {
             let Lookup::Present(secret) = self.mirrors.secrets.get(&ObjectKey::namespaced(&namespace, &name))
             else {
@@ -182,23 +195,27 @@ impl Watcher {
             let fields = diff::of_secret(&secret);
             let before = self.before.insert(secret.uid().unwrap_or_default(), fields.clone());
             let changed = before.map(|before| diff::between(&before, &fields)).unwrap_or_default();
-            let loaders = all.iter().filter(|w| w.secrets().contains(&name));
-            self.tell_loaders("Secret", &namespace, &name, loaders, &changed, at).await;
+            let loaders = self.loaders(&namespace, |loads| loads.secrets.contains(&name));
+            self.tell_loaders("Secret", &namespace, &name, &loaders, &changed, at).await;
         }
+    }
+
+    /// Workloads of a namespace that load something.
+    fn loaders(&self, namespace: &str, loads: impl Fn(&Loads) -> bool) -> Vec<&Workload> {
+        self.workloads.values().filter(|w| w.namespace == namespace && loads(&w.loads)).collect()
     }
 
     async fn config_map(&mut self, object: &ConfigMap, at: Timestamp) {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let fields = diff::of_config_map(object);
         let before = self.before.insert(object.uid().unwrap_or_default(), fields.clone());
-        let all = Workload::all(&self.mirrors, &namespace);
-        let loaders: Vec<&Workload> = all.iter().filter(|w| w.loads_config_map(&name)).collect();
+        let loaders = self.loaders(&namespace, |loads| loads.config_maps.contains(&name));
         if loaders.is_empty() {
             return;
         }
         history::keep(&self.client, object).await;
         let changed = before.map(|before| diff::between(&before, &fields)).unwrap_or_default();
-        self.tell_loaders("ConfigMap", &namespace, &name, loaders, &changed, at).await;
+        self.tell_loaders("ConfigMap", &namespace, &name, &loaders, &changed, at).await;
     }
 
     /// Tells what changed of something that workloads load, as a change of each of them.
@@ -207,7 +224,7 @@ impl Watcher {
         kind: &str,
         namespace: &str,
         name: &str,
-        loaders: impl IntoIterator<Item = &Workload>,
+        loaders: &[&Workload],
         changed: &[FieldChange],
         at: Timestamp,
     ) {
@@ -266,7 +283,7 @@ impl Watcher {
     /// Keeps the values of every ConfigMap that a workload loads, so that there is something to go back to.
     async fn keep_configs(&self, workload: &Workload) {
         for config in self.mirrors.config_maps.list_in(&workload.namespace) {
-            if workload.loads_config_map(&config.name_any()) {
+            if workload.loads.config_maps.contains(&config.name_any()) {
                 history::keep(&self.client, &config).await;
             }
         }

@@ -222,8 +222,9 @@ async fn stateful_and_daemon_sets_and_what_they_load_are_changes_and_secrets_sta
     world.patch::<Secret>("db", json!({"stringData": {"password": "second"}})).await;
     world.until(|| seen("Secret/shop/db").len() == 2).await;
     let changes = seen("Secret/shop/db");
-    let entities: Vec<&str> = changes.iter().map(|c| c.entity.as_str()).collect();
-    assert_eq!(entities, ["shop/db", "shop/agent"]);
+    let mut entities: Vec<&str> = changes.iter().map(|c| c.entity.as_str()).collect();
+    entities.sort_unstable();
+    assert_eq!(entities, ["shop/agent", "shop/db"]);
     let [(path, old, new)] = changes[0].diff.as_slice() else { panic!("{changes:?}") };
     assert_eq!(path, "data.password");
     assert!(old.starts_with("hash ") && new.starts_with("hash ") && old != new, "{changes:?}");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use causeway_controllers::{Admission, Context, Git, IncidentFeed, Notifications, OperatorParts, Ports, run};
+use causeway_controllers::{Admission, Context, Git, IncidentFeed, OperatorParts, Ports, run};
 use causeway_crds::{Outcome, Phase, Remediation};
 use causeway_engine::SymptomState;
 use causeway_kubekit::{Activity, Clock, ControllerMetrics};
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::git_server::{PASSWORD, Repository, Server, USER, git};
 use crate::real::{ALONE, client, define, real_cluster, remove};
-use crate::world::{FakeAudit, FakeEngine, FakeGateway, SHOP, incident};
+use crate::world::{FakeAudit, FakeEngine, FakeGateway, SHOP, incident, notifications};
 
 const RUN: &str = "gateway-3fa9c1-1";
 const WEB: &str = "\
@@ -271,13 +271,7 @@ async fn flux_never_takes_back_what_went_through_git() {
         admission: Admission::BuiltIn,
         git: Git { protocols: vec!["http".to_owned()], ..Git::default() },
     };
-    let notifications = Notifications {
-        state: work.path().join("state"),
-        dead_letters: work.path().join("dead"),
-        retry: causeway_notify::RetryPolicy::default(),
-        metrics: causeway_notify::NotifyMetrics::default(),
-        console: None,
-    };
+    let notifications = notifications(work.path());
     let ports = Ports {
         engine: engine.clone(),
         gateway: Arc::<FakeGateway>::default(),

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_controllers::{
-    Admission, Context, Git, IncidentFeed, Notifications, OperatorParts, Ports, run, run_executor,
-};
+use causeway_controllers::{Admission, Context, Git, IncidentFeed, OperatorParts, Ports, run, run_executor};
 use causeway_crds::admission::admission_rules;
 use causeway_crds::{
     Approval, ClusterGuardrail, Outcome, Phase, Remediation, RemediationPolicy, RemediationStatus, Runbook,
@@ -31,7 +29,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use crate::world::{FakeAudit, FakeEngine, FakeGateway, SHOP, incident};
+use crate::world::{FakeAudit, FakeEngine, FakeGateway, SHOP, incident, notifications};
 
 /// Held by a test whose controllers work on all objects of the real control plane.
 pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -236,13 +234,7 @@ impl Rig {
             admission: Admission::Policies { operator: self.operator.clone() },
             git: Git::default(),
         };
-        let notifications = Notifications {
-            state: self._folder.path().join("state"),
-            dead_letters: self._folder.path().join("dead"),
-            retry: causeway_notify::RetryPolicy::default(),
-            metrics: causeway_notify::NotifyMetrics::default(),
-            console: None,
-        };
+        let notifications = notifications(self._folder.path());
         let ports = Ports {
             engine: self.engine.clone(),
             gateway: Arc::<FakeGateway>::default(),

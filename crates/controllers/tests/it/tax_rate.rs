@@ -6,8 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use causeway_controllers::{
-    Admission, Audit, AuditEntry, Bundles, Context, Engine, IncidentFeed, Notifications, OperatorParts,
-    Ports, run,
+    Admission, Audit, AuditEntry, Bundles, Context, Engine, IncidentFeed, OperatorParts, Ports, run,
 };
 use causeway_crds::Incident;
 use causeway_engine::{
@@ -30,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
 use crate::real::{ALONE, client, define, real_cluster};
-use crate::world::FakeGateway;
+use crate::world::{FakeGateway, notifications};
 
 const MANIFESTS: &str = include_str!("../../../../examples/tax-rate/manifests.yaml");
 const STEP: i64 = 10_000_000;
@@ -248,13 +247,7 @@ async fn play(client: Client, namespace: &str) -> Incident {
         admission: Admission::BuiltIn,
         git: causeway_controllers::Git::default(),
     };
-    let notifications = Notifications {
-        state: folder.path().join("state"),
-        dead_letters: folder.path().join("dead"),
-        retry: causeway_notify::RetryPolicy::default(),
-        metrics: causeway_notify::NotifyMetrics::default(),
-        console: None,
-    };
+    let notifications = notifications(folder.path());
     let ports = Ports {
         engine: live.clone(),
         gateway: Arc::<FakeGateway>::default(),

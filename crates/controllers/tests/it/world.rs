@@ -165,6 +165,17 @@ pub(crate) struct World {
     running: Option<Running>,
 }
 
+/// Notifications that keep their state in a folder.
+pub(crate) fn notifications(folder: &std::path::Path) -> Notifications {
+    Notifications {
+        state: folder.join("state"),
+        dead_letters: folder.join("dead"),
+        retry: causeway_notify::RetryPolicy::default(),
+        metrics: causeway_notify::NotifyMetrics::default(),
+        console: None,
+    }
+}
+
 impl World {
     /// An empty cluster with the namespace, and nothing running.
     pub(crate) async fn new() -> Self {
@@ -278,13 +289,7 @@ impl World {
             admission: Admission::BuiltIn,
             git: Git { protocols: vec!["http".to_owned()], ..Git::default() },
         };
-        let notifications = Notifications {
-            state: self.folder.path().join("state"),
-            dead_letters: self.folder.path().join("dead"),
-            retry: causeway_notify::RetryPolicy::default(),
-            metrics: causeway_notify::NotifyMetrics::default(),
-            console: None,
-        };
+        let notifications = notifications(self.folder.path());
         let ports = Ports {
             engine: self.engine.clone(),
             gateway: self.gateway.clone(),

@@ -3,6 +3,7 @@
 mod gitea;
 mod github;
 mod gitlab;
+mod pulls;
 
 use std::time::Duration;
 
@@ -137,9 +138,8 @@ impl<'a> Forge<'a> {
 
     pub(crate) async fn close(&self, found: &PullRequest) -> Result<(), GitError> {
         let ask = match self.provider {
-            Provider::GitHub => github::close(&self.repository, found.number),
             Provider::GitLab => gitlab::close(&self.repository, found.number),
-            Provider::Gitea => gitea::close(&self.repository, found.number),
+            Provider::GitHub | Provider::Gitea => pulls::close(&self.repository, found.number),
         };
         self.send(ask).await.map(drop)
     }

@@ -1,5 +1,6 @@
 //! The kinds that are always served, with schemas taken from the published API types.
 
+mod cells;
 mod columns;
 mod overlay;
 mod schemas;
@@ -8,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
-pub(crate) use columns::cells;
+pub(crate) use cells::cells;
 pub(crate) use schemas::{definition_name, definitions};
 
 use crate::kind::{Column, Kind, Origin, ScalePaths, Scope, Shape};
