@@ -127,7 +127,6 @@ fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
         variants.push(("scenario of the shop: more demand", vec!["--shop", "saturation"]));
         variants.push(("scenario of the shop: a bad instance", vec!["--shop", "bad-instance"]));
         variants.push(("scenario of the shop: a noisy neighbour", vec!["--shop", "noisy-neighbour"]));
-        variants.push(("scenario of the shop: messages wait", vec!["--shop", "queue-growth"]));
         variants.push(("scenario of the shop: what it costs", vec!["--shop", "bad-release", "--no-repair"]));
         variants.push(("scenario: ten crashes", vec!["--crash", "10"]));
         variants.push(("scenario: all recordings", vec!["--all"]));

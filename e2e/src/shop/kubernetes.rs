@@ -200,6 +200,9 @@ impl Kubernetes {
         let parameters = PatchParams { field_manager: Some(DEPLOYER.to_owned()), ..PatchParams::default() };
         match change {
             Change::None => {}
+            // The played scheduler sees it by itself.
+            Change::Crowd { .. } if self.metrics.is_none() => {}
+            Change::Crowd { node } => self.crowd(world, node).await?,
             Change::Image { service, tag } => self.release(service, tag, &parameters).await?,
             Change::Status { .. } if self.metrics.is_some() => {
                 bail!("this scenario is what a kubelet says of itself: play it without a cluster")
@@ -228,6 +231,21 @@ impl Kubernetes {
                 self.api::<ConfigMap>().patch(config_map, &parameters, &Patch::Merge(&patch)).await?;
             }
         }
+        Ok(())
+    }
+
+    /// A pod that asks for all that is left of a node.
+    async fn crowd(&self, world: &World, name: &str) -> Result<()> {
+        let node = world.topology.nodes.iter().find(|node| node.name == name);
+        let taken: f64 = world.cluster.pods.iter().filter(|pod| pod.node == name).map(|pod| pod.cpu).sum();
+        let left = node.map_or(0.0, |node| node.cores) - taken;
+        let cpu = format!("{}m", (left * 1e3).floor());
+        let container = json!({"name": "batch", "image": "registry.example.com/batch:1",
+            "resources": {"requests": {"cpu": cpu}}});
+        let pod = json!({"metadata": {"name": format!("batch-{name}")},
+            "spec": {"nodeName": name, "containers": [container]}});
+        let api = Api::<KubePod>::namespaced(self.client.clone(), "default");
+        api.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
         Ok(())
     }
 

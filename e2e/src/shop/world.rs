@@ -268,7 +268,8 @@ impl World {
                 let busiest =
                     pods.iter().max_by_key(|(_, count)| **count).map(|(node, _)| (*node).to_owned());
                 if let Some(node) = busiest {
-                    *self.noise.entry(node).or_default() += cores;
+                    *self.noise.entry(node.clone()).or_default() += cores;
+                    return Change::Crowd { node };
                 }
             }
         }
@@ -367,6 +368,11 @@ pub enum Change {
         key: String,
         /// New value.
         value: String,
+    },
+    /// Something that is no part of the shop takes what a node has left.
+    Crowd {
+        /// Node.
+        node: String,
     },
     /// The status of an object, after a release where there is one.
     Status {

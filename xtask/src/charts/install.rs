@@ -29,7 +29,7 @@ const SHOP: &str = "shop";
 const ROLES: [&str; 4] = ["operator", "gateway", "executor", "console"];
 
 const OTHER_KINDS: &str = "the workloads of the example are Deployments";
-const SCALE: &str = "Scale: the fault of the example ends by a restart; the shop's waiting messages do not";
+const SCALE: &str = "Scale: the fault of the example ends by a restart";
 const BOUNDS: &str = "SetHPABounds: the example has no HorizontalPodAutoscaler; the shop has";
 const REVERT: &str = "RevertConfigMap: no recording has a fault that a configuration made; the shop has";
 const PODS: &str = "EvictPod, DeletePod, RunJob, Cordon: the fault of the example ends by a restart";
@@ -45,7 +45,7 @@ const ELSEWHERE: [Elsewhere; 26] = [
     Elsewhere::unused("causeway-executor", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
     Elsewhere::unused("causeway-fixer", "apps", &["statefulsets", "daemonsets"], &["patch"], OTHER_KINDS),
     Elsewhere::unused("causeway-fixer", "apps", &["statefulsets/scale"], &["get", "update"], OTHER_KINDS),
-    Elsewhere::unused("causeway-fixer", "apps", &["deployments/scale"], &["get", "update"], SCALE).in_shop(),
+    Elsewhere::unused("causeway-fixer", "apps", &["deployments/scale"], &["get", "update"], SCALE),
     Elsewhere::unused("causeway-executor", "autoscaling", &["horizontalpodautoscalers"], &["get"], BOUNDS)
         .in_shop(),
     Elsewhere::unused("causeway-fixer", "autoscaling", &["horizontalpodautoscalers"], &["patch"], BOUNDS)
@@ -191,7 +191,7 @@ pub(super) fn rights_of_shop(helm: &str, kubectl: &Kubectl, cluster: &TestCluste
     let text = |path: &Path| path.display().to_string();
     let (binary, root) = (text(&target().join("debug/causeway-e2e")), text(&root()));
     let (kubeconfig, roles) = (text(&kubectl.kubeconfig), text(&roles));
-    for scenario in ["saturation", "tax-rate", "queue-growth"] {
+    for scenario in ["saturation", "tax-rate"] {
         let arguments = ["demo", "--json", "--root", &root, "--shop", scenario, "--kubeconfig", &kubeconfig];
         let title = format!("the shop by roles on a control plane: {scenario}");
         run(&title, &binary, &[&arguments[..], &["--roles", &roles]].concat())?;
