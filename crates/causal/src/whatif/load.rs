@@ -1,0 +1,306 @@
+//! What every service has to do and what it has for it, now and after a change: requests flow down from callers to callees,
+//! instances share them, stores and nodes are shared by instances.
+
+use super::level::{median, now, tail, windows};
+use super::system::{Change, Service, System};
+
+/// From this use on a limit is no measure of what is asked for: more can't be seen.
+pub(super) const FULL: f64 = 0.92;
+/// Least share of its demand that a service is taken to serve.
+const TRICKLE: f64 = 0.05;
+/// Times that the flow is followed down; calls are seldom nested deeper.
+const DEPTH: usize = 12;
+
+/// A service under load. Uses are shares of what there is; above 1 more is asked for than there is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Load {
+    /// Requests that arrive, per second.
+    pub(super) rate: f64,
+    /// Instances.
+    pub(super) instances: f64,
+    /// CPU that is asked for, of its limit; NaN where nothing is known.
+    pub(super) cpu: f64,
+    /// Connections that are asked for, of those that it may hold; NaN where nothing is known.
+    pub(super) pool: f64,
+    /// How many times longer its work takes because others are on its nodes, at least 1.
+    pub(super) crowded: f64,
+    /// Whether it lost connections, or instances of it are not what they were: what is asked for does not explain its use.
+    pub(super) broken: bool,
+}
+
+impl Load {
+    /// The limit that counts.
+    pub(super) fn bound(&self) -> f64 {
+        (self.cpu * self.crowded).max(self.pool).max(0.0)
+    }
+
+    /// Requests that it serves, per second.
+    pub(super) fn served(&self) -> f64 {
+        self.rate * (1.0 - self.refused())
+    }
+
+    /// Share of the requests that there is nothing for.
+    pub(super) fn refused(&self) -> f64 {
+        let bound = self.bound();
+        if bound > 1.0 { (1.0 - 1.0 / bound).min(1.0 - TRICKLE) } else { 0.0 }
+    }
+}
+
+/// What a request costs: use times instances, over requests a second. The median of the windows in which the limit was not
+/// reached; the newest where there are enough of them.
+fn cost(service: &Service, used: &[f64], newest: usize) -> f64 {
+    let of = |at: usize| {
+        let (used, rate) = (used.get(at)?, service.rate.get(at)?);
+        let instances = service.instances.get(at)?;
+        (*used < FULL && *rate > 0.0).then_some(used * instances / rate)
+    };
+    let length = used.len();
+    let fresh: Vec<f64> =
+        (length.saturating_sub(newest)..length).filter_map(of).filter(|v| v.is_finite()).collect();
+    if fresh.len() * 2 >= newest { median(fresh.into_iter()) } else { median((0..length).filter_map(of)) }
+}
+
+/// Every service now.
+pub(super) fn at_present(system: &System) -> Vec<Load> {
+    let newest = windows(super::level::NOW_S, system.window_s);
+    let crowded = crowding(system, &system.nodes.iter().map(|node| node.used).collect::<Vec<_>>());
+    let of = |(at, service): (usize, &Service)| {
+        let rate = now(&service.rate, system.window_s);
+        let told = now(&service.instances, system.window_s);
+        let placed: f64 = service.placed.iter().map(|(_, count)| count).sum();
+        let instances = if placed > 0.0 { placed } else { told };
+        let demand = |used: &[f64], waits: bool| {
+            let measured = now(used, system.window_s);
+            let asked = cost(service, used, newest) * rate / instances;
+            let full = measured >= FULL || waits;
+            // What waits although little is asked for has lost what it had.
+            let lost = full && asked < FULL * measured.max(0.5);
+            (if full { measured.max(1.0).max(asked) } else { measured }, lost)
+        };
+        let waiting = now(tail(&service.pending, newest), system.window_s) > 1.0;
+        let (cpu, slow) = demand(&service.cpu, false);
+        let (pool, lost) = demand(&service.pool, waiting);
+        Load {
+            rate,
+            instances,
+            cpu,
+            pool,
+            crowded: crowded.get(at).copied().unwrap_or(1.0),
+            broken: lost || slow,
+        }
+    };
+    system.services.iter().enumerate().map(of).collect()
+}
+
+/// Every service after the changes have settled.
+pub(super) fn afterwards(system: &System, present: &[Load], changes: &[Change]) -> Vec<Load> {
+    let mut after = present.to_vec();
+    let mut used: Vec<f64> = system.nodes.iter().map(|node| node.used).collect();
+    for change in changes {
+        for at in system.touched(change) {
+            if let Some(load) = after.get_mut(at) {
+                resize(load, change);
+            }
+        }
+        if let Change::Empty { node } = change {
+            empty(system, node, &mut used, &mut after);
+        }
+    }
+    share_pools(system, present, &mut after);
+    flow(system, present, &mut after);
+    fill_nodes(system, present, &after, &mut used);
+    for (load, crowded) in after.iter_mut().zip(crowding(system, &used)) {
+        load.crowded = crowded;
+    }
+    flow(system, present, &mut after);
+    after
+}
+
+fn resize(load: &mut Load, change: &Change) {
+    let before = load.instances;
+    let wanted = |load: &Load, target: f64| (load.instances * load.cpu / target - 1e-6).ceil();
+    match change {
+        Change::Instances { from, to, .. } if *from > 0.0 => load.instances *= to / from,
+        Change::Bounds { least, most, target, .. } => {
+            let wish = wanted(load, *target);
+            let grown = if wish.is_finite() && wish > load.instances { wish } else { load.instances };
+            load.instances = grown.clamp(*least, most.max(*least));
+        }
+        Change::Cpu { factor, most, target, .. } if *factor > 0.0 => {
+            load.cpu /= factor;
+            let wish = wanted(load, *target);
+            if wish.is_finite() && wish > load.instances {
+                load.instances = wish.min(most.max(load.instances));
+            }
+        }
+        _ => {}
+    }
+    if load.instances > 0.0 {
+        load.cpu *= before / load.instances;
+        load.pool *= before / load.instances;
+    } else {
+        (load.cpu, load.pool) = (f64::INFINITY, load.pool);
+    }
+}
+
+/// Share of the connections that its clients may hold that each store takes, by position.
+pub(super) fn granted(system: &System, loads: &[Load]) -> Vec<(f64, f64)> {
+    let asked = |store: usize| -> f64 {
+        let of = |(service, load): (&Service, &Load)| {
+            let pool = service.pools.iter().find(|(at, _)| *at == store).map_or(0.0, |(_, pool)| *pool);
+            pool * load.instances
+        };
+        system.services.iter().zip(loads).map(of).sum()
+    };
+    let stores = system.stores.iter().enumerate();
+    stores
+        .map(|(at, store)| {
+            let asked = asked(at);
+            let granted = if store.most.is_finite() && asked > store.most { store.most / asked } else { 1.0 };
+            (asked, granted)
+        })
+        .collect()
+}
+
+fn share_pools(system: &System, present: &[Load], after: &mut [Load]) {
+    let (before, then) = (granted(system, present), granted(system, after));
+    for (at, service) in system.services.iter().enumerate() {
+        let worst = service.pools.iter().filter_map(|(store, _)| {
+            let (old, new) = (before.get(*store)?.1, then.get(*store)?.1);
+            Some(old / new.max(1e-9))
+        });
+        let factor = worst.fold(f64::NAN, f64::max);
+        if let Some(load) = after.get_mut(at).filter(|_| factor.is_finite()) {
+            load.pool *= factor;
+        }
+    }
+}
+
+/// Rates after the change: what callers serve more or less reaches callees.
+fn flow(system: &System, present: &[Load], after: &mut [Load]) {
+    for _ in 0..DEPTH {
+        let mut moved = 0.0_f64;
+        for at in 0..after.len() {
+            let mut rate = present[at].rate;
+            for call in system.calls.iter().filter(|call| call.to == at) {
+                let (old, new) = (present[call.from].served(), after[call.from].served());
+                if old.is_finite() && new.is_finite() {
+                    rate += call.per_request * (new - old);
+                }
+            }
+            let rate = rate.max(0.0);
+            let old = after[at].rate;
+            if !rate.is_finite() || old.is_nan() || old <= 0.0 {
+                continue;
+            }
+            let factor = rate / old;
+            after[at].rate = rate;
+            after[at].cpu *= factor;
+            after[at].pool *= factor;
+            moved = moved.max((factor - 1.0).abs());
+        }
+        if moved < 1e-4 {
+            break;
+        }
+    }
+}
+
+/// Adds what services use more or less of the nodes' cores.
+fn fill_nodes(system: &System, present: &[Load], after: &[Load], used: &mut [f64]) {
+    for (at, service) in system.services.iter().enumerate() {
+        let cores = |load: &Load| {
+            let limit = service.cores / now(&service.cpu, system.window_s);
+            limit * (load.instances / present[at].instances) * load.cpu.min(1.0)
+        };
+        let more = cores(&after[at]) * (limit_factor(&present[at], &after[at])) - cores(&present[at]);
+        let total: f64 = service.placed.iter().map(|(_, count)| count).sum();
+        if !more.is_finite() || total <= 0.0 {
+            continue;
+        }
+        for (node, count) in &service.placed {
+            if let Some(used) = used.get_mut(*node) {
+                *used += more * count / total;
+            }
+        }
+    }
+}
+
+/// By how much the CPU limit of an instance grew, as far as use and demand tell.
+fn limit_factor(before: &Load, after: &Load) -> f64 {
+    let (old, new) = (before.cpu * before.instances / before.rate, after.cpu * after.instances / after.rate);
+    let factor = old / new;
+    if factor.is_finite() && factor > 0.0 { factor } else { 1.0 }
+}
+
+/// Moves what runs on a node to the nodes that the same services run on too.
+fn empty(system: &System, name: &str, used: &mut [f64], after: &mut [Load]) {
+    let Some(node) = system.nodes.iter().position(|node| node.name == name) else { return };
+    let others = neighbours(system, node);
+    for (at, service) in system.services.iter().enumerate() {
+        let total: f64 = service.placed.iter().map(|(_, count)| count).sum();
+        let here: f64 = service.placed.iter().filter(|(n, _)| *n == node).map(|(_, count)| count).sum();
+        if here <= 0.0 {
+            continue;
+        }
+        let cores = service.cores * here / total;
+        let room: f64 = others.iter().map(|other| free(system, used, *other)).sum();
+        if others.is_empty() {
+            // Nowhere to go: they are gone until somebody makes room.
+            let left = (total - here) / total;
+            if let Some(load) = after.get_mut(at) {
+                load.instances *= left;
+                let more = if left > 0.0 { 1.0 / left } else { f64::INFINITY };
+                (load.cpu, load.pool) = (load.cpu * more, load.pool * more);
+            }
+        } else if cores.is_finite() {
+            for other in &others {
+                let share =
+                    if room > 0.0 { free(system, used, *other) / room } else { 1.0 / others.len() as f64 };
+                used[*other] += cores * share;
+            }
+        }
+        used[node] -= if cores.is_finite() { cores } else { 0.0 };
+    }
+}
+
+fn free(system: &System, used: &[f64], node: usize) -> f64 {
+    let free = system.nodes[node].cores - used[node];
+    if free.is_finite() { free.max(0.0) } else { 1.0 }
+}
+
+/// Nodes on which services of this node run, or services that share a node with those: where a scheduler may put them.
+fn neighbours(system: &System, node: usize) -> Vec<usize> {
+    let mut found = vec![false; system.nodes.len()];
+    let mut open = vec![node];
+    while let Some(at) = open.pop() {
+        if std::mem::replace(&mut found[at], true) {
+            continue;
+        }
+        for service in &system.services {
+            if service.placed.iter().any(|(n, _)| *n == at) {
+                open.extend(service.placed.iter().map(|(n, _)| *n).filter(|n| *n < found.len()));
+            }
+        }
+    }
+    (0..found.len()).filter(|at| found[*at] && *at != node).collect()
+}
+
+/// How many times longer work takes on the nodes of each service.
+fn crowding(system: &System, used: &[f64]) -> Vec<f64> {
+    let slow: Vec<f64> = system
+        .nodes
+        .iter()
+        .zip(used)
+        .map(|(node, used)| {
+            let share = used / node.cores;
+            if share.is_finite() { share.max(1.0) } else { 1.0 }
+        })
+        .collect();
+    let of = |service: &Service| {
+        let total: f64 = service.placed.iter().map(|(_, count)| count).sum();
+        let sum: f64 =
+            service.placed.iter().map(|(n, count)| slow.get(*n).copied().unwrap_or(1.0) * count).sum();
+        if total > 0.0 { sum / total } else { 1.0 }
+    };
+    system.services.iter().map(of).collect()
+}

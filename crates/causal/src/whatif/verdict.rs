@@ -1,0 +1,219 @@
+//! Whether a repair would do harm, and the sentence that says why.
+
+use super::level::now;
+use super::load::{Load, granted};
+use super::outlook::Outlook;
+use super::system::{Change, System};
+use super::{Signal, Verdict};
+use crate::wording::quantity;
+
+/// Use of CPU or connections from which requests are lost.
+const STARVED: f64 = 0.97;
+/// Share of the requests of an entry point that may fail more.
+const LOST: f64 = 0.01;
+/// Times that a request may take longer, if it then takes [`LONG_S`] at least.
+const SLOWER: f64 = 3.0;
+const LONG_S: f64 = 1.0;
+/// CPU that a request of a new instance takes, as a multiple: caches are empty, code is not compiled yet.
+const COLD: f64 = 1.5;
+/// Use of a new instance from which it loses more than its warm-up is worth.
+const COLD_STARVED: f64 = 1.15;
+
+/// Judges. Harm at a neighbour is weighed against what the repair saves at entry points.
+pub(super) fn judge(
+    system: &System,
+    changes: &[Change],
+    present: &[Load],
+    after: &[Load],
+    outlook: &Outlook<'_>,
+) -> (Verdict, String) {
+    if changes.is_empty() {
+        return (
+            Verdict::NoHarm,
+            "no effect on neighbours is expected: no capacity, release or configuration changes".into(),
+        );
+    }
+    let touched: Vec<usize> = changes.iter().flat_map(|change| system.touched(change)).collect();
+    let known = touched.iter().any(|at| now(&system.services[*at].rate, system.window_s).is_finite());
+    if !known {
+        return (Verdict::Unknown, "too little is known of it to say what this would do".into());
+    }
+    let saves = entry_points(system)
+        .filter_map(|at| Some((at, outlook.band(at, Signal::Errors)?)))
+        .any(|(_, band)| band.likely[1] < band.now - LOST);
+    let reason = levels(system, outlook)
+        .or_else(|| starved(system, changes, present, after).filter(|_| !saves))
+        .or_else(|| cold(system, changes, present).filter(|_| !saves));
+    if let Some(reason) = reason {
+        return (Verdict::Harm, reason);
+    }
+    let blind = touched.iter().all(|at| !present[*at].bound().is_finite() || present[*at].cpu.is_nan());
+    let summary = summary(system, &touched, outlook, after);
+    (if blind { Verdict::Unknown } else { Verdict::NoHarm }, summary)
+}
+
+/// Services that nobody waits for.
+fn entry_points(system: &System) -> impl Iterator<Item = usize> + '_ {
+    (0..system.services.len()).filter(|at| !system.calls.iter().any(|call| call.to == *at))
+}
+
+/// Entry points that would fail more, or take much longer.
+fn levels(system: &System, outlook: &Outlook<'_>) -> Option<String> {
+    entry_points(system).find_map(|at| {
+        let entity = &system.services[at].entity;
+        let errors = outlook.band(at, Signal::Errors)?;
+        if errors.likely[1] > errors.now + LOST {
+            return Some(format!(
+                "{} of the requests of {entity} would fail, {} do now",
+                quantity(errors.likely[1], "ratio"),
+                quantity(errors.now, "ratio")
+            ));
+        }
+        let time = outlook.band(at, Signal::Latency)?;
+        let slow = time.likely[1] > SLOWER * time.now && time.likely[1] > LONG_S;
+        slow.then(|| {
+            format!(
+                "a request of {entity} would take {}, it takes {} now",
+                quantity(time.likely[1], "s"),
+                quantity(time.now, "s")
+            )
+        })
+    })
+}
+
+/// A service that would ask for more than there is, and does not now.
+fn starved(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
+    let (before, then) = (granted(system, present), granted(system, after));
+    let starves = |at: &usize| {
+        after[*at].bound() >= STARVED && present[*at].bound() < STARVED.min(after[*at].bound() - 0.02)
+    };
+    let at =
+        (0..after.len()).filter(starves).max_by(|a, b| after[*a].bound().total_cmp(&after[*b].bound()))?;
+    let (entity, old, new) = (&system.services[at].entity, &present[at], &after[at]);
+    let counts = format!("{} → {} instances of {}", whole(old.instances), whole(new.instances), entity);
+    if new.pool >= new.cpu * new.crowded {
+        for (store, of) in system.stores.iter().enumerate() {
+            let pooled = system.services[at].pools.iter().any(|(pool, _)| *pool == store);
+            if pooled && then[store].0 > of.most && then[store].0 > before[store].0 {
+                let grown = largest(system, present, after, store).unwrap_or(at);
+                return Some(format!(
+                    "{} → {} instances of {} ask for {} connections of {}, which takes {}: {entity} would need {} of its own",
+                    whole(present[grown].instances),
+                    whole(after[grown].instances),
+                    system.services[grown].entity,
+                    whole(then[store].0),
+                    of.entity,
+                    whole(of.most),
+                    percent(new.pool)
+                ));
+            }
+        }
+        return Some(format!(
+            "{counts} would need {} of their connections, {} now",
+            percent(new.pool),
+            percent(old.pool)
+        ));
+    }
+    if new.crowded > 1.0 && new.cpu < STARVED {
+        return Some(format!(
+            "the nodes of {entity} would be crowded: its work takes {} times as long, and needs {} of its CPU",
+            two(new.crowded),
+            percent(new.cpu * new.crowded)
+        ));
+    }
+    let touched = changes.iter().any(|change| system.touched(change).contains(&at));
+    if touched && (new.instances - old.instances).abs() > 0.01 {
+        return Some(format!(
+            "{counts} would need {} of their CPU limit, {} now",
+            percent(new.cpu),
+            percent(old.cpu)
+        ));
+    }
+    if touched {
+        return Some(format!(
+            "{entity} would need {} of its CPU limit, {} now",
+            percent(new.cpu),
+            percent(old.cpu)
+        ));
+    }
+    Some(format!(
+        "{entity} would get {} requests a second, {} now, and need {} of its CPU limit",
+        two(new.rate),
+        two(old.rate),
+        percent(new.cpu)
+    ))
+}
+
+/// The client of a store that grows most.
+fn largest(system: &System, present: &[Load], after: &[Load], store: usize) -> Option<usize> {
+    let grows = |at: usize| {
+        let pool =
+            system.services[at].pools.iter().find(|(of, _)| *of == store).map_or(0.0, |(_, pool)| *pool);
+        pool * (after[at].instances - present[at].instances)
+    };
+    (0..after.len()).filter(|at| grows(*at) > 0.0).max_by(|a, b| grows(*a).total_cmp(&grows(*b)))
+}
+
+/// Instances that would be replaced although those that are new could not carry their share.
+fn cold(system: &System, changes: &[Change], present: &[Load]) -> Option<String> {
+    changes.iter().find_map(|change| {
+        let replaced = matches!(change, Change::Roll { .. } | Change::Empty { .. });
+        let at = *system.touched(change).first().filter(|_| replaced)?;
+        let load = &present[at];
+        let need = load.cpu * load.crowded * COLD;
+        let healthy = load.bound() < 1.0 && now(&system.services[at].errors, system.window_s) < LOST;
+        (healthy && need > COLD_STARVED).then(|| {
+            format!(
+                "{} uses {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
+                system.services[at].entity,
+                percent(load.cpu),
+                two(COLD)
+            )
+        })
+    })
+}
+
+/// What is foretold of the first that is touched.
+fn summary(system: &System, touched: &[usize], outlook: &Outlook<'_>, after: &[Load]) -> String {
+    let Some(at) = touched.first() else { return "no effect on neighbours is expected".into() };
+    let entity = &system.services[*at].entity;
+    let of = |signal: Signal, unit: &str, what: &str| {
+        let band = outlook.band(*at, signal)?;
+        let (old, new) = (band.now, band.likely[1]);
+        (old.is_finite() && new.is_finite())
+            .then(|| format!("{what} {} → {}", quantity(old, unit), quantity(new, unit)))
+    };
+    let parts: Vec<String> = [
+        of(Signal::Latency, "s", "latency"),
+        of(Signal::Errors, "ratio", "failures"),
+        of(Signal::Cpu, "ratio", "CPU"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let fullest = (0..after.len()).filter(|other| !touched.contains(other)).max_by(|a, b| {
+        let bound = |at: &usize| if after[*at].bound().is_finite() { after[*at].bound() } else { 0.0 };
+        bound(a).total_cmp(&bound(b))
+    });
+    let near = fullest.map(|other| {
+        format!(
+            "; the fullest neighbour is {} at {}",
+            system.services[other].entity,
+            percent(after[other].bound())
+        )
+    });
+    format!("no harm is expected: {entity} {}{}", parts.join(", "), near.unwrap_or_default())
+}
+
+fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.0} %", share * 100.0) } else { "more than all".to_owned() }
+}
+
+fn whole(number: f64) -> String {
+    format!("{number:.0}")
+}
+
+fn two(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
