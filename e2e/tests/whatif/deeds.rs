@@ -25,7 +25,9 @@ fn deed(written: Value, about: &str, view: TargetView) -> Deed {
 /// Actions for a shop that is well, or in which `fault` began: some that may help, others as a careless person would try them.
 pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, seed: u64) -> Vec<Deed> {
     let mut rng = Rng::new(seed, if fault.is_some() { "deeds in trouble" } else { "deeds" });
-    let names: Vec<String> = world.topology.services.iter().map(|s| s.name.clone()).collect();
+    let busy = |at: usize| world.instances.iter().any(|i| i.service == at && i.last.arrived > 0.0);
+    let services = world.topology.services.iter().enumerate();
+    let names: Vec<String> = services.filter(|(at, _)| busy(*at)).map(|(_, s)| s.name.clone()).collect();
     let any = |rng: &mut Rng| names[rng.below(names.len())].clone();
     let service = |name: &str| of_service(world, past, name);
     let scale = |name: &str, factor: &str| {
@@ -64,36 +66,36 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
     let victim = fault.and_then(|fault| fault.service(&world.topology, seed));
     if let (Some(fault), Some(victim)) = (fault, &victim) {
         match &fault.cause {
-            Cause::Release { .. } => found.extend([undo(victim), scale(victim, "2"), restart(victim)]),
-            Cause::Config { .. } => found.extend([revert(victim), restart(victim), scale(victim, "0.5")]),
+            Cause::Release { .. } => {
+                found.extend([undo(victim), scale(victim, "3"), cpu(victim, "4"), restart(victim)]);
+            }
+            Cause::Config { .. } => {
+                found.extend([revert(victim), scale(victim, "4"), restart(victim), scale(victim, "0.5")]);
+            }
             Cause::Demand { .. } => {
-                found.extend(starving(world).iter().take(3).flat_map(|name| {
-                    if scaled.contains(name) {
-                        vec![bounds(name, "2.5")]
-                    } else {
-                        vec![scale(name, "2.5"), cpu(name, "2.5")]
-                    }
-                }));
+                let grow = |name: &String| {
+                    if scaled.contains(name) { bounds(name, "2.5") } else { scale(name, "2.5") }
+                };
+                let starving = starving(world);
+                found.extend(starving.iter().take(3).map(grow));
+                found.extend(starving.iter().take(2).map(|name| cpu(name, "2.5")));
                 found.push(restart(victim));
             }
             Cause::StuckConnections { .. } => {
-                found.extend([restart(victim), scale(victim, "2"), cpu(victim, "0.5")])
+                found.extend([restart(victim), scale(victim, "3"), scale(victim, "6"), cpu(victim, "0.5")]);
             }
             Cause::Instance { .. } => {
                 let bad = world.instances.iter().find(|i| i.fault.wait > 0.0).map(|i| i.pod.clone());
                 let pod = world.cluster.pods.iter().find(|p| Some(&p.name) == bad.as_ref());
                 found.extend(pod.map(|pod| {
-                    deed(
-                        json!({"type": "DeletePod", "deletePod": {}}),
-                        &format!("{} (bad)", pod.name),
-                        of_pod(pod),
-                    )
+                    let about = format!("{} (bad)", pod.name);
+                    deed(json!({"type": "DeletePod", "deletePod": {}}), &about, of_pod(pod))
                 }));
-                found.extend([restart(victim), scale(victim, "0.4")]);
+                found.extend([restart(victim), scale(victim, "3"), scale(victim, "0.4")]);
             }
             Cause::NodeNoise { .. } => {
                 found.extend(world.noise.keys().map(|node| drain(node)));
-                found.extend([restart(victim), scale(victim, "1.5")]);
+                found.extend([restart(victim), scale(victim, "3")]);
             }
             Cause::Status { .. } | Cause::Volume { .. } => {}
         }
@@ -112,12 +114,10 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
         found.push(scale(name, "4"));
     }
     found.push(cpu(&any(&mut rng), "0.5"));
-    found.push(cpu(&any(&mut rng), "2"));
     found.push(restart(&any(&mut rng)));
     found.push(drain(&node(&mut rng)));
     if let Some(name) = scaled.get(rng.below(scaled.len())) {
         found.push(bounds(name, "0.5"));
-        found.push(bounds(name, "2"));
     }
     found.extend(past.tags.iter().filter(|(_, tags)| tags.len() > 1).map(|(name, _)| undo(name)));
     found.extend(past.configs.iter().filter(|(_, kept)| kept.len() > 1).map(|(name, _)| revert(name)));

@@ -178,14 +178,16 @@ fn fit(topology: &mut Topology, rng: &mut Rng) {
 /// What goes wrong in a shop.
 pub(crate) fn fault(topology: &Topology, seed: u64) -> Scenario {
     let mut rng = Rng::new(seed, "fault");
+    let rates = rates(topology);
+    let busy = |s: &&Service| rates.get(&s.name).is_some_and(|rate| *rate > 5.0);
     let inner: Vec<&Service> =
-        topology.services.iter().filter(|s| s.name != "worker" && s.name != "web").collect();
+        topology.services.iter().filter(|s| s.name != "worker" && s.name != "web").filter(busy).collect();
     let pooled: Vec<&&Service> = inner.iter().filter(|s| s.config.contains_key("DB_POOL_SIZE")).collect();
     let victim = inner[rng.below(inner.len())].name.clone();
     let with_pool = pooled.get(rng.below(pooled.len())).map_or(victim.clone(), |s| s.name.clone());
     let (service, cause) = match seed % 8 {
         0 => (victim, json!({"type": "Release", "behaviour": {"work": between(&mut rng, 3.0, 6.0)}})),
-        1 => (victim, json!({"type": "Demand", "factor": between(&mut rng, 2.0, 3.0), "ramp": 30})),
+        1 => (victim, json!({"type": "Demand", "factor": between(&mut rng, 1.5, 2.0), "ramp": 30})),
         2 => (with_pool, json!({"type": "StuckConnections", "left": 0.02})),
         3 => (victim, json!({"type": "Release", "behaviour": {"errors": between(&mut rng, 0.2, 0.6)}})),
         4 => (victim, json!({"type": "Instance", "behaviour": {"wait": between(&mut rng, 3.0, 9.0)}})),

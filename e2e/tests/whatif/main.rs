@@ -7,7 +7,7 @@
 //!
 //! **Harm** is counted over the five minutes after the action, as shares:
 //! - visits lost more with the action than without, of all visits;
-//! - requests turned away more, anywhere, of all requests;
+//! - requests turned away more, anywhere, of all requests (not where 1 % of the visits is saved);
 //! - messages that wait more at the end, in seconds of their arrivals, of the five minutes.
 //!
 //! An action is *harmful* when the largest of these is at least 1 %, *helpful* when it saves at least 1 % of the visits and is
@@ -48,6 +48,8 @@ struct Case {
     cost: Cost,
     /// Signals whose interval held the outcome, and those that were measured.
     held: (usize, usize),
+    /// The same by signal, and by whether much was to change.
+    by_signal: BTreeMap<String, (usize, usize)>,
     missed: Vec<String>,
 }
 
@@ -99,12 +101,19 @@ fn case(stage: &Stage, fault: &str, deed: &Deed, without: &stage::Sums) -> Optio
         fault: fault.to_owned(),
         cost: Cost::of(&with.cost, without),
         held: (0, 0),
+        by_signal: BTreeMap::new(),
         missed: Vec::new(),
         effect,
     };
     for forecast in &case.effect.signals {
         let Some(value) = with.measured(forecast) else { continue };
         let measure = forecast.measured(value);
+        let (now, median) = (forecast.now.to_f64(), forecast.median.to_f64());
+        let moves = (median - now).abs() > 0.05 * now.abs().max(0.01);
+        let when = if fault == "none" { "calm" } else { "fault" };
+        let class = format!("{when}, {:?}, {}", forecast.signal, if moves { "moved" } else { "as now" });
+        let count = case.by_signal.entry(class).or_default();
+        *count = (count.0 + usize::from(measure.held), count.1 + 1);
         case.held = (case.held.0 + usize::from(measure.held), case.held.1 + 1);
         if !measure.held {
             case.missed.push(format!(
@@ -144,6 +153,11 @@ fn figures(cases: &[Case]) -> Figures {
         held += case.held.0;
         measured += case.held.1;
     }
+    let mut by_signal: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for (class, (held, all)) in cases.iter().flat_map(|case| &case.by_signal) {
+        let count = by_signal.entry(class).or_default();
+        *count = (count.0 + held, count.1 + all);
+    }
     let share = |(part, all): (usize, usize)| if all == 0 { f64::NAN } else { part as f64 / all as f64 };
     let of = |kind| by_kind.get(&kind).copied().unwrap_or_default();
     let cell = |(blocked, all): (usize, usize)| format!("{blocked}/{all}");
@@ -161,6 +175,14 @@ fn figures(cases: &[Case]) -> Figures {
         cases.len(),
         100.0 * share((held, measured))
     ));
+    for (class, count) in by_signal {
+        table.push_str(&format!(
+            "  {class:<26} {:>4} of {:>4} ({:.0} %)\n",
+            count.0,
+            count.1,
+            100.0 * share(count)
+        ));
+    }
     Figures {
         table,
         harmful_blocked: share(of(Kind::Harmful)),

@@ -11,7 +11,7 @@ use causeway_e2e::shop::cluster::config_name;
 use causeway_e2e::shop::rng::Rng;
 use causeway_e2e::shop::telemetry::{Meter, capacities};
 use causeway_e2e::shop::traces::Sampler;
-use causeway_e2e::shop::world::{Change, World};
+use causeway_e2e::shop::world::{Change, Ledger, World};
 use causeway_engine::whatif::{Effect, MEASURE_S, SETTLE_S, Signal, Step};
 use causeway_engine::{ChangeClass, Engine, EngineConfig, Placement};
 use causeway_model::{Accepted, BoxFuture, Clock, Delivery, Partial, Sink, SinkError, SourceRef};
@@ -32,6 +32,8 @@ const BEFORE: u64 = 1_200;
 const FAULTY: u64 = 200;
 /// Seconds over which harm is counted.
 const COUNTED: u64 = 300;
+/// Seconds after that, so that every window of the measurement is closed.
+const LATE: u64 = 30;
 /// Requests of which each step has spans, in the time that they are looked at.
 const TRACES: usize = 30;
 const TRACED: u64 = 330;
@@ -123,6 +125,8 @@ impl Cost {
         let visits = (with.visits_lost - without.visits_lost) / without.visits;
         let requests = (with.failed - without.failed) / without.arrived;
         let backlog = (with.backlog_s - without.backlog_s) / COUNTED as f64;
+        // What is turned away later and not at the door has been weighed by the visits already.
+        let requests = if visits <= -crate::MATTERS { 0.0 } else { requests };
         Self { harm: visits.max(requests).max(backlog), saved: -visits }
     }
 }
@@ -315,8 +319,12 @@ impl Stage {
         let (begin, mut meter) = (world.ledger, Meter::default());
         let mut product = Product::new(self.now_us);
         let (mut visits, mut now_us) = (0.0, self.now_us);
-        for second in 0..COUNTED {
+        let mut counted = None;
+        for second in 0..COUNTED + LATE {
             rollout.second(&mut world, second);
+            if second == COUNTED {
+                counted = Some(counts(&world, &begin, visits));
+            }
             visits += world.demand().iter().sum::<f64>();
             world.run(1);
             meter.second(&world);
@@ -330,18 +338,22 @@ impl Stage {
                 }
             }
         }
-        let (waiting, rate) = (0..world.topology.services.len())
-            .filter(|at| world.consumes(*at))
-            .flat_map(|at| world.instances.iter().filter(move |i| i.service == at))
-            .fold((0.0, 0.0), |(waiting, rate), i| (waiting + i.station.queued, rate + i.last.arrived));
-        let cost = Sums {
-            visits,
-            visits_lost: world.ledger.visits_lost - begin.visits_lost,
-            arrived: world.ledger.arrived - begin.arrived,
-            failed: world.ledger.failed - begin.failed,
-            backlog_s: if waiting > 0.0 { waiting / f64::max(rate, 0.1) } else { 0.0 },
-        };
-        After { cost, engine: product.engine, from_us }
+        After { cost: counted.unwrap_or_default(), engine: product.engine, from_us }
+    }
+}
+
+/// What happened since `begin`.
+fn counts(world: &World, begin: &Ledger, visits: f64) -> Sums {
+    let (waiting, rate) = (0..world.topology.services.len())
+        .filter(|at| world.consumes(*at))
+        .flat_map(|at| world.instances.iter().filter(move |i| i.service == at))
+        .fold((0.0, 0.0), |(waiting, rate), i| (waiting + i.station.queued, rate + i.last.arrived));
+    Sums {
+        visits,
+        visits_lost: world.ledger.visits_lost - begin.visits_lost,
+        arrived: world.ledger.arrived - begin.arrived,
+        failed: world.ledger.failed - begin.failed,
+        backlog_s: if waiting > 0.0 { waiting / f64::max(rate, 0.1) } else { 0.0 },
     }
 }
 

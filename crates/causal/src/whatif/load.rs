@@ -8,6 +8,8 @@ use super::system::{Change, Service, System};
 pub(super) const FULL: f64 = 0.92;
 /// Least share of its demand that a service is taken to serve.
 const TRICKLE: f64 = 0.05;
+/// Used share of a node from which more may be asked for than can be seen, and what is taken to be asked for then.
+const NODE_FULL: (f64, f64) = (0.97, 1.5);
 /// Times that the flow is followed down; calls are seldom nested deeper.
 const DEPTH: usize = 12;
 
@@ -29,9 +31,10 @@ pub(super) struct Load {
 }
 
 impl Load {
-    /// The limit that counts.
+    /// The limit that counts. Where nodes are asked for more than they have, all that runs there gets too little.
     pub(super) fn bound(&self) -> f64 {
-        (self.cpu * self.crowded).max(self.pool).max(0.0)
+        let nodes = if self.crowded > 1.0 { self.crowded } else { 0.0 };
+        self.cpu.max(self.pool).max(nodes)
     }
 
     /// Requests that it serves, per second.
@@ -63,11 +66,12 @@ fn cost(service: &Service, used: &[f64], newest: usize) -> f64 {
 /// Every service now.
 pub(super) fn at_present(system: &System) -> Vec<Load> {
     let newest = windows(super::level::NOW_S, system.window_s);
-    let crowded = crowding(system, &system.nodes.iter().map(|node| node.used).collect::<Vec<_>>());
+    let present: Vec<f64> = system.nodes.iter().map(|node| node.used).collect();
+    let crowded = crowding(system, &present, &[]);
     let of = |(at, service): (usize, &Service)| {
         let rate = now(&service.rate, system.window_s);
         let told = now(&service.instances, system.window_s);
-        let placed: f64 = service.placed.iter().map(|(_, count)| count).sum();
+        let placed = total(service);
         let instances = if placed > 0.0 { placed } else { told };
         let demand = |used: &[f64], waits: bool| {
             let measured = now(used, system.window_s);
@@ -96,6 +100,7 @@ pub(super) fn at_present(system: &System) -> Vec<Load> {
 pub(super) fn afterwards(system: &System, present: &[Load], changes: &[Change]) -> Vec<Load> {
     let mut after = present.to_vec();
     let mut used: Vec<f64> = system.nodes.iter().map(|node| node.used).collect();
+    let mut left = Vec::new();
     for change in changes {
         for at in system.touched(change) {
             if let Some(load) = after.get_mut(at) {
@@ -104,12 +109,13 @@ pub(super) fn afterwards(system: &System, present: &[Load], changes: &[Change]) 
         }
         if let Change::Empty { node } = change {
             empty(system, node, &mut used, &mut after);
+            left.extend(system.nodes.iter().position(|n| n.name == *node));
         }
     }
     share_pools(system, present, &mut after);
     flow(system, present, &mut after);
     fill_nodes(system, present, &after, &mut used);
-    for (load, crowded) in after.iter_mut().zip(crowding(system, &used)) {
+    for (load, crowded) in after.iter_mut().zip(crowding(system, &used, &left)) {
         load.crowded = crowded;
     }
     flow(system, present, &mut after);
@@ -213,7 +219,7 @@ fn fill_nodes(system: &System, present: &[Load], after: &[Load], used: &mut [f64
             limit * (load.instances / present[at].instances) * load.cpu.min(1.0)
         };
         let more = cores(&after[at]) * (limit_factor(&present[at], &after[at])) - cores(&present[at]);
-        let total: f64 = service.placed.iter().map(|(_, count)| count).sum();
+        let total = total(service);
         if !more.is_finite() || total <= 0.0 {
             continue;
         }
@@ -232,40 +238,57 @@ fn limit_factor(before: &Load, after: &Load) -> f64 {
     if factor.is_finite() && factor > 0.0 { factor } else { 1.0 }
 }
 
-/// Moves what runs on a node to the nodes that the same services run on too.
+/// Moves what runs on a node to others: pod by pod to the node with the fewest of the same service, and of those to the one
+/// with the most left of what pods may use, as the default scores of kube-scheduler have it.
 fn empty(system: &System, name: &str, used: &mut [f64], after: &mut [Load]) {
     let Some(node) = system.nodes.iter().position(|node| node.name == name) else { return };
     let others = neighbours(system, node);
+    let mut placed: Vec<Vec<f64>> =
+        system.services.iter().map(|s| (0..used.len()).map(|n| on(s, n)).collect()).collect();
+    let limit = |service: &Service| service.cores / now(&service.cpu, system.window_s) / total(service);
+    let mut given: Vec<f64> = (0..used.len())
+        .map(|n| system.services.iter().map(|s| on(s, n) * limit(s)).filter(|v| v.is_finite()).sum())
+        .collect();
     for (at, service) in system.services.iter().enumerate() {
-        let total: f64 = service.placed.iter().map(|(_, count)| count).sum();
-        let here: f64 = service.placed.iter().filter(|(n, _)| *n == node).map(|(_, count)| count).sum();
+        let here = on(service, node);
         if here <= 0.0 {
             continue;
         }
-        let cores = service.cores * here / total;
-        let room: f64 = others.iter().map(|other| free(system, used, *other)).sum();
         if others.is_empty() {
             // Nowhere to go: they are gone until somebody makes room.
-            let left = (total - here) / total;
+            let left = (total(service) - here) / total(service);
             if let Some(load) = after.get_mut(at) {
                 load.instances *= left;
                 let more = if left > 0.0 { 1.0 / left } else { f64::INFINITY };
                 (load.cpu, load.pool) = (load.cpu * more, load.pool * more);
             }
-        } else if cores.is_finite() {
-            for other in &others {
-                let share =
-                    if room > 0.0 { free(system, used, *other) / room } else { 1.0 / others.len() as f64 };
-                used[*other] += cores * share;
-            }
+            continue;
         }
-        used[node] -= if cores.is_finite() { cores } else { 0.0 };
+        let each = service.cores / total(service);
+        let (each, limit) = (if each.is_finite() { each } else { 0.0 }, limit(service));
+        for _ in 0..here.round() as usize {
+            let free = |n: usize| system.nodes[n].cores - given[n];
+            let best = others
+                .iter()
+                .copied()
+                .min_by(|a, b| placed[at][*a].total_cmp(&placed[at][*b]).then(free(*b).total_cmp(&free(*a))));
+            let Some(to) = best else { break };
+            placed[at][to] += 1.0;
+            used[to] += each;
+            used[node] -= each;
+            given[to] += if limit.is_finite() { limit } else { 0.0 };
+        }
     }
 }
 
-fn free(system: &System, used: &[f64], node: usize) -> f64 {
-    let free = system.nodes[node].cores - used[node];
-    if free.is_finite() { free.max(0.0) } else { 1.0 }
+/// Instances of a service on a node.
+fn on(service: &Service, node: usize) -> f64 {
+    service.placed.iter().filter(|(at, _)| *at == node).map(|(_, count)| count).sum()
+}
+
+/// Instances of a service on all nodes.
+fn total(service: &Service) -> f64 {
+    service.placed.iter().map(|(_, count)| count).sum()
 }
 
 /// Nodes on which services of this node run, or services that share a node with those: where a scheduler may put them.
@@ -285,22 +308,24 @@ fn neighbours(system: &System, node: usize) -> Vec<usize> {
     (0..found.len()).filter(|at| found[*at] && *at != node).collect()
 }
 
-/// How many times longer work takes on the nodes of each service.
-fn crowding(system: &System, used: &[f64]) -> Vec<f64> {
-    let slow: Vec<f64> = system
-        .nodes
-        .iter()
-        .zip(used)
-        .map(|(node, used)| {
-            let share = used / node.cores;
-            if share.is_finite() { share.max(1.0) } else { 1.0 }
-        })
-        .collect();
+/// How many times longer work takes on the nodes of each service. `left` are nodes that they have left.
+fn crowding(system: &System, used: &[f64], left: &[usize]) -> Vec<f64> {
+    let slow = |node: usize| {
+        let share = used[node] / system.nodes[node].cores;
+        match share {
+            _ if left.contains(&node) || !share.is_finite() => 1.0,
+            _ if share > 1.0 => share,
+            _ if share >= NODE_FULL.0 => NODE_FULL.1,
+            _ => 1.0,
+        }
+    };
     let of = |service: &Service| {
-        let total: f64 = service.placed.iter().map(|(_, count)| count).sum();
-        let sum: f64 =
-            service.placed.iter().map(|(n, count)| slow.get(*n).copied().unwrap_or(1.0) * count).sum();
-        if total > 0.0 { sum / total } else { 1.0 }
+        let sum: f64 = service
+            .placed
+            .iter()
+            .map(|(n, count)| if *n < used.len() { slow(*n) * count } else { *count })
+            .sum();
+        if total(service) > 0.0 { sum / total(service) } else { 1.0 }
     };
     system.services.iter().map(of).collect()
 }

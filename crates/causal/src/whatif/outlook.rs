@@ -86,34 +86,45 @@ impl<'a> Outlook<'a> {
         };
         let bands = (0..system.services.len()).map(|at| SIGNALS.map(|signal| band(at, signal))).collect();
         let mut outlook = Self { system, touched, bands };
-        for change in changes {
-            outlook.replace(change);
-        }
+        outlook.replace(changes);
         outlook
     }
 
-    /// What leads to another state than load can tell: instances that are made anew, changes that are taken back.
-    fn replace(&mut self, change: &Change) {
+    /// What leads to another state than load can tell: changes that are taken back, instances that are made anew.
+    fn replace(&mut self, changes: &[Change]) {
         let system = self.system;
-        let of = system.touched(change);
-        match change {
-            Change::UndoRelease { .. } | Change::UndoConfig { .. } => {
-                for target in of {
-                    let service = &system.services[target];
-                    let is_release = matches!(change, Change::UndoRelease { .. });
-                    let made = if is_release { &service.releases } else { &service.configs };
-                    let around = [system.above(&[target]), system.below(&[target])].concat();
-                    match Around::newest(made, service.rate.len(), system.window_s) {
-                        Some(moment) => around.into_iter().for_each(|at| self.back(at, &moment)),
-                        None => around.into_iter().for_each(|at| self.perhaps_as_usual(at)),
+        let mut anew = Vec::new();
+        let mut taken_back = false;
+        for change in changes {
+            let of = system.touched(change);
+            let around = [system.above(&of), system.below(&of)].concat();
+            match change {
+                Change::UndoRelease { .. } | Change::UndoConfig { .. } => {
+                    let made =
+                        of.first().map(|target| &system.services[*target]).map(|service| match change {
+                            Change::UndoRelease { .. } => (&service.releases, service.rate.len()),
+                            _ => (&service.configs, service.rate.len()),
+                        });
+                    match made.and_then(|(made, length)| Around::newest(made, length, system.window_s)) {
+                        Some(moment) => {
+                            taken_back = true;
+                            around.into_iter().for_each(|at| self.back(at, &moment));
+                        }
+                        None => anew.extend(around),
                     }
                 }
+                Change::Roll { .. } | Change::Remove { .. } | Change::Empty { .. } => anew.extend(around),
+                Change::Instances { .. }
+                | Change::Bounds { .. }
+                | Change::Cpu { .. }
+                | Change::Nothing { .. } => {}
             }
-            Change::Roll { .. } | Change::Remove { .. } | Change::Empty { .. } => {
-                let around = [system.above(&of), system.below(&of)].concat();
-                around.into_iter().for_each(|at| self.perhaps_as_usual(at));
-            }
-            Change::Instances { .. } | Change::Bounds { .. } | Change::Cpu { .. } => {}
+        }
+        anew.sort_unstable();
+        anew.dedup();
+        // What taking back leads to is known better than what new instances alone do.
+        for at in anew.into_iter().filter(|_| !taken_back) {
+            self.perhaps_as_usual(at);
         }
     }
 
@@ -137,18 +148,18 @@ impl<'a> Outlook<'a> {
         }
     }
 
-    /// Either as now, or as usual.
+    /// Either as load tells, or better or worse by as much as now is from what is usual.
     fn perhaps_as_usual(&mut self, at: usize) {
         for (signal, band) in SIGNALS.into_iter().zip(&mut self.bands[at]) {
             let normal = usual(series(&self.system.services[at], signal), self.system.window_s);
-            if !normal.is_finite() {
+            let (scale, now) = (band.scale, band.scale.of(band.now));
+            let by = scale.of(normal) - now;
+            if !by.is_finite() || by.abs() < 2.0 * band.spread {
                 continue;
             }
-            let scale = band.scale;
             let [low, likely, high] = band.likely;
-            let middle = scale.back((scale.of(likely) + scale.of(normal)) / 2.0);
-            let far = (scale.of(likely) - scale.of(normal)).abs() > 3.0 * band.spread;
-            band.likely = [low.min(normal), if far { middle } else { likely }, high.max(normal)];
+            let other = scale.back(scale.of(likely) + by).max(0.0);
+            band.likely = [low.min(other), likely, high.max(other)];
         }
     }
 

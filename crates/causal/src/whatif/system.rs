@@ -145,6 +145,11 @@ pub enum Change {
         /// Instance.
         pod: String,
     },
+    /// Nothing that counts here.
+    Nothing {
+        /// Service.
+        service: String,
+    },
     /// All instances on a node are moved to others.
     Empty {
         /// Node.
@@ -184,6 +189,7 @@ impl System {
             | Change::Bounds { service, .. }
             | Change::Cpu { service, .. }
             | Change::Roll { service, .. }
+            | Change::Nothing { service }
             | Change::UndoRelease { service }
             | Change::UndoConfig { service } => self.position(service).into_iter().collect(),
             Change::Remove { service, pod } => {

@@ -8,16 +8,22 @@ use super::{Signal, Verdict};
 use crate::wording::quantity;
 
 /// Use of CPU or connections from which requests are lost.
-const STARVED: f64 = 0.97;
+const STARVED: f64 = 0.92;
 /// Share of the requests of an entry point that may fail more.
 const LOST: f64 = 0.01;
+/// The same of a service whose change is taken back.
+const LOST_ITSELF: f64 = 0.03;
 /// Times that a request may take longer, if it then takes [`LONG_S`] at least.
 const SLOWER: f64 = 3.0;
 const LONG_S: f64 = 1.0;
 /// CPU that a request of a new instance takes, as a multiple: caches are empty, code is not compiled yet.
 const COLD: f64 = 1.5;
+/// Share of failures from which guesses are not good enough.
+const FAILING: f64 = 0.2;
+/// Share of failures from which there is nothing left to lose.
+const BROKEN: f64 = 0.5;
 /// Use of a new instance from which it loses more than its warm-up is worth.
-const COLD_STARVED: f64 = 1.15;
+const COLD_STARVED: f64 = 1.1;
 
 /// Judges. Harm at a neighbour is weighed against what the repair saves at entry points.
 pub(super) fn judge(
@@ -27,7 +33,7 @@ pub(super) fn judge(
     after: &[Load],
     outlook: &Outlook<'_>,
 ) -> (Verdict, String) {
-    if changes.is_empty() {
+    if changes.iter().all(|change| matches!(change, Change::Nothing { .. })) {
         return (
             Verdict::NoHarm,
             "no effect on neighbours is expected: no capacity, release or configuration changes".into(),
@@ -42,6 +48,7 @@ pub(super) fn judge(
         .filter_map(|at| Some((at, outlook.band(at, Signal::Errors)?)))
         .any(|(_, band)| band.likely[1] < band.now - LOST);
     let reason = levels(system, outlook)
+        .or_else(|| itself(system, changes, outlook))
         .or_else(|| starved(system, changes, present, after).filter(|_| !saves))
         .or_else(|| cold(system, changes, present).filter(|_| !saves));
     if let Some(reason) = reason {
@@ -62,7 +69,9 @@ fn levels(system: &System, outlook: &Outlook<'_>) -> Option<String> {
     entry_points(system).find_map(|at| {
         let entity = &system.services[at].entity;
         let errors = outlook.band(at, Signal::Errors)?;
-        if errors.likely[1] > errors.now + LOST {
+        // Where much fails already it takes more than a likely guess.
+        let then = if errors.now < FAILING { errors.likely[1] } else { errors.likely[0] };
+        if then > errors.now + LOST {
             return Some(format!(
                 "{} of the requests of {entity} would fail, {} do now",
                 quantity(errors.likely[1], "ratio"),
@@ -81,6 +90,23 @@ fn levels(system: &System, outlook: &Outlook<'_>) -> Option<String> {
     })
 }
 
+/// A change that is taken back made its service fail less, whoever notices.
+fn itself(system: &System, changes: &[Change], outlook: &Outlook<'_>) -> Option<String> {
+    let undone =
+        changes.iter().filter(|c| matches!(c, Change::UndoRelease { .. } | Change::UndoConfig { .. }));
+    undone.flat_map(|change| system.touched(change)).find_map(|at| {
+        let band = outlook.band(at, Signal::Errors)?;
+        (band.likely[1] > band.now + LOST_ITSELF).then(|| {
+            format!(
+                "{} of the requests of {} would fail, {} do now",
+                quantity(band.likely[1], "ratio"),
+                system.services[at].entity,
+                quantity(band.now, "ratio")
+            )
+        })
+    })
+}
+
 /// A service that would ask for more than there is, and does not now.
 fn starved(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
     let (before, then) = (granted(system, present), granted(system, after));
@@ -91,7 +117,7 @@ fn starved(system: &System, changes: &[Change], present: &[Load], after: &[Load]
         (0..after.len()).filter(starves).max_by(|a, b| after[*a].bound().total_cmp(&after[*b].bound()))?;
     let (entity, old, new) = (&system.services[at].entity, &present[at], &after[at]);
     let counts = format!("{} → {} instances of {}", whole(old.instances), whole(new.instances), entity);
-    if new.pool >= new.cpu * new.crowded {
+    if new.pool >= new.cpu.max(new.crowded) {
         for (store, of) in system.stores.iter().enumerate() {
             let pooled = system.services[at].pools.iter().any(|(pool, _)| *pool == store);
             if pooled && then[store].0 > of.most && then[store].0 > before[store].0 {
@@ -114,11 +140,10 @@ fn starved(system: &System, changes: &[Change], present: &[Load], after: &[Load]
             percent(old.pool)
         ));
     }
-    if new.crowded > 1.0 && new.cpu < STARVED {
+    if new.crowded > new.cpu {
         return Some(format!(
-            "the nodes of {entity} would be crowded: its work takes {} times as long, and needs {} of its CPU",
-            two(new.crowded),
-            percent(new.cpu * new.crowded)
+            "{} of their cores would be asked of the nodes of {entity}",
+            percent(new.crowded)
         ));
     }
     let touched = changes.iter().any(|change| system.touched(change).contains(&at));
@@ -154,19 +179,26 @@ fn largest(system: &System, present: &[Load], after: &[Load], store: usize) -> O
     (0..after.len()).filter(|at| grows(*at) > 0.0).max_by(|a, b| grows(*a).total_cmp(&grows(*b)))
 }
 
-/// Instances that would be replaced although those that are new could not carry their share.
+/// Instances that would be replaced although those that are new could not carry their share: callers that wait for them give
+/// up and ask again, which keeps them starved after they are warm.
 fn cold(system: &System, changes: &[Change], present: &[Load]) -> Option<String> {
-    changes.iter().find_map(|change| {
-        let replaced = matches!(change, Change::Roll { .. } | Change::Empty { .. });
-        let at = *system.touched(change).first().filter(|_| replaced)?;
-        let load = &present[at];
-        let need = load.cpu * load.crowded * COLD;
-        let healthy = load.bound() < 1.0 && now(&system.services[at].errors, system.window_s) < LOST;
-        (healthy && need > COLD_STARVED).then(|| {
+    let rolled = changes.iter().filter(|change| matches!(change, Change::Roll { .. } | Change::Empty { .. }));
+    let mut at_once = rolled.flat_map(|change| system.touched(change));
+    at_once.find_map(|at| {
+        let (load, service) = (&present[at], &system.services[at]);
+        // An autoscaler reacts only when it has seen the use.
+        let cut = changes.iter().find_map(|change| match change {
+            Change::Cpu { factor, .. } if system.touched(change).contains(&at) => Some(*factor),
+            _ => None,
+        });
+        let used = load.cpu / cut.unwrap_or(1.0);
+        let waited_for = system.calls.iter().any(|call| call.to == at && call.waits);
+        let works = load.bound() < 1.0 && now(&service.errors, system.window_s) < BROKEN;
+        (works && (waited_for || used > 1.0) && used * COLD > COLD_STARVED).then(|| {
             format!(
-                "{} uses {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
-                system.services[at].entity,
-                percent(load.cpu),
+                "{} would use {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
+                service.entity,
+                percent(used),
                 two(COLD)
             )
         })

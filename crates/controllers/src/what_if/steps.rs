@@ -11,7 +11,8 @@ use crate::plan;
 const AT_ONCE: f64 = 0.25;
 
 /// The steps of a plan with these actions, made on this view. `entity` names the service that runs as a workload of a kind,
-/// namespace and name. What changes no capacity, release or configuration leads to no step.
+/// namespace and name. Where
+/// none of them changes capacity, a release or configuration, the only step is [`Step::Nothing`].
 #[must_use]
 pub fn steps(
     mutations: &[Mutation],
@@ -27,6 +28,9 @@ pub fn steps(
                 steps.push(step);
             }
         }
+    }
+    if steps.is_empty() {
+        steps.extend(meaning.of_workload().map(|service| Step::Nothing { service }));
     }
     steps
 }
