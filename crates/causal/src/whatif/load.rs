@@ -43,10 +43,14 @@ impl Load {
     }
 
     /// Share of the requests that there is nothing for.
-    pub(super) fn refused(&self) -> f64 {
-        let bound = self.bound();
-        if bound > 1.0 { (1.0 - 1.0 / bound).min(1.0 - TRICKLE) } else { 0.0 }
+    fn refused(&self) -> f64 {
+        refused(self.bound())
     }
+}
+
+/// Share of the requests that there is nothing for where so many times of what there is is asked for.
+pub(super) fn refused(bound: f64) -> f64 {
+    if bound > 1.0 { (1.0 - 1.0 / bound).min(1.0 - TRICKLE) } else { 0.0 }
 }
 
 /// What a request costs: use times instances, over requests a second. The median of the windows in which the limit was not

@@ -17,6 +17,12 @@ const OFF: f64 = 0.25;
 const COUNTS: f64 = 0.1;
 /// Spread where the history is too short to know: by factors, and by differences.
 const UNKNOWN: (f64, f64) = (0.5, 0.02);
+/// Least spread of what has left its usual level, by factors and by differences: nobody knows that it stays where it is.
+const UNUSUAL: (f64, f64) = (0.3, 0.1);
+/// Distance from the usual level, by factors and by differences, from which it has been left.
+const LEFT: (f64, f64) = (0.6, 0.03);
+/// CPU that a request of a new instance takes, as a multiple.
+pub(super) const COLD: f64 = 1.5;
 /// Spread of the mean that no series goes below: by factors, and by differences.
 const LEAST: (f64, f64) = (0.01, 0.0005);
 /// Seconds before a change that count as its before, and after it as its after.
@@ -53,9 +59,18 @@ fn scale(signal: Signal) -> Scale {
     if signal == Signal::Errors { Scale::Difference } else { Scale::Factor }
 }
 
+/// Whether a series has left its usual level.
+fn is_unusual(values: &[f64], scale: Scale, window_s: f64) -> bool {
+    let by = (scale.of(now(values, window_s)) - scale.of(usual(values, window_s))).abs();
+    by > if scale == Scale::Factor { LEFT.0 } else { LEFT.1 }
+}
+
 impl<'a> Outlook<'a> {
     pub(super) fn of(system: &'a System, changes: &[Change], present: &[Load], after: &[Load]) -> Self {
-        let (seconds, failed) = (latencies(system, present, after), failure::shares(system, present, after));
+        let seconds = latencies(system, present, after);
+        let (failed, worse) = failure::shares(system, present, after);
+        let retries = failure::retries(system, &worse);
+        let overloaded = present.iter().any(|load| load.bound() >= 1.0);
         let mut touched: Vec<usize> = changes.iter().flat_map(|change| system.touched(change)).collect();
         touched.sort_unstable();
         touched.dedup();
@@ -65,15 +80,20 @@ impl<'a> Outlook<'a> {
             let service = &system.services[at];
             let values = series(service, signal);
             let before = now(values, system.window_s);
-            let moved = |old: f64, new: f64| [before * new / old; 3];
-            let capped = |old: f64, new: f64| moved(old.min(1.0), new.min(1.0));
-            let likely = match signal {
+            let moved = |old: f64, new: f64| retries[at].map(|times| before * (new * times) / old);
+            let capped =
+                |old: f64, new: f64| retries[at].map(|times| before * (new * times).min(1.0) / old.min(1.0));
+            let mut likely = match signal {
                 Signal::Latency => seconds[at],
                 Signal::Errors => failed[at],
                 Signal::Rate => moved(present[at].rate, after[at].rate),
                 Signal::Cpu => capped(present[at].cpu, after[at].cpu),
                 Signal::Pool => capped(present[at].pool, after[at].pool),
             };
+            // Where something has too little already, something else may turn out to be what counts.
+            if overloaded && matches!(signal, Signal::Rate | Signal::Cpu | Signal::Pool) {
+                likely = [likely[0].min(before), likely[1], likely[2].max(before)];
+            }
             let known = likely.iter().all(|v| v.is_finite());
             let scale = scale(signal);
             let (unknown, least) = match scale {
@@ -82,6 +102,11 @@ impl<'a> Outlook<'a> {
             };
             let spread = wander(values, scale, system.window_s, gap, ahead);
             let spread = if spread.is_finite() { spread.max(least) } else { unknown };
+            let spread = if is_unusual(values, scale, system.window_s) {
+                spread.max(if scale == Scale::Factor { UNUSUAL.0 } else { UNUSUAL.1 })
+            } else {
+                spread
+            };
             Band { now: before, likely: if known { likely } else { [before; 3] }, spread, scale }
         };
         let bands = (0..system.services.len()).map(|at| SIGNALS.map(|signal| band(at, signal))).collect();
@@ -114,11 +139,13 @@ impl<'a> Outlook<'a> {
                     }
                 }
                 Change::Roll { .. } | Change::Remove { .. } | Change::Empty { .. } => anew.extend(around),
-                Change::Instances { .. }
-                | Change::Bounds { .. }
-                | Change::Cpu { .. }
-                | Change::Nothing { .. } => {}
+                // New instances may be as usual, or the share of a bad one becomes smaller.
+                Change::Instances { .. } | Change::Bounds { .. } | Change::Cpu { .. } => anew.extend(around),
+                Change::Nothing { .. } => {}
             }
+        }
+        for change in changes {
+            self.warm_up(change);
         }
         anew.sort_unstable();
         anew.dedup();
@@ -126,6 +153,44 @@ impl<'a> Outlook<'a> {
         for at in anew.into_iter().filter(|_| !taken_back) {
             self.perhaps_as_usual(at);
         }
+    }
+
+    /// What new instances do until they are warm: an autoscaler may see it and add more, which stay for a while; or what comes
+    /// meanwhile is too much, and callers that ask again keep it so.
+    fn warm_up(&mut self, change: &Change) {
+        let (most, target) = match change {
+            Change::Roll { most, target, .. } => (*most, *target),
+            Change::Empty { .. } => (f64::NAN, f64::NAN),
+            _ => return,
+        };
+        for at in self.system.touched(change) {
+            let service = &self.system.services[at];
+            let Some(cpu) = self.band(at, Signal::Cpu).map(|band| band.likely[1]) else { continue };
+            let instances = now(&service.instances, self.system.window_s);
+            let wish = (instances * cpu * COLD / target).ceil().min(most).max(instances);
+            if wish.is_finite() {
+                for signal in [Signal::Cpu, Signal::Pool] {
+                    if let Some(band) = self.band_mut(at, signal) {
+                        band.likely[0] = band.likely[0].min(band.likely[1] * instances / wish);
+                    }
+                }
+            }
+            if cpu * COLD > 1.0 {
+                for other in self.system.above(&[at]) {
+                    for (signal, high) in [(Signal::Latency, f64::NAN), (Signal::Errors, 1.0)] {
+                        if let Some(band) = self.band_mut(other, signal) {
+                            let high = if high.is_nan() { 30.0 * band.likely[1] } else { high };
+                            band.likely[2] = band.likely[2].max(high);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn band_mut(&mut self, at: usize, signal: Signal) -> Option<&mut Band> {
+        let of = SIGNALS.iter().position(|s| *s == signal)?;
+        self.bands.get_mut(at)?.get_mut(of)
     }
 
     /// Back to the level before a change, where the change made a difference.

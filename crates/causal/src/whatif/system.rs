@@ -127,6 +127,10 @@ pub enum Change {
         service: String,
         /// Share of the instances that is replaced at once, above 0 to 1.
         at_once: f64,
+        /// Instances that its autoscaler may bring it to; NaN without one.
+        most: f64,
+        /// Used share of the CPU limit that its autoscaler aims at; NaN without one.
+        target: f64,
     },
     /// The newest release is taken back.
     UndoRelease {

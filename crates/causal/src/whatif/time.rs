@@ -17,7 +17,9 @@ const OWN: f64 = 0.05;
 /// How uncertain the growth is, as a factor.
 const GROWTH_SPREAD: f64 = 2.5;
 /// Times the own time, and seconds, that a request takes where more is asked for than there is: least, likely, most.
-const STARVED: [(f64, f64); 3] = [(2.0, 0.05), (20.0, 1.0), (200.0, 30.0)];
+const STARVED: [(f64, f64); 3] = [(1.0, 0.0), (20.0, 1.0), (400.0, 100.0)];
+/// Seconds that callers wait for a starved service before they give up: low, likely, high.
+const PATIENCE: Three = [0.2, 2.0, 30.0];
 
 /// Three answers: low, likely, high.
 pub(super) type Three = [f64; 3];
@@ -98,6 +100,9 @@ pub(super) fn latencies(system: &System, present: &[Load], after: &[Load]) -> Ve
             let mut seconds = before + then - own_now;
             for call in system.calls.iter().filter(|call| call.from == at && call.waits) {
                 let moved = found[call.to][which] - now(&system.services[call.to].latency, system.window_s);
+                // Where callers give up is not known.
+                let starved = after[call.to].bound() >= 1.0 && present[call.to].bound() < 1.0;
+                let moved = if starved { moved.min(PATIENCE[which]) } else { moved };
                 if moved.is_finite() {
                     seconds += call.per_request * moved;
                 }

@@ -2,7 +2,7 @@
 
 use super::level::now;
 use super::load::{Load, granted};
-use super::outlook::Outlook;
+use super::outlook::{COLD, Outlook};
 use super::system::{Change, System};
 use super::{Signal, Verdict};
 use crate::wording::quantity;
@@ -16,8 +16,6 @@ const LOST_ITSELF: f64 = 0.03;
 /// Times that a request may take longer, if it then takes [`LONG_S`] at least.
 const SLOWER: f64 = 3.0;
 const LONG_S: f64 = 1.0;
-/// CPU that a request of a new instance takes, as a multiple: caches are empty, code is not compiled yet.
-const COLD: f64 = 1.5;
 /// Share of failures from which guesses are not good enough.
 const FAILING: f64 = 0.2;
 /// Share of failures from which there is nothing left to lose.
@@ -47,7 +45,8 @@ pub(super) fn judge(
     let saves = entry_points(system)
         .filter_map(|at| Some((at, outlook.band(at, Signal::Errors)?)))
         .any(|(_, band)| band.likely[1] < band.now - LOST);
-    let reason = levels(system, outlook)
+    let reason = taken(system, changes, present, after)
+        .or_else(|| levels(system, outlook))
         .or_else(|| itself(system, changes, outlook))
         .or_else(|| starved(system, changes, present, after).filter(|_| !saves))
         .or_else(|| cold(system, changes, present).filter(|_| !saves));
@@ -103,6 +102,30 @@ fn itself(system: &System, changes: &[Change], outlook: &Outlook<'_>) -> Option<
                 system.services[at].entity,
                 quantity(band.now, "ratio")
             )
+        })
+    })
+}
+
+/// Capacity that is taken from what would need it.
+fn taken(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
+    changes.iter().flat_map(|change| system.touched(change)).find_map(|at| {
+        let (old, new) = (&present[at], &after[at]);
+        let less = new.cpu / new.rate > 1.05 * old.cpu / old.rate
+            || new.pool / new.rate > 1.05 * old.pool / old.rate;
+        (less && new.bound() >= STARVED).then(|| {
+            let count = (new.instances - old.instances).abs() > 0.01;
+            let who = if count {
+                format!("{} → {} instances of ", whole(old.instances), whole(new.instances))
+            } else {
+                String::new()
+            };
+            let (what, before, then) = if new.pool > new.cpu {
+                ("connections", old.pool, new.pool)
+            } else {
+                ("CPU limit", old.cpu, new.cpu)
+            };
+            let entity = &system.services[at].entity;
+            format!("{who}{entity} would need {} of the {what}, {} now", percent(then), percent(before))
         })
     })
 }

@@ -135,16 +135,16 @@ impl Meaning<'_> {
         if self.actions.contains(&ActionKind::RevertSecretReference) {
             steps.push(Step::UndoConfig { service: service.clone() });
         }
+        let hpa = self.view.hpa.as_ref();
+        let most = hpa.and_then(|hpa| hpa.pointer("/spec/maxReplicas")?.as_f64()).unwrap_or(f64::NAN);
+        let target = hpa.map_or(f64::NAN, |hpa| self.target(hpa));
         if let (Some(old), Some(new)) = (cpu_of(before, "limits"), cpu_of(after, "limits"))
             && (old - new).abs() > 1e-9
             && old > 0.0
         {
-            let hpa = self.view.hpa.as_ref();
-            let most = hpa.and_then(|hpa| hpa.pointer("/spec/maxReplicas")?.as_f64()).unwrap_or(f64::NAN);
-            let target = hpa.map_or(f64::NAN, |hpa| self.target(hpa));
             steps.push(Step::Cpu { service: service.clone(), factor: new / old, most, target });
         }
-        steps.push(Step::Roll { service, at_once: at_once(before) });
+        steps.push(Step::Roll { service, at_once: at_once(before), most, target });
         steps
     }
 
