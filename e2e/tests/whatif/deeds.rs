@@ -67,10 +67,16 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
     if let (Some(fault), Some(victim)) = (fault, &victim) {
         match &fault.cause {
             Cause::Release { .. } => {
-                found.extend([undo(victim), scale(victim, "3"), cpu(victim, "4"), restart(victim)]);
+                found.extend([
+                    undo(victim),
+                    scale(victim, "3"),
+                    scale(victim, "6"),
+                    cpu(victim, "4"),
+                    restart(victim),
+                ]);
             }
             Cause::Config { .. } => {
-                found.extend([revert(victim), scale(victim, "4"), restart(victim), scale(victim, "0.5")]);
+                found.extend([revert(victim), scale(victim, "4"), scale(victim, "8"), restart(victim)]);
             }
             Cause::Demand { .. } => {
                 let grow = |name: &String| {
@@ -82,7 +88,7 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
                 found.push(restart(victim));
             }
             Cause::StuckConnections { .. } => {
-                found.extend([restart(victim), scale(victim, "3"), scale(victim, "6"), cpu(victim, "0.5")]);
+                found.extend([restart(victim), scale(victim, "2"), scale(victim, "3"), scale(victim, "6")]);
             }
             Cause::Instance { .. } => {
                 let bad = world.instances.iter().find(|i| i.fault.wait > 0.0).map(|i| i.pod.clone());
@@ -91,7 +97,7 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
                     let about = format!("{} (bad)", pod.name);
                     deed(json!({"type": "DeletePod", "deletePod": {}}), &about, of_pod(pod))
                 }));
-                found.extend([restart(victim), scale(victim, "3"), scale(victim, "0.4")]);
+                found.extend([restart(victim), scale(victim, "2"), scale(victim, "3")]);
             }
             Cause::NodeNoise { .. } => {
                 found.extend(world.noise.keys().map(|node| drain(node)));
@@ -100,7 +106,8 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
             Cause::Status { .. } | Cause::Volume { .. } => {}
         }
         let other = any(&mut rng);
-        found.extend([scale(&other, "0.4"), cpu(&any(&mut rng), "0.5"), restart(&any(&mut rng))]);
+        found.push(if seed.is_multiple_of(2) { scale(&other, "0.4") } else { cpu(&other, "0.5") });
+        found.push(restart(&any(&mut rng)));
         return found;
     }
     found.push(scale(&any(&mut rng), "0.4"));

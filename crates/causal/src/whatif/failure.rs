@@ -13,7 +13,7 @@ const LATE: Three = [0.1, 0.8, 1.0];
 /// nest: low, likely, high.
 const AGAIN: Three = [1.0, 1.25, 1.5];
 /// Retries for each failed call: low, likely, high.
-const RETRIES: Three = [0.0, 0.2, 0.5];
+const RETRIES: Three = [0.0, 0.2, 0.3];
 
 /// Share of the requests of every service that fail after the change, and how much more or less of what callers get of it is of
 /// no use to them.

@@ -12,7 +12,7 @@ pub(super) const SIGNALS: [Signal; 5] =
 /// Signals that are shown.
 const SHOWN: usize = 12;
 /// Share of a difference by which a model is off, for each one that it foretells.
-const OFF: f64 = 0.25;
+const OFF: f64 = 0.12;
 /// Least difference that counts, as a share.
 const COUNTS: f64 = 0.1;
 /// Spread where the history is too short to know: by factors, and by differences.
@@ -24,7 +24,7 @@ const LEFT: (f64, f64) = (0.6, 0.03);
 /// CPU that a request of a new instance takes, as a multiple.
 pub(super) const COLD: f64 = 1.5;
 /// Spread of the mean that no series goes below: by factors, and by differences.
-const LEAST: (f64, f64) = (0.01, 0.0005);
+const LEAST: (f64, f64) = (0.004, 0.0005);
 /// Seconds before a change that count as its before, and after it as its after.
 const AROUND_S: f64 = 300.0;
 

@@ -49,7 +49,7 @@ pub(super) fn judge(
         .or_else(|| levels(system, outlook))
         .or_else(|| itself(system, changes, outlook))
         .or_else(|| starved(system, changes, present, after).filter(|_| !saves))
-        .or_else(|| cold(system, changes, present).filter(|_| !saves));
+        .or_else(|| cold(system, changes, present, outlook).filter(|_| !saves));
     if let Some(reason) = reason {
         return (Verdict::Harm, reason);
     }
@@ -204,7 +204,7 @@ fn largest(system: &System, present: &[Load], after: &[Load], store: usize) -> O
 
 /// Instances that would be replaced although those that are new could not carry their share: callers that wait for them give
 /// up and ask again, which keeps them starved after they are warm.
-fn cold(system: &System, changes: &[Change], present: &[Load]) -> Option<String> {
+fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook<'_>) -> Option<String> {
     let rolled = changes.iter().filter(|change| matches!(change, Change::Roll { .. } | Change::Empty { .. }));
     let mut at_once = rolled.flat_map(|change| system.touched(change));
     at_once.find_map(|at| {
@@ -216,7 +216,8 @@ fn cold(system: &System, changes: &[Change], present: &[Load]) -> Option<String>
         });
         let used = load.cpu / cut.unwrap_or(1.0);
         let waited_for = system.calls.iter().any(|call| call.to == at && call.waits);
-        let works = load.bound() < 1.0 && now(&service.errors, system.window_s) < BROKEN;
+        let mends = outlook.band(at, Signal::Errors).is_some_and(|b| b.likely[1] < b.now - LOST_ITSELF);
+        let works = !mends && load.bound() < 1.0 && now(&service.errors, system.window_s) < BROKEN;
         (works && (waited_for || used > 1.0) && used * COLD > COLD_STARVED).then(|| {
             format!(
                 "{} would use {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
