@@ -10,8 +10,8 @@
 //! - requests turned away more, anywhere, of all requests (not where 1 % of the visits is saved);
 //! - messages that wait more at the end, in seconds of their arrivals, of the five minutes.
 //!
-//! An action is *harmful* when the largest of these is at least 1 %, *helpful* when it saves at least 1 % of the visits and is
-//! not harmful, else *useless*. It is *blocked* when the plan would be refused for predicted harm.
+//! An action is *harmful* when the largest of these is at least 1 % and more than the share of visits that it saves, *helpful*
+//! when it saves at least 1 % of the visits and is not harmful, else *useless*. It is *blocked* when the plan would be refused for predicted harm.
 //!
 //! The model was made with [`TUNED_ON`]; the figures are asserted on [`ASSERTED_ON`], which it has not seen.
 
@@ -31,9 +31,9 @@ use crate::deeds::Deed;
 use crate::stage::{Cost, Stage};
 
 /// Seeds that the model was made with.
-const TUNED_ON: std::ops::Range<u64> = 100..114;
+const TUNED_ON: [std::ops::Range<u64>; 2] = [0..16, 100..114];
 /// Seeds that the figures are asserted on.
-const ASSERTED_ON: std::ops::Range<u64> = 0..16;
+const ASSERTED_ON: std::ops::Range<u64> = 200..216;
 /// Actions of the asserted seeds.
 const ACTIONS: usize = 200;
 /// Share from which an action is harmful, or helpful.
@@ -63,7 +63,7 @@ enum Kind {
 impl Case {
     fn kind(&self) -> Kind {
         match self.cost {
-            Cost { harm, .. } if harm >= MATTERS => Kind::Harmful,
+            Cost { harm, saved } if harm >= MATTERS && harm > saved => Kind::Harmful,
             Cost { saved, .. } if saved >= MATTERS => Kind::Helpful,
             _ => Kind::Useless,
         }
@@ -236,7 +236,7 @@ fn harmful_actions_are_refused_helpful_ones_are_not_and_intervals_hold() {
 #[test]
 #[ignore = "for work on the model"]
 fn on_the_seeds_that_the_model_was_made_with() {
-    let cases: Vec<Case> = TUNED_ON.flat_map(cases).collect();
+    let cases: Vec<Case> = TUNED_ON.into_iter().flatten().flat_map(cases).collect();
     tell(&cases);
     println!("{}", figures(&cases).table);
 }

@@ -11,7 +11,7 @@ const PASSES: Three = [0.1, 0.9, 1.0];
 const LATE: Three = [0.1, 0.8, 1.0];
 /// What a starved service is asked for besides, because callers ask again: budgets of a fifth for retries are common, and calls
 /// nest: low, likely, high.
-const AGAIN: Three = [1.0, 1.25, 1.5];
+const AGAIN: Three = [0.9, 1.25, 2.0];
 /// Retries for each failed call: low, likely, high.
 const RETRIES: Three = [0.0, 0.2, 0.3];
 

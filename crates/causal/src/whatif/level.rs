@@ -6,6 +6,8 @@ pub(super) const NOW_S: f64 = 90.0;
 const FRESH_S: f64 = 300.0;
 /// Standard deviations of a normal distribution within which 80 % lie.
 pub(super) const EIGHTY: f64 = 1.2816;
+/// Times the variance of neighbours that values further apart must have before a series is taken to walk.
+const WALKS: f64 = 1.25;
 /// From median absolute deviation to standard deviation, of a normal distribution.
 const MAD: f64 = 1.4826;
 
@@ -91,7 +93,8 @@ pub(super) fn wander(values: &[f64], scale: Scale, window_s: f64, gap: usize, ah
         return f64::NAN;
     }
     let (near, apart) = (variance(1), variance(far));
-    let step = ((apart - near) / (far - 1) as f64).max(0.0);
+    // The estimate of a variance is itself off by a quarter with a hundred values: less is no walk.
+    let step = ((apart - WALKS * near) / (far - 1) as f64).max(0.0);
     let noise = ((near - step) / 2.0).max(0.0);
     let now = windows(NOW_S, window_s).min(known.len()) as f64;
     (noise * (1.0 / now + 1.0 / ahead as f64) + step * (gap as f64 + (now + ahead as f64) / 3.0)).sqrt()

@@ -1,7 +1,7 @@
 //! What every service has to do and what it has for it, now and after a change: requests flow down from callers to callees,
 //! instances share them, stores and nodes are shared by instances.
 
-use super::level::{median, now, tail, windows};
+use super::level::{median, now, tail, usual, windows};
 use super::system::{Change, Service, System};
 
 /// From this use on a limit is no measure of what is asked for: more can't be seen.
@@ -10,6 +10,10 @@ pub(super) const FULL: f64 = 0.92;
 const TRICKLE: f64 = 0.05;
 /// Used share of a node from which more may be asked for than can be seen, and what is taken to be asked for then.
 const NODE_FULL: (f64, f64) = (0.97, 1.5);
+/// What would be asked of nodes, of what they have, from which it speaks against more capacity.
+const GROWN: f64 = 1.25;
+/// Times the usual latency from which a service on a full node waits for it.
+const SLOWED: f64 = 2.0;
 /// Times that the flow is followed down; calls are seldom nested deeper.
 const DEPTH: usize = 12;
 
@@ -34,7 +38,7 @@ impl Load {
     /// The limit that counts. Where nodes are asked for more than they have, all that runs there gets too little.
     pub(super) fn bound(&self) -> f64 {
         let nodes = if self.crowded > 1.0 { self.crowded } else { 0.0 };
-        self.cpu.max(self.pool).max(nodes)
+        (self.cpu * self.crowded).max(self.pool).max(nodes)
     }
 
     /// Requests that it serves, per second.
@@ -83,7 +87,10 @@ pub(super) fn at_present(system: &System) -> Vec<Load> {
             let full = measured >= FULL || waits;
             // What waits although little is asked for has lost what it had.
             let lost = full && asked < FULL * measured.max(0.5);
-            (if full { measured.max(1.0).max(asked) } else { measured }, lost)
+            // What a full service fails, it had nothing for.
+            let failing = now(&service.errors, system.window_s) - usual(&service.errors, system.window_s);
+            let beyond = if failing > 0.0 { 1.0 / (1.0 - failing.min(0.9)) } else { 1.0 };
+            (if full { measured.max(beyond).max(asked) } else { measured }, lost)
         };
         let waiting = now(tail(&service.pending, newest), system.window_s) > 1.0;
         let (cpu, slow) = demand(&service.cpu, false);
@@ -119,8 +126,11 @@ pub(super) fn afterwards(system: &System, present: &[Load], changes: &[Change]) 
     share_pools(system, present, &mut after);
     flow(system, present, &mut after);
     fill_nodes(system, present, &after, &mut used);
-    for (load, crowded) in after.iter_mut().zip(crowding(system, &used, &left)) {
-        load.crowded = crowded;
+    let moved = !left.is_empty();
+    for ((load, crowded), before) in after.iter_mut().zip(crowding(system, &used, &left)).zip(present) {
+        // What a starved service would use of more capacity is known less well than what is moved uses now.
+        let counts = moved || crowded > GROWN || before.crowded > 1.0;
+        load.crowded = if counts { crowded } else { 1.0 };
     }
     flow(system, present, &mut after);
     after
@@ -312,23 +322,24 @@ fn neighbours(system: &System, node: usize) -> Vec<usize> {
     (0..found.len()).filter(|at| found[*at] && *at != node).collect()
 }
 
-/// How many times longer work takes on the nodes of each service. `left` are nodes that they have left.
+/// How many times longer work takes on the nodes of each service. `left` are nodes that they have left. A node that is full says
+/// nothing of who waits there: those that take longer than usual do.
 fn crowding(system: &System, used: &[f64], left: &[usize]) -> Vec<f64> {
-    let slow = |node: usize| {
+    let slow = |node: usize, waits: bool| {
         let share = used[node] / system.nodes[node].cores;
+        let was = system.nodes[node].used / system.nodes[node].cores;
         match share {
             _ if left.contains(&node) || !share.is_finite() => 1.0,
+            _ if was >= NODE_FULL.0 && share >= NODE_FULL.0 && waits => NODE_FULL.1.max(share),
             _ if share > 1.0 => share,
-            _ if share >= NODE_FULL.0 => NODE_FULL.1,
             _ => 1.0,
         }
     };
     let of = |service: &Service| {
-        let sum: f64 = service
-            .placed
-            .iter()
-            .map(|(n, count)| if *n < used.len() { slow(*n) * count } else { *count })
-            .sum();
+        let usually = usual(&service.latency, system.window_s);
+        let waits = now(&service.latency, system.window_s) > SLOWED * usually;
+        let placed = service.placed.iter().filter(|(n, _)| *n < used.len());
+        let sum: f64 = placed.map(|(n, count)| slow(*n, waits) * count).sum();
         if total(service) > 0.0 { sum / total(service) } else { 1.0 }
     };
     system.services.iter().map(of).collect()

@@ -1,7 +1,7 @@
 //! Whether a repair would do harm, and the sentence that says why.
 
 use super::level::now;
-use super::load::{Load, granted};
+use super::load::{FULL, Load, granted};
 use super::outlook::{COLD, Outlook};
 use super::system::{Change, System};
 use super::{Signal, Verdict};
@@ -217,8 +217,9 @@ fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook
         let used = load.cpu / cut.unwrap_or(1.0);
         let waited_for = system.calls.iter().any(|call| call.to == at && call.waits);
         let mends = outlook.band(at, Signal::Errors).is_some_and(|b| b.likely[1] < b.now - LOST_ITSELF);
-        let works = !mends && load.bound() < 1.0 && now(&service.errors, system.window_s) < BROKEN;
-        (works && (waited_for || used > 1.0) && used * COLD > COLD_STARVED).then(|| {
+        // Where CPU is what is short, new instances are no remedy; where something else is, they may be.
+        let works = load.cpu >= FULL || load.bound() < 1.0 && now(&service.errors, system.window_s) < BROKEN;
+        (!mends && works && (waited_for || used > 1.0) && used * COLD > COLD_STARVED).then(|| {
             format!(
                 "{} would use {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
                 service.entity,
