@@ -121,6 +121,7 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
         found.push(scale(name, "4"));
     }
     found.push(cpu(&any(&mut rng), "0.5"));
+    found.push(cpu(&any(&mut rng), "0.4"));
     found.push(restart(&any(&mut rng)));
     found.push(drain(&node(&mut rng)));
     if let Some(name) = scaled.get(rng.below(scaled.len())) {

@@ -12,19 +12,19 @@ pub(super) const SIGNALS: [Signal; 5] =
 /// Signals that are shown.
 const SHOWN: usize = 12;
 /// Share of a difference by which a model is off, for each one that it foretells.
-const OFF: f64 = 0.05;
+const OFF: f64 = 0.02;
 /// Least difference that counts, as a share.
 const COUNTS: f64 = 0.1;
 /// Spread where the history is too short to know: by factors, and by differences.
 const UNKNOWN: (f64, f64) = (0.5, 0.02);
 /// Least spread of what has left its usual level, by factors and by differences: nobody knows that it stays where it is.
-const UNUSUAL: (f64, f64) = (0.2, 0.07);
+const UNUSUAL: (f64, f64) = (0.12, 0.05);
 /// Distance from the usual level, by factors and by differences, from which it has been left.
 const LEFT: (f64, f64) = (0.6, 0.03);
 /// CPU that a request of a new instance takes, as a multiple.
-pub(super) const COLD: f64 = 1.5;
+pub(super) const COLD: f64 = 1.6;
 /// Spread of the mean that no series goes below: by factors, and by differences.
-const LEAST: (f64, f64) = (0.002, 0.0005);
+const LEAST: (f64, f64) = (0.001, 0.0005);
 /// Seconds before a change that count as its before, and after it as its after.
 const AROUND_S: f64 = 300.0;
 

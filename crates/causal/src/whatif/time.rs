@@ -15,7 +15,7 @@ const TELLING: f64 = 0.15;
 /// Part of the time of a request that it takes itself at least.
 const OWN: f64 = 0.05;
 /// How uncertain the growth is, as a factor.
-const GROWTH_SPREAD: f64 = 1.8;
+const GROWTH_SPREAD: f64 = 1.5;
 /// Times the own time, and seconds, that a request takes where more is asked for than there is: least, likely, most.
 const STARVED: [(f64, f64); 3] = [(1.0, 0.0), (20.0, 1.0), (400.0, 100.0)];
 /// Seconds that callers wait for a starved service before they give up: low, likely, high.

@@ -21,7 +21,7 @@ const FAILING: f64 = 0.2;
 /// Share of failures from which there is nothing left to lose.
 const BROKEN: f64 = 0.5;
 /// Use of a new instance from which it loses more than its warm-up is worth.
-const COLD_STARVED: f64 = 1.1;
+const COLD_STARVED: f64 = 1.05;
 
 /// Judges. Harm at a neighbour is weighed against what the repair saves at entry points.
 pub(super) fn judge(
