@@ -112,23 +112,26 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
     }
     found.push(scale(&any(&mut rng), "0.4"));
     found.push(scale(&any(&mut rng), "0.3"));
-    found.push(scale(&any(&mut rng), "2"));
+    found.push(cpu(&any(&mut rng), "0.5"));
+    found.push(cpu(&any(&mut rng), "0.4"));
+    found.push(restart(&any(&mut rng)));
+    if rng.chance(0.5) {
+        found.push(drain(&node(&mut rng)));
+    }
     let pooled: Vec<&String> = names
         .iter()
         .filter(|n| world.cluster.configs[&config_name(n)].get("DB_POOL_SIZE").is_some_and(|p| p != "4"))
         .collect();
-    if let Some(name) = pooled.get(rng.below(pooled.len())) {
-        found.push(scale(name, "4"));
-    }
-    found.push(cpu(&any(&mut rng), "0.5"));
-    found.push(cpu(&any(&mut rng), "0.4"));
-    found.push(restart(&any(&mut rng)));
-    found.push(drain(&node(&mut rng)));
-    if let Some(name) = scaled.get(rng.below(scaled.len())) {
-        found.push(bounds(name, "0.5"));
+    match (pooled.get(rng.below(pooled.len())), scaled.get(rng.below(scaled.len()))) {
+        (Some(name), _) if rng.chance(0.5) => found.push(scale(name, "4")),
+        (_, Some(name)) => found.push(bounds(name, "0.5")),
+        _ => found.push(scale(&any(&mut rng), "2")),
     }
     found.extend(past.tags.iter().filter(|(_, tags)| tags.len() > 1).map(|(name, _)| undo(name)));
     found.extend(past.configs.iter().filter(|(_, kept)| kept.len() > 1).map(|(name, _)| revert(name)));
+    if rng.chance(0.6) {
+        return found;
+    }
     if rng.chance(0.5) {
         let name = any(&mut rng);
         let which = rng.below(8);

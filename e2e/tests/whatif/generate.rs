@@ -112,18 +112,18 @@ fn store(name: &str, rng: &mut Rng) -> Store {
     }
 }
 
-/// Requests per second of every service on an ordinary day, without caches.
-fn rates(topology: &Topology) -> BTreeMap<String, f64> {
+/// Requests per second of every service on an ordinary day, without caches; only those that must succeed if `hard`.
+fn rates(topology: &Topology, hard: bool) -> BTreeMap<String, f64> {
     let mut rates = BTreeMap::from([(topology.entry.clone(), topology.demand)]);
     for journey in &topology.journeys {
-        for call in &journey.calls {
+        for call in journey.calls.iter().filter(|call| !hard || call.via.is_none()) {
             *rates.entry(call.to.clone()).or_insert(0.0) += topology.demand * journey.share * call.per;
         }
     }
     // Tiers stand in the order of their calls.
     for service in &topology.services {
         let rate = rates.get(&service.name).copied().unwrap_or(0.0);
-        for call in &service.calls {
+        for call in service.calls.iter().filter(|call| !hard || !call.soft) {
             *rates.entry(call.to.clone()).or_insert(0.0) += rate * call.per;
         }
     }
@@ -132,7 +132,7 @@ fn rates(topology: &Topology) -> BTreeMap<String, f64> {
 
 /// Gives services, pools, stores and nodes the limits that their load asks for.
 fn fit(topology: &mut Topology, rng: &mut Rng) {
-    let rates = rates(topology);
+    let rates = rates(topology, false);
     let holds: BTreeMap<String, f64> =
         topology.stores.iter().map(|s| (s.name.clone(), (s.work_ms + s.hold_ms) / 1e3)).collect();
     let mut asked: BTreeMap<String, f64> = BTreeMap::new();
@@ -178,8 +178,8 @@ fn fit(topology: &mut Topology, rng: &mut Rng) {
 /// What goes wrong in a shop.
 pub(crate) fn fault(topology: &Topology, seed: u64) -> Scenario {
     let mut rng = Rng::new(seed, "fault");
-    let rates = rates(topology);
-    let busy = |s: &&Service| rates.get(&s.name).is_some_and(|rate| *rate > 5.0);
+    let rates = rates(topology, true);
+    let busy = |s: &&Service| rates.get(&s.name).is_some_and(|rate| *rate > 0.25 * topology.demand);
     let inner: Vec<&Service> =
         topology.services.iter().filter(|s| s.name != "worker" && s.name != "web").filter(busy).collect();
     let pooled: Vec<&&Service> = inner.iter().filter(|s| s.config.contains_key("DB_POOL_SIZE")).collect();
