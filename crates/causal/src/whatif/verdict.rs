@@ -20,6 +20,8 @@ const LONG_S: f64 = 1.0;
 const FAILING: f64 = 0.2;
 /// Share of failures from which there is nothing left to lose.
 const BROKEN: f64 = 0.5;
+/// Used share of the nodes of a service from which more of it has no room.
+const CRAMMED: f64 = 0.93;
 /// Use of a new instance from which it loses more than its warm-up is worth.
 const COLD_STARVED: f64 = 1.05;
 
@@ -46,6 +48,7 @@ pub(super) fn judge(
         .filter_map(|at| Some((at, outlook.band(at, Signal::Errors)?)))
         .any(|(_, band)| band.likely[1] < band.now - LOST);
     let reason = taken(system, changes, present, after)
+        .or_else(|| crammed(system, changes, present, after))
         .or_else(|| levels(system, outlook))
         .or_else(|| itself(system, changes, outlook))
         .or_else(|| starved(system, changes, present, after).filter(|_| !saves))
@@ -126,6 +129,30 @@ fn taken(system: &System, changes: &[Change], present: &[Load], after: &[Load]) 
             };
             let entity = &system.services[at].entity;
             format!("{who}{entity} would need {} of the {what}, {} now", percent(then), percent(before))
+        })
+    })
+}
+
+/// More instances of what waits for its nodes, on nodes that have nothing left: whatever else runs there pays for it.
+fn crammed(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
+    let grown =
+        changes.iter().filter(|change| matches!(change, Change::Instances { .. } | Change::Bounds { .. }));
+    grown.flat_map(|change| system.touched(change)).find_map(|at| {
+        let (old, new, service) = (&present[at], &after[at], &system.services[at]);
+        let more = new.cpu / new.rate < 0.95 * old.cpu / old.rate;
+        let of = |(sum, all): (f64, f64), (node, count): &(usize, f64)| {
+            let node = system.nodes.get(*node);
+            let share = node.map_or(f64::NAN, |node| node.used / node.cores);
+            (sum + share * count, all + count)
+        };
+        let (sum, all) = service.placed.iter().fold((0.0, 0.0), of);
+        let full = sum / all;
+        (more && old.crowded > 1.0 && full >= CRAMMED).then(|| {
+            format!(
+                "{} of the cores of the nodes of {} are used: more of it would take from what else runs there",
+                percent(full),
+                service.entity
+            )
         })
     })
 }
