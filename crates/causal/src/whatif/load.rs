@@ -30,8 +30,6 @@ pub(super) struct Load {
     pub(super) pool: f64,
     /// How many times longer its work takes because others are on its nodes, at least 1.
     pub(super) crowded: f64,
-    /// Whether it lost connections, or instances of it are not what they were: what is asked for does not explain its use.
-    pub(super) broken: bool,
 }
 
 impl Load {
@@ -85,24 +83,14 @@ pub(super) fn at_present(system: &System) -> Vec<Load> {
             let measured = now(used, system.window_s);
             let asked = cost(service, used, newest) * rate / instances;
             let full = measured >= FULL || waits;
-            // What waits although little is asked for has lost what it had.
-            let lost = full && asked < FULL * measured.max(0.5);
             // What a full service fails, it had nothing for.
             let failing = now(&service.errors, system.window_s) - usual(&service.errors, system.window_s);
             let beyond = if failing > 0.0 { 1.0 / (1.0 - failing.min(0.9)) } else { 1.0 };
-            (if full { measured.max(beyond).max(asked) } else { measured }, lost)
+            if full { measured.max(beyond).max(asked) } else { measured }
         };
         let waiting = now(tail(&service.pending, newest), system.window_s) > 1.0;
-        let (cpu, slow) = demand(&service.cpu, false);
-        let (pool, lost) = demand(&service.pool, waiting);
-        Load {
-            rate,
-            instances,
-            cpu,
-            pool,
-            crowded: crowded.get(at).copied().unwrap_or(1.0),
-            broken: lost || slow,
-        }
+        let (cpu, pool) = (demand(&service.cpu, false), demand(&service.pool, waiting));
+        Load { rate, instances, cpu, pool, crowded: crowded.get(at).copied().unwrap_or(1.0) }
     };
     system.services.iter().enumerate().map(of).collect()
 }

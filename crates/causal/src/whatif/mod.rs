@@ -13,6 +13,9 @@
 //!
 //! Cost: services × windows, and calls × depth.
 
+#[cfg(test)]
+mod tests;
+
 mod failure;
 mod level;
 mod load;
