@@ -49,6 +49,8 @@ pub trait Engine: Send + Sync {
     /// Mean of a signal over a stretch of the data's time, microseconds since the Unix epoch; `None` before the data reaches
     /// its end, and where there is too little of it.
     fn measured(&self, entity: &str, signal: Signal, from_us: i64, until_us: i64) -> Option<f64>;
+    /// Tells how many intervals of predicted effects held what was measured, of all repairs that are kept, and how many did not.
+    fn set_effects(&self, held: u64, missed: u64);
     /// How far data reaches, microseconds since the Unix epoch; `None` before the first record.
     fn watermark(&self) -> Option<i64>;
 }

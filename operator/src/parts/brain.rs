@@ -223,6 +223,10 @@ impl Engine for EngineHost {
         self.read(|engine| engine.measured(entity, signal, from_us, until_us))
     }
 
+    fn set_effects(&self, held: u64, missed: u64) {
+        Self::set_effects(self, held, missed);
+    }
+
     fn watermark(&self) -> Option<i64> {
         self.read(causeway_engine::Engine::watermark_us)
     }

@@ -125,7 +125,7 @@ pub enum Change {
     Roll {
         /// Service.
         service: String,
-        /// Share of the instances that is replaced at once, above 0 to 1.
+        /// Share of the instances that may be away at once, 0 to 1.
         at_once: f64,
         /// Instances that its autoscaler may bring it to; NaN without one.
         most: f64,

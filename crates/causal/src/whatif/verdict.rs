@@ -20,6 +20,8 @@ const LONG_S: f64 = 1.0;
 const FAILING: f64 = 0.2;
 /// Share of failures from which there is nothing left to lose.
 const BROKEN: f64 = 0.5;
+/// Largest share of instances that is reckoned with as away: who lets all go at once means it.
+const MOST_AWAY: f64 = 0.75;
 /// Used share of the nodes of a service from which more of it has no room.
 const CRAMMED: f64 = 0.93;
 /// Use of a new instance from which it loses more than its warm-up is worth.
@@ -242,11 +244,17 @@ fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook
             _ => None,
         });
         let used = load.cpu / cut.unwrap_or(1.0);
+        let away = changes.iter().find_map(|change| match change {
+            Change::Roll { at_once, .. } if system.touched(change).contains(&at) => Some(at_once.min(MOST_AWAY)),
+            _ => None,
+        });
+        // While some are away the others carry their share.
+        let need = (used * COLD).max(used / (1.0 - away.unwrap_or(0.0)));
         let waited_for = system.calls.iter().any(|call| call.to == at && call.waits);
         let mends = outlook.band(at, Signal::Errors).is_some_and(|b| b.likely[1] < b.now - LOST_ITSELF);
         // Where CPU is what is short, new instances are no remedy; where something else is, they may be.
         let works = load.cpu >= FULL || load.bound() < 1.0 && now(&service.errors, system.window_s) < BROKEN;
-        (!mends && works && (waited_for || used > 1.0) && used * COLD > COLD_STARVED).then(|| {
+        (!mends && works && (waited_for || used > 1.0) && need > COLD_STARVED).then(|| {
             format!(
                 "{} would use {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
                 service.entity,

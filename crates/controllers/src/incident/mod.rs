@@ -76,6 +76,8 @@ impl Reconciler for Incidents {
     const NAME: &'static str = "incident";
 
     async fn dereference(&self, object: &Incident) -> Result<Known, ControllerError> {
+        let (held, missed) = what_if::tally(&self.mirrors.remediations.list());
+        self.ports.engine.set_effects(held, missed);
         Ok(Known {
             engine: self.ports.engine.incident(&object.spec.fingerprint),
             watermark: self.ports.engine.watermark(),

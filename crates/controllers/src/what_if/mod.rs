@@ -2,6 +2,8 @@
 
 mod steps;
 
+use std::sync::Arc;
+
 use causeway_actions::{Decimal, Plan};
 use causeway_crds::Remediation;
 use causeway_crds::remediation::MeasuredEffect;
@@ -87,6 +89,18 @@ fn period(run: &Remediation) -> Option<(Timestamp, Timestamp)> {
 /// Whether a run waits for its measurement.
 pub(crate) fn awaits(run: &Remediation) -> bool {
     period(run).is_some() && run.status.as_ref().is_some_and(|status| status.effect.is_none())
+}
+
+/// Intervals that held what was measured, of all these runs, and those that did not.
+pub(crate) fn tally(runs: &[Arc<Remediation>]) -> (u64, u64) {
+    let effects = runs.iter().filter_map(|run| run.status.as_ref()?.effect.as_ref());
+    let signals = effects.flat_map(|effect| &effect.signals);
+    signals.fold(
+        (0, 0),
+        |(held, missed), measure| {
+            if measure.held { (held + 1, missed) } else { (held, missed + 1) }
+        },
+    )
 }
 
 /// What was measured of a run's prediction; `None` while the data has not come so far.

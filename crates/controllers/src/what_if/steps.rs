@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::plan;
 
-/// Share of the instances that a rollout replaces at once, where the workload does not say.
+/// Share of the instances that a rollout takes away at once where the workload does not say, as Kubernetes has it.
 const AT_ONCE: f64 = 0.25;
 
 /// The steps of a plan with these actions, made on this view. `entity` names the service that runs as a workload of a kind,
@@ -167,7 +167,7 @@ fn cpu_of(workload: &Value, what: &str) -> Option<f64> {
     containers.iter().map(of).sum()
 }
 
-/// Share of the instances that may be away during a rollout.
+/// Share of the instances that may be away during a rollout; a share of them is rounded down, as Kubernetes does.
 fn at_once(workload: &Value) -> f64 {
     if workload.pointer("/spec/strategy/type").and_then(Value::as_str) == Some("Recreate") {
         return 1.0;
@@ -176,15 +176,15 @@ fn at_once(workload: &Value) -> f64 {
         .pointer("/spec/strategy/rollingUpdate/maxUnavailable")
         .or_else(|| workload.pointer("/spec/updateStrategy/rollingUpdate/maxUnavailable"));
     let replicas = workload.pointer("/spec/replicas").and_then(Value::as_f64).unwrap_or(1.0).max(1.0);
-    let share = match away {
-        Some(Value::String(text)) => text
-            .strip_suffix('%')
-            .and_then(|number| number.parse::<f64>().ok())
-            .map(|percent| percent / 100.0),
-        Some(number) => number.as_f64().map(|number| number / replicas),
+    let count = match away {
+        Some(Value::String(text)) => {
+            let percent = text.strip_suffix('%').and_then(|number| number.parse::<f64>().ok());
+            percent.map(|percent| (percent / 100.0 * replicas).floor())
+        }
+        Some(number) => number.as_f64(),
         None => None,
     };
-    share.unwrap_or(AT_ONCE).clamp(1.0 / replicas.max(1.0), 1.0)
+    (count.unwrap_or((AT_ONCE * replicas).floor()) / replicas).clamp(0.0, 1.0)
 }
 
 /// The object with the fields that are declared in Git.
@@ -213,5 +213,102 @@ fn item<'v>(at: &'v mut Value, step: &str) -> Option<&'v mut Value> {
             None => items.get_mut(step.parse::<usize>().ok()?),
         },
         other => other.get_mut(step),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_actions::ActionSpec;
+    use serde_json::json;
+
+    use super::*;
+
+    fn metadata(name: &str) -> Value {
+        json!({"name": name, "namespace": "shop", "uid": format!("uid-{name}")})
+    }
+
+    fn view() -> TargetView {
+        let template = |tag: &str| {
+            json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web",
+                "image": format!("web:{tag}"), "resources": {"requests": {"cpu": "250m"}, "limits": {"cpu": "500m"}}}]}})
+        };
+        let set = |revision: &str, tag: &str| {
+            json!({"metadata": {"name": "set", "annotations": {"deployment.kubernetes.io/revision": revision},
+                "ownerReferences": [{"uid": "uid-web"}]}, "spec": {"template": template(tag)}})
+        };
+        let mut view = TargetView::empty("run", "2026-11-27T20:00:00Z".parse().unwrap());
+        view.workload = Some(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata("web"),
+            "spec": {"replicas": 4, "strategy": {"rollingUpdate": {"maxUnavailable": "50%"}}, "template": template("2")}}),
+        );
+        view.replica_sets = vec![set("1", "1"), set("2", "2")];
+        view
+    }
+
+    fn hpa() -> Value {
+        json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata("web-hpa"), "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+            "minReplicas": 2, "maxReplicas": 6, "metrics": [{"type": "Resource", "resource":
+                {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]}})
+    }
+
+    fn of(action: Value, view: &TargetView) -> Vec<Step> {
+        let action: ActionSpec = serde_json::from_value(action).unwrap();
+        let plan = action.plan(view).unwrap();
+        let entity = |_: &str, namespace: &str, name: &str| format!("{namespace}/{name}");
+        steps(&plan.mutations, &[action.kind()], view, &entity)
+    }
+
+    fn service() -> String {
+        "shop/web".to_owned()
+    }
+
+    #[test]
+    fn replicas_and_bounds() {
+        let scale = json!({"type": "Scale", "scale": {"factor": "2", "min": 1, "max": 20}});
+        assert_eq!(of(scale, &view()), [Step::Instances { service: service(), from: 4.0, to: 8.0 }]);
+        let bounds = json!({"type": "SetHPABounds", "setHPABounds": {"maxReplicasFactor": "2", "cap": 20}});
+        let with = TargetView { hpa: Some(hpa()), ..view() };
+        // 80 % of what is requested is 40 % of the limit.
+        assert_eq!(
+            of(bounds, &with),
+            [Step::Bounds { service: service(), least: 2.0, most: 12.0, target: 0.4 }]
+        );
+    }
+
+    #[test]
+    fn rollouts_by_what_they_are_for() {
+        let with = TargetView { hpa: Some(hpa()), ..view() };
+        let roll = Step::Roll { service: service(), at_once: 0.5, most: 6.0, target: 0.4 };
+        let restart = of(json!({"type": "RolloutRestart", "rolloutRestart": {}}), &with);
+        assert_eq!(restart, std::slice::from_ref(&roll));
+        let undo = of(json!({"type": "RolloutUndo", "rolloutUndo": {}}), &with);
+        assert_eq!(undo, [Step::UndoRelease { service: service() }, roll.clone()]);
+        let cpu = json!({"type": "PatchResources", "patchResources": {"cpuFactor": "2", "maxCpu": "4"}});
+        let grown = Step::Cpu { service: service(), factor: 2.0, most: 6.0, target: 0.4 };
+        assert_eq!(of(cpu, &with), [grown, roll]);
+    }
+
+    #[test]
+    fn pods_and_nodes() {
+        let owner = json!([{"kind": "ReplicaSet", "name": "web", "uid": "u", "controller": true}]);
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata("web-1")});
+        pod["metadata"]["ownerReferences"] = owner;
+        let empty = TargetView::empty("run", "2026-11-27T20:00:00Z".parse().unwrap());
+        let of_pod = TargetView { pods: vec![pod], ..empty.clone() };
+        let removed = of(json!({"type": "DeletePod", "deletePod": {}}), &of_pod);
+        assert_eq!(removed, [Step::Remove { service: String::new(), pod: "web-1".to_owned() }]);
+        let node =
+            json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1", "uid": "u"}, "spec": {}});
+        let of_node = TargetView { node: Some(node), ..empty };
+        let drain = of(json!({"type": "Drain", "drain": {"maxPods": 5}}), &of_node);
+        assert_eq!(drain, [Step::Empty { node: "n1".to_owned() }]);
+        assert_eq!(of(json!({"type": "Cordon", "cordon": {}}), &of_node), []);
+    }
+
+    #[test]
+    fn what_changes_no_capacity_is_said_to() {
+        let pause = json!({"type": "PauseRollout", "pauseRollout": {}});
+        assert_eq!(of(pause, &view()), [Step::Nothing { service: service() }]);
     }
 }

@@ -100,6 +100,7 @@ impl Engine for Live {
     fn what_if(&self, steps: &[Step]) -> Effect {
         self.core.lock().unwrap().what_if(steps)
     }
+    fn set_effects(&self, _held: u64, _missed: u64) {}
     fn measured(&self, entity: &str, signal: Signal, from_us: i64, until_us: i64) -> Option<f64> {
         self.core.lock().unwrap().measured(entity, signal, from_us, until_us)
     }

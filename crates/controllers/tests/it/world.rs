@@ -64,6 +64,8 @@ pub(crate) struct FakeEngine {
     pub(crate) effect: Mutex<Effect>,
     /// Steps of the repairs that were asked about.
     pub(crate) steps: Mutex<Vec<Vec<Step>>>,
+    /// Intervals of predicted effects that held, and those that did not.
+    pub(crate) effects: Mutex<(u64, u64)>,
     /// What is measured of every signal.
     pub(crate) measured: Mutex<Option<f64>>,
     /// Fingerprints of incidents that were to become part of others.
@@ -116,6 +118,9 @@ impl Engine for FakeEngine {
     fn what_if(&self, steps: &[Step]) -> Effect {
         self.steps.lock().unwrap().push(steps.to_vec());
         self.effect.lock().unwrap().clone()
+    }
+    fn set_effects(&self, held: u64, missed: u64) {
+        *self.effects.lock().unwrap() = (held, missed);
     }
     fn measured(&self, _entity: &str, _signal: Signal, _from_us: i64, _until_us: i64) -> Option<f64> {
         *self.measured.lock().unwrap()
