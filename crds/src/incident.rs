@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::impact::{Impact, Money};
 use crate::reference::ObjectRef;
+use crate::remediation::MeasuredEffect;
 
 /// One problem that users feel: its symptom, its cause with the evidence, its impact, and what was done about it.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
@@ -303,6 +304,9 @@ pub struct RemediationLink {
     /// Where it stands.
     #[serde(default)]
     pub phase: Phase,
+    /// What was measured of its predicted effect; the executor notes it in the Remediation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<MeasuredEffect>,
 }
 
 /// What was observed and decided. Written by the operator only.

@@ -1,7 +1,7 @@
 //! Remediation: one plan, its proof and its run.
 
 use causeway_actions::{ActionKind, Decimal, Inverse, Mutation, Risk, TargetRef};
-use causeway_remediate::{DurationText, Outcome, Phase, SymptomState, Via};
+use causeway_remediate::{DurationText, Outcome, Phase, PredictedEffect, SignalMeasure, SymptomState, Via};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -85,6 +85,9 @@ pub struct RemediationSpec {
     pub inverse: Inverse,
     /// How success is seen.
     pub verify: Verify,
+    /// What it would do to its target and neighbours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predicted_effect: Option<PredictedEffect>,
     /// How long the change stays after it has helped; then a Remediation that `restores` this one is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lease_for: Option<DurationText>,
@@ -257,6 +260,32 @@ pub struct VerificationStatus {
     pub clear_since: Option<Time>,
 }
 
+/// What was measured of the predicted effect, while the change was in place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MeasuredEffect {
+    /// End of the measurement, in the time of the data.
+    pub at: Time,
+    /// Intervals that held their outcome.
+    pub held: i32,
+    /// Signals that could be measured.
+    pub of: i32,
+    /// Each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    pub signals: Vec<SignalMeasure>,
+}
+
+impl MeasuredEffect {
+    /// Counts what was measured.
+    #[must_use]
+    pub fn of(signals: Vec<SignalMeasure>, at: Time) -> Self {
+        let held = signals.iter().filter(|measure| measure.held).count();
+        let count = |n: usize| i32::try_from(n).unwrap_or(i32::MAX);
+        Self { at, held: count(held), of: count(signals.len()), signals }
+    }
+}
+
 /// What came of the plan. Written by the executor only.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -305,6 +334,9 @@ pub struct RemediationStatus {
     /// The watch over the symptom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verification: Option<VerificationStatus>,
+    /// What was measured of the predicted effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<MeasuredEffect>,
     /// Ready, Planned, Authorized, Applied, Verified, RolledBack.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

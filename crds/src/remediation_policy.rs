@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use causeway_actions::Decimal;
-use causeway_remediate::{Autonomy, DurationText, GitRule, Schedule, Unreconciled};
+use causeway_remediate::{Autonomy, DurationText, GitRule, Schedule, Unreconciled, WhatIf};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -143,7 +143,7 @@ pub struct Window {
     pub autonomy: Autonomy,
 }
 
-/// How sure a diagnosis must be before anything is planned.
+/// How sure a diagnosis must be before anything is planned, and what is asked of a plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("double(self.minConfidence) >= 0.0 && double(self.minConfidence) <= 1.0 && double(self.minMargin) >= 0.0 && double(self.minMargin) <= 1.0")
@@ -155,11 +155,14 @@ pub struct Require {
     /// Least distance to the next cause, between 0 and 1, a decimal string.
     #[serde(default = "one_fifth")]
     pub min_margin: Decimal,
+    /// NoPredictedHarm refuses a repair that would do harm, as far as telemetry tells; Ignore only shows the prediction.
+    #[serde(default)]
+    pub what_if: WhatIf,
 }
 
 impl Default for Require {
     fn default() -> Self {
-        Self { min_confidence: four_fifths(), min_margin: one_fifth() }
+        Self { min_confidence: four_fifths(), min_margin: one_fifth(), what_if: WhatIf::default() }
     }
 }
 

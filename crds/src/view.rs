@@ -50,6 +50,7 @@ pub fn remediation_view(remediation: &Remediation) -> RemediationView {
         inverse: spec.inverse.clone(),
         verify: VerifyRule { within: spec.verify.within.get(), hold: spec.verify.hold.get() },
         restores: spec.restores.as_ref().map(|restored| restored.name.clone()),
+        predicted_effect: spec.predicted_effect.clone(),
         progress: remediation.status.as_ref().map(progress).unwrap_or_default(),
     }
 }
@@ -188,6 +189,7 @@ pub fn policy_view(policy: &RemediationPolicy) -> PolicyView {
             max_harmful: count(earn.max_harmful),
         }),
         unreconciled: spec.apply.unreconciled,
+        what_if: spec.require.what_if,
     }
 }
 

@@ -37,5 +37,6 @@ mod stats;
 mod template;
 pub mod text;
 pub mod topology;
+pub mod whatif;
 mod window;
 pub mod wording;

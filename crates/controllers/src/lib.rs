@@ -51,6 +51,7 @@ mod slo;
 mod target_view;
 mod text;
 mod triggers;
+pub mod what_if;
 
 pub use admission::Admission;
 pub use bundles::{Bundles, BundlesError};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use causeway_engine::whatif::{Effect, Signal, Step};
 use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
     PeakConfig, PeakReport, Placement, ServiceConfig, State,
@@ -43,6 +44,13 @@ pub trait Engine: Send + Sync {
     fn keep_objects(&self, fingerprint: &str, objects: String);
     /// Who is connected with a service, known by any of these names; `None` while no telemetry shows it.
     fn neighbours(&self, entities: &[String]) -> Option<Neighbours>;
+    /// What a repair that takes these steps would do.
+    fn what_if(&self, steps: &[Step]) -> Effect;
+    /// Mean of a signal over a stretch of the data's time, microseconds since the Unix epoch; `None` before the data reaches
+    /// its end, and where there is too little of it.
+    fn measured(&self, entity: &str, signal: Signal, from_us: i64, until_us: i64) -> Option<f64>;
+    /// Tells how many intervals of predicted effects held what was measured, of all repairs that are kept, and how many did not.
+    fn set_effects(&self, held: u64, missed: u64);
     /// How far data reaches, microseconds since the Unix epoch; `None` before the first record.
     fn watermark(&self) -> Option<i64>;
 }

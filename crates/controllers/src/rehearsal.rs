@@ -9,7 +9,7 @@ use causeway_crds::runbook::{Expectation, RunbookTest};
 use causeway_crds::view::runbook_view;
 use causeway_crds::{Runbook, RunbookSpec};
 use causeway_engine::{Bundle, Replay};
-use causeway_remediate::{Autonomy, CauseView, Limits, PolicyView, Unreconciled, choose_runbook};
+use causeway_remediate::{Autonomy, CauseView, Limits, PolicyView, Unreconciled, WhatIf, choose_runbook};
 use kube::ResourceExt;
 use serde::{Deserialize, Serialize};
 
@@ -155,6 +155,7 @@ fn policy(runbook: &str) -> PolicyView {
         windows: Vec::new(),
         earn: None,
         unreconciled: Unreconciled::Patch,
+        what_if: WhatIf::Ignore,
     }
 }
 

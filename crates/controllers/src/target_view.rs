@@ -1,6 +1,6 @@
 //! Reads what an action looks at.
 
-use causeway_actions::{GitMode, Reads, TargetView};
+use causeway_actions::{GitMode, Reads, TargetRef, TargetView};
 use causeway_crds::runbook::RunbookSpec;
 use causeway_remediate::{Applier, GitRule, applier_of};
 use jiff::Timestamp;
@@ -89,6 +89,27 @@ pub(crate) async fn read(
     if git.is_some_and(|rule| rule.mode == GitMode::SuspendPatchResume) {
         let found = appliers(client, &view, &target.namespace).await?;
         view.extra.extend(found);
+    }
+    Ok(view)
+}
+
+/// A view of live objects that a plan was made for, by kind; what is gone is left out.
+pub(crate) async fn of_targets(
+    client: &Client,
+    targets: &[TargetRef],
+    run: &str,
+    now: Timestamp,
+) -> Result<TargetView, ControllerError> {
+    let mut view = TargetView::empty(run, now);
+    for TargetRef { api_version, kind, namespace, name, .. } in targets {
+        let Some(live) = objects::get(client, api_version, kind, namespace, name).await? else { continue };
+        match kind.as_str() {
+            "HorizontalPodAutoscaler" => view.hpa = Some(live),
+            "ConfigMap" => view.config_map = Some(live),
+            "Node" => view.node = Some(live),
+            "Deployment" | "StatefulSet" | "DaemonSet" => view.workload = Some(live),
+            _ => view.extra.push(live),
+        }
     }
     Ok(view)
 }

@@ -5,6 +5,8 @@ use causeway_crds::{Incident, Remediation};
 use causeway_kubekit::{Mirror, ObjectKey};
 use kube::{Resource, ResourceExt};
 
+use crate::what_if;
+
 pub(crate) fn key_beside<K: Resource>(object: &K, name: &str) -> Vec<ObjectKey> {
     ResourceExt::namespace(object)
         .map(|namespace| ObjectKey::namespaced(namespace, name))
@@ -79,14 +81,17 @@ pub(crate) fn unfinished<W: 'static>(
     move |_| keys(&mirror, |_| true)
 }
 
-/// Remediations of an Incident that are not over.
+/// Remediations of an Incident that are not over, or whose effect is still to be noted.
 pub(crate) fn unfinished_of(
     mirror: &Mirror<Remediation>,
 ) -> impl Fn(&Incident) -> Vec<ObjectKey> + Send + 'static {
     let mirror = mirror.clone();
     move |incident| {
         let fingerprint = &incident.spec.fingerprint;
-        keys(&mirror, |run| run.spec.incident_ref.fingerprint == *fingerprint)
+        let runs = mirror.list();
+        let own = |run: &&std::sync::Arc<Remediation>| run.spec.incident_ref.fingerprint == *fingerprint;
+        let open = runs.iter().filter(own).filter(|run| is_unfinished(run) || what_if::awaits(run));
+        open.map(|run| ObjectKey::of(run.as_ref())).collect()
     }
 }
 

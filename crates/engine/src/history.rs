@@ -28,19 +28,24 @@ impl History {
 
     /// Mean of each interval for levels and latencies, sum for counts; by interval number since the epoch.
     pub(crate) fn by_minute(&self, interval_us: i64) -> BTreeMap<i64, f64> {
-        let mut sums: BTreeMap<i64, (f64, u64)> = BTreeMap::new();
-        for (t, sum, count) in &self.values {
-            let cell = sums.entry(t.div_euclid(interval_us)).or_default();
-            cell.0 += sum;
-            cell.1 += count;
-        }
-        sums.into_iter()
+        self.by_window(interval_us)
+            .into_iter()
             .filter_map(|(minute, (sum, count))| match self.kind {
                 SeriesKind::Count => Some((minute, sum)),
                 _ if count > 0 => Some((minute, sum / count as f64)),
                 _ => None,
             })
             .collect()
+    }
+
+    /// Sum and count of each interval, by interval number since the epoch.
+    pub(crate) fn by_window(&self, interval_us: i64) -> BTreeMap<i64, (f64, u64)> {
+        let mut sums: BTreeMap<i64, (f64, u64)> = BTreeMap::new();
+        for (t, sum, count) in &self.values {
+            let cell = sums.entry(t.div_euclid(interval_us)).or_default();
+            *cell = (cell.0 + sum, cell.1 + count);
+        }
+        sums
     }
 
     /// Mean of the newest window that has a value.

@@ -33,6 +33,7 @@ mod simulate;
 mod snapshot;
 mod state;
 mod view;
+pub mod whatif;
 
 pub use asked::{Ask, Lesson, Question, Subject};
 pub use baseline::{

@@ -33,6 +33,11 @@ pub(crate) struct Placements {
 }
 
 impl Placements {
+    /// What runs now.
+    pub(crate) fn live(&self) -> &[Placement] {
+        &self.live
+    }
+
     /// Replaces all of them at `now_us`. What an address was until now goes into the topology.
     pub(crate) fn set(&mut self, mut live: Vec<Placement>, now_us: Micros, topology: &mut Topology) {
         live.sort();

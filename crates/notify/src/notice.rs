@@ -92,6 +92,9 @@ pub struct RemediationNotice {
     pub phase: String,
     /// What it does, in one sentence.
     pub action: String,
+    /// What it would do to its target and neighbours, in one sentence; empty when that was not foretold.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub effect: String,
     /// Line diff of what it changes; empty when there is none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub diff: String,

@@ -37,6 +37,7 @@ pub(crate) fn mitigating() -> IncidentNotice {
             name: "checkout-7f3a-1".to_owned(),
             phase: "AwaitingApproval".to_owned(),
             action: "Revert ConfigMap shop/tax-rates to its last good data.".to_owned(),
+            effect: String::new(),
             diff: " data:\n-  NL: \"2.1\"\n+  NL: \"0.21\"\n".to_owned(),
         }),
         links: vec![

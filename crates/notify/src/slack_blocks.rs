@@ -44,7 +44,9 @@ pub fn render_slack(notice: &IncidentNotice) -> Value {
     if let Some(remediation) = &notice.remediation {
         let name = code(&format!("{}/{}", notice.namespace, remediation.name));
         blocks.push(label(&format!("*Repair* {name}: {}", code(&remediation.phase))));
-        blocks.push(paragraph(&remediation.action));
+        let effect = Some(&remediation.effect).filter(|effect| !effect.is_empty());
+        let expected = effect.map(|effect| format!("\nExpected: {effect}")).unwrap_or_default();
+        blocks.push(paragraph(&format!("{}{expected}", remediation.action)));
         if !remediation.diff.trim().is_empty() {
             blocks.push(fenced(&remediation.diff));
         }
@@ -279,6 +281,7 @@ mod tests {
             name: text.to_owned(),
             phase: text.to_owned(),
             action: text.to_owned(),
+            effect: text.to_owned(),
             diff: text.to_owned(),
         });
         notice.links = vec![

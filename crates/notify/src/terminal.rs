@@ -33,7 +33,9 @@ pub fn render_text(notice: &IncidentNotice) -> String {
     section(&mut lines, "Impact", notice.impact.iter().map(|impact| one_line(impact)));
     if let Some(remediation) = &notice.remediation {
         let title = format!("Repair {}: {}", one_line(&remediation.name), one_line(&remediation.phase));
-        section(&mut lines, &title, [one_line(&remediation.action)]);
+        let effect = Some(&remediation.effect).filter(|effect| !effect.is_empty());
+        let expected = effect.map(|effect| format!("Expected: {}", one_line(effect)));
+        section(&mut lines, &title, [one_line(&remediation.action)].into_iter().chain(expected));
         let diff = visible(&remediation.diff);
         lines.extend(diff.lines().map(|line| format!("    {}", cut(line, WIDTH - 6))));
     }

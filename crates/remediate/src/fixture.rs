@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use causeway_actions::{ActionKind, Inverse, Mutation, ScaleMutation, TargetRef, plan_digest};
+use causeway_actions::{ActionKind, Decimal, Inverse, Mutation, ScaleMutation, TargetRef, plan_digest};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::decision::Decision;
+use crate::effect::{EffectSignal, EffectVerdict, PredictedEffect, SignalForecast};
 use crate::view::{
     ApprovalView, Claim, ClaimOrigin, Direction, GuardrailView, Limits, Observed, OtherRun, PolicyView,
     Progress, RemediationView, StepResult, StepState, SymptomView, Verification, VerifyRule, later,
@@ -36,6 +37,7 @@ fn scale(name: &str, from: i32, to: i32) -> Mutation {
 pub(crate) fn view() -> RemediationView {
     let mutations = vec![scale("checkout", 2, 4), scale("pricing", 1, 3)];
     let inverse = Inverse::Mutations(vec![scale("pricing", 3, 1), scale("checkout", 4, 2)]);
+    let digest = plan_digest(&mutations, &inverse);
     RemediationView {
         name: "checkout-7f3a-9".into(),
         namespace: "shop".into(),
@@ -50,13 +52,41 @@ pub(crate) fn view() -> RemediationView {
         targets: vec![target("checkout"), target("pricing")],
         shared_dependencies: vec!["db".into()],
         expires_at: at(900),
-        plan_digest: plan_digest(&mutations, &inverse),
+        plan_digest: digest.clone(),
         mutations,
         inverse,
         verify: VerifyRule { within: Duration::from_secs(600), hold: Duration::from_secs(300) },
         restores: None,
+        predicted_effect: Some(effect(EffectVerdict::NoHarm).sealed(&digest)),
         progress: Progress { dry_run_digest: Some("dry-1".into()), ..Progress::default() },
     }
+}
+
+/// A prediction with this verdict, for no plan yet.
+fn effect(verdict: EffectVerdict) -> PredictedEffect {
+    let decimal = |value| Decimal::from_f64(value, 3);
+    let forecast = SignalForecast {
+        entity: "shop/checkout".into(),
+        signal: EffectSignal::Latency,
+        now: decimal(0.9),
+        median: decimal(0.1),
+        low: decimal(0.05),
+        high: decimal(0.4),
+    };
+    let summary = "4 → 8 checkout replicas ask for 160 connections of db, which takes 200".into();
+    PredictedEffect { verdict, summary, signals: vec![forecast], digest: String::new() }
+}
+
+/// The same plan, foretold to do harm.
+pub(crate) fn harmful(view: RemediationView) -> RemediationView {
+    let predicted_effect = Some(effect(EffectVerdict::Harm).sealed(&view.plan_digest));
+    RemediationView { predicted_effect, ..view }
+}
+
+/// Gives the plan the digest that its mutations have now, and its prediction with it.
+pub(crate) fn reseal(view: &mut RemediationView) {
+    view.plan_digest = plan_digest(&view.mutations, &view.inverse);
+    view.predicted_effect = view.predicted_effect.take().map(|effect| effect.sealed(&view.plan_digest));
 }
 
 pub(crate) fn policy() -> PolicyView {
@@ -79,6 +109,7 @@ pub(crate) fn policy() -> PolicyView {
         windows: Vec::new(),
         earn: None,
         unreconciled: crate::vocabulary::Unreconciled::Patch,
+        what_if: crate::vocabulary::WhatIf::NoPredictedHarm,
     }
 }
 

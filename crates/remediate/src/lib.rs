@@ -14,6 +14,7 @@ pub mod choose;
 pub mod decision;
 pub mod duration;
 pub mod earn;
+pub mod effect;
 pub mod gitops;
 pub mod guard;
 pub mod machine;
@@ -35,6 +36,7 @@ pub use choose::{CauseView, Choice, Rejection, RunbookView, choose_runbook};
 pub use decision::Decision;
 pub use duration::DurationText;
 pub use earn::{EarnRule, Evidence, evidence};
+pub use effect::{EffectSignal, EffectVerdict, PredictedEffect, SignalForecast, SignalMeasure};
 pub use gitops::{Applier, GitRule, applier_of, through_git};
 pub use guard::autonomy::effective_autonomy;
 pub use guard::{Moment, Verdict};
@@ -48,4 +50,4 @@ pub use view::{
     PolicyView, Progress, RemediationView, StepResult, StepState, SymptomView, Verification, VerifyRule,
     WindowView,
 };
-pub use vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled, Via};
+pub use vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled, Via, WhatIf};

@@ -191,7 +191,6 @@ mod tests {
     use crate::fixture::{Crash, World, at, live, observed, too_late, view};
     use crate::view::{PauseView, SymptomView};
     use crate::vocabulary::{Autonomy, SymptomState};
-    use causeway_actions::plan_digest;
 
     fn world() -> World {
         World::new(view(), observed())
@@ -379,7 +378,7 @@ mod tests {
         assert_eq!(world.made, FORTH);
         let mut view = view();
         view.inverse = Inverse::None;
-        view.plan_digest = plan_digest(&view.mutations, &view.inverse);
+        crate::fixture::reseal(&mut view);
         let mut world = World::new(view, world.observed);
         world.observed.live = observed().live;
         world.observed.rebuilt_digest = Some(Ok(world.view.plan_digest.clone()));

@@ -4,10 +4,11 @@ use causeway_actions::{Inverse, plan_digest};
 use proptest::prelude::*;
 
 use crate::decision::Decision;
-use crate::fixture::{Crash, World, approval, at, elsewhere, observed, past, view};
+use crate::effect::{EffectVerdict, PredictedEffect};
+use crate::fixture::{Crash, World, approval, at, elsewhere, harmful, observed, past, reseal, view};
 use crate::guard::{Context, Moment, approvals};
 use crate::view::{Direction, Observed, OtherRun, PauseView, RemediationView};
-use crate::vocabulary::{ApprovalDecision, Autonomy, Phase, SymptomState};
+use crate::vocabulary::{ApprovalDecision, Autonomy, Phase, SymptomState, WhatIf};
 use crate::{effective_autonomy, step};
 
 /// One thing that may be wrong, or not, with a plan or with the world.
@@ -43,8 +44,19 @@ fn disturb(kind: u8, view: &mut RemediationView, observed: &mut Observed) {
         26 => observed.symptom.as_mut().into_iter().for_each(|s| s.state = SymptomState::NoData),
         27 => view.plan_digest = plan_digest(&view.mutations, &view.inverse),
         28 => observed.rebuilt_digest = Some(Ok(view.plan_digest.clone())),
+        29 => view.predicted_effect = None,
+        30 => effect(view, |effect| effect.summary = "nothing can happen".into()),
+        31 => effect(view, |effect| effect.verdict = EffectVerdict::NoHarm),
+        32 => effect(view, |effect| effect.signals.clear()),
+        33 => *view = harmful(view.clone()),
+        34 => reseal(view),
+        35 => policy.into_iter().for_each(|p| p.what_if = WhatIf::Ignore),
         _ => {}
     }
+}
+
+fn effect(view: &mut RemediationView, change: impl Fn(&mut PredictedEffect)) {
+    view.predicted_effect.iter_mut().for_each(change);
 }
 
 /// What must hold when a mutation is about to be made.
@@ -54,6 +66,15 @@ fn proven(world: &World, now: jiff::Timestamp) -> Result<(), String> {
     check(view.plan_digest == plan_digest(&view.mutations, &view.inverse), "plan digest")?;
     check(view.progress.dry_run_digest.is_some(), "dry-run digest")?;
     check(view.verify.hold > std::time::Duration::ZERO, "verification")?;
+    let asked = observed.policy.as_ref().map(|policy| policy.what_if).unwrap_or_default();
+    match &view.predicted_effect {
+        Some(effect) => {
+            check(effect.digest == effect.digest_for(&view.plan_digest), "predicted effect of another plan")?;
+            let harm = effect.verdict == EffectVerdict::Harm && asked == WhatIf::NoPredictedHarm;
+            check(!harm, "predicted harm")?;
+        }
+        None => check(asked == WhatIf::Ignore, "predicted effect")?,
+    }
     check(now < view.expires_at || !world.made.is_empty(), "expiry")?;
     check(observed.opted_in && observed.pauses.is_empty(), "pause or opt-in")?;
     let context = Context { view, observed, now, moment: Moment::Begin };
@@ -67,10 +88,10 @@ fn proven(world: &World, now: jiff::Timestamp) -> Result<(), String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_changed_without_the_whole_proof(kinds in prop::collection::vec(0u8..30, 0..5), start in 0i64..1000) {
+    fn nothing_is_changed_without_the_whole_proof(kinds in prop::collection::vec(0u8..37, 0..5), start in 0i64..1000) {
         let (mut view, mut observed) = (view(), observed());
         for kind in kinds {
             if observed.approvals.is_empty() || observed.guardrails.is_empty() {

@@ -89,6 +89,8 @@ reasons! {
     TooManyTargets => Final,
     /// Too few replicas would stay available.
     TooFewAvailable => Final,
+    /// It would do harm, as far as telemetry tells.
+    PredictedHarm => Final,
     /// The policy only observes.
     ObserveOnly => Final,
     /// Plans are shown, not carried out.

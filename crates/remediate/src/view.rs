@@ -9,8 +9,9 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::earn::EarnRule;
+use crate::effect::PredictedEffect;
 use crate::schedule::Schedule;
-use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled};
+use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled, WhatIf};
 
 /// A Remediation: the immutable plan, and how far it got.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +52,8 @@ pub struct RemediationView {
     pub verify: VerifyRule,
     /// The Remediation whose change this one takes back, because its lease is over.
     pub restores: Option<String>,
+    /// What it was foretold to do.
+    pub predicted_effect: Option<PredictedEffect>,
     /// How far it got (the status).
     pub progress: Progress,
 }
@@ -207,6 +210,8 @@ pub struct PolicyView {
     pub earn: Option<EarnRule>,
     /// What to do with fields that somebody set and nobody reconciles.
     pub unreconciled: Unreconciled,
+    /// What to do about predicted harm.
+    pub what_if: WhatIf,
 }
 
 impl PolicyView {

@@ -105,6 +105,16 @@ pub enum Unreconciled {
     Refuse,
 }
 
+/// What to do about a repair that is foretold to do harm.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum WhatIf {
+    /// Refuse it.
+    #[default]
+    NoPredictedHarm,
+    /// Show the prediction, and leave it at that.
+    Ignore,
+}
+
 /// What a person decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ApprovalDecision {
@@ -138,5 +148,6 @@ as_str! {
     SymptomState { Firing, Clear, NoData }
     Via { Patch, Webhook, Git }
     Unreconciled { Patch, Refuse }
+    WhatIf { NoPredictedHarm, Ignore }
     ApprovalDecision { Approve, Reject }
 }

@@ -329,6 +329,9 @@ fn a_plan_becomes_a_remediation_that_the_state_machine_takes() {
     spec["diff"] = json!(plan.diff);
     spec["mutations"] = json!(plan.mutations);
     spec["inverse"] = json!(plan.inverse);
+    let effect: causeway_remediate::PredictedEffect =
+        serde_json::from_value(spec["predictedEffect"].clone()).unwrap();
+    spec["predictedEffect"] = json!(effect.sealed(&plan.digest()));
     assert_eq!(check(&object, None), Ok(()));
 
     let remediation: causeway_crds::Remediation = serde_json::from_value(object).unwrap();

@@ -253,6 +253,10 @@ impl Screen {
                 self.line(&format!("           {shown}"));
             }
             self.line(&format!("           undo: {}", text(remediation, "/spec/inverse/type")));
+            self.line(&format!(
+                "           foretold: {}",
+                text(remediation, "/spec/predictedEffect/summary")
+            ));
         }
         let (phase, reason) = (phase(remediation), text(remediation, "/status/message"));
         if !phase.is_empty() && self.told.insert(format!("p{name}{phase}")) {

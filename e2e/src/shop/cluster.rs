@@ -115,7 +115,9 @@ impl Cluster {
             self.pods.retain(|p| p.service != service || fits(p));
             let nodes = nodes(&service);
             let present = self.pods.iter().filter(|p| p.service == service).count();
-            for _ in present..workload.replicas as usize {
+            // Where no node takes them, pods wait.
+            let wanted = if nodes.is_empty() { 0 } else { workload.replicas as usize };
+            for _ in present..wanted {
                 self.made += 1;
                 let node = place(&self.pods, &service, &nodes);
                 let name = format!("{service}-{:06x}", self.made);

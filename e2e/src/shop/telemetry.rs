@@ -59,6 +59,38 @@ impl Meter {
     }
 }
 
+/// What collectors report of limits: the connections of each instance's pools, those that stores take, and the nodes' cores.
+pub fn capacities(world: &World, at_us: i64, out: &mut Payload) {
+    let topology = &world.topology;
+    for instance in &world.instances {
+        let service = &topology.services[instance.service].name;
+        let pool = world.cluster.number(service, "DB_POOL_SIZE");
+        for edge in &world.edges[instance.service] {
+            let (Callee::Store(store), None) = (edge.to, edge.via) else { continue };
+            let attributes = vec![
+                attribute("db.client.connection.pool.name", &format!("{}/shop", topology.stores[store].name)),
+                attribute("k8s.pod.name", &instance.pod),
+            ];
+            let most = gauge("db.client.connection.max", "{connection}", at_us, pool, attributes);
+            out.metrics.entry(service.clone()).or_default().push(most);
+        }
+    }
+    for store in topology.stores.iter().filter(|store| store.system == "postgresql") {
+        let most =
+            gauge("postgresql.connection.max", "{connections}", at_us, store.max_connections, Vec::new());
+        out.metrics.entry(store.name.clone()).or_default().push(most);
+    }
+    for node in &topology.nodes {
+        let pods: f64 =
+            world.instances.iter().filter(|i| i.node == node.name).map(|i| i.last.cores_used).sum();
+        let used = (pods + world.noise.get(&node.name).copied().unwrap_or_default()).min(node.cores);
+        let named = || vec![attribute("k8s.node.name", &node.name)];
+        let metrics = out.metrics.entry("kubelet".to_owned()).or_default();
+        metrics.push(gauge("k8s.node.cpu.usage", "{cpu}", at_us, used, named()));
+        metrics.push(gauge("k8s.node.allocatable_cpu", "{cpu}", at_us, node.cores, named()));
+    }
+}
+
 fn instances(world: &World, service: usize, at_us: i64, out: &mut Vec<Metric>) {
     let own: Vec<_> = world.of[service].iter().map(|i| &world.instances[*i]).collect();
     let sum = |of: &dyn Fn(&super::world::Instance) -> f64| own.iter().map(|i| of(i)).sum::<f64>();

@@ -213,7 +213,7 @@ impl Sampler {
         let seconds = self.rng.time(world.query_time(store));
         let good = !self.rng.chance(state.last.shed / (state.last.arrived + 1e-9));
         let attributes =
-            vec![attribute("db.system.name", &told.system), attribute("peer.service", &told.name)];
+            vec![attribute("db.system.name", &told.system), attribute("server.address", &told.name)];
         push(out, caller, span(at, id, "query", SpanKind::Client, seconds, good, attributes));
         (seconds, good)
     }

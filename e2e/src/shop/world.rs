@@ -1,6 +1,6 @@
 //! The shop as it runs: one-second fluid ticks over services, stores and nodes. A clone is a snapshot; clones run on alike.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::autoscaler::Autoscaler;
 use super::cause::{Behaviour, Cause, Kind, Scenario};
@@ -103,6 +103,8 @@ pub struct World {
     pub order_success: f64,
     /// Cores that something else takes, by node.
     pub noise: BTreeMap<String, f64>,
+    /// Nodes that take no new pods.
+    pub cordoned: BTreeSet<String>,
     /// Used share of the volumes, by service, where it is told.
     pub volumes: BTreeMap<String, f64>,
     pub(crate) edges: Vec<Vec<Edge>>,
@@ -133,6 +135,7 @@ impl World {
             ledger: Ledger::default(),
             order_success: 1.0,
             noise: BTreeMap::new(),
+            cordoned: BTreeSet::new(),
             volumes: BTreeMap::new(),
             edges: edges(&topology),
             of: vec![Vec::new(); services],
@@ -170,7 +173,8 @@ impl World {
     pub fn free_nodes(&self, service: &str) -> Vec<(String, f64)> {
         let noise = |name: &str| self.noise.get(name).copied().unwrap_or_default();
         let pool = self.topology.service(service).and_then(|s| s.pool.as_deref());
-        let nodes = self.topology.nodes.iter().filter(|n| n.pool.as_deref() == pool);
+        let takes = |name: &str| !self.cordoned.contains(name);
+        let nodes = self.topology.nodes.iter().filter(|n| n.pool.as_deref() == pool && takes(&n.name));
         nodes.map(|n| (n.name.clone(), n.cores - noise(&n.name))).collect()
     }
 

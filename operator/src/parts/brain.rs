@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use causeway_controllers::{Engine, IncidentFeed, IncidentInbox};
+use causeway_engine::whatif::{Effect, Signal, Step};
 use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
     PeakConfig, PeakReport, Placement, ServiceConfig, State,
@@ -212,6 +213,18 @@ impl Engine for EngineHost {
 
     fn neighbours(&self, entities: &[String]) -> Option<Neighbours> {
         self.read(|engine| engine.neighbours(entities))
+    }
+
+    fn what_if(&self, steps: &[Step]) -> Effect {
+        self.read(|engine| engine.what_if(steps))
+    }
+
+    fn measured(&self, entity: &str, signal: Signal, from_us: i64, until_us: i64) -> Option<f64> {
+        self.read(|engine| engine.measured(entity, signal, from_us, until_us))
+    }
+
+    fn set_effects(&self, held: u64, missed: u64) {
+        Self::set_effects(self, held, missed);
     }
 
     fn watermark(&self) -> Option<i64> {

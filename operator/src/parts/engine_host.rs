@@ -53,6 +53,8 @@ pub(crate) struct EngineHost {
     seen_after_us: Option<i64>,
     /// What is declared changed, and was not taken yet.
     declared: AtomicBool,
+    /// Intervals of predicted effects that held what was measured, and those that did not.
+    effects: Mutex<(u64, u64)>,
 }
 
 impl EngineHost {
@@ -68,7 +70,8 @@ impl EngineHost {
         let (asks, asks_end) = mpsc::unbounded_channel();
         let guarded = Mutex::new(Guarded { engine, published: BTreeMap::new() });
         let declared = AtomicBool::new(false);
-        let host = Self { guarded, clock, activity, outputs, asks, seen_after_us, declared };
+        let effects = Mutex::default();
+        let host = Self { guarded, clock, activity, outputs, asks, seen_after_us, declared, effects };
         (Arc::new(host), HostEnds { outputs: outputs_end, asks: asks_end })
     }
 
@@ -165,6 +168,16 @@ impl EngineHost {
         let mut guarded = self.guarded.lock();
         guarded.engine.set_peaks(peaks);
         self.publish_declared(&mut guarded);
+    }
+
+    /// Replaces how many intervals of predicted effects held, and how many did not.
+    pub(crate) fn set_effects(&self, held: u64, missed: u64) {
+        *self.effects.lock() = (held, missed);
+    }
+
+    /// Intervals of predicted effects that held what was measured, and those that did not.
+    pub(crate) fn effects(&self) -> (u64, u64) {
+        *self.effects.lock()
     }
 
     /// All that is declared, once it changed.

@@ -55,6 +55,14 @@ impl Collector for EngineCollector {
         for (grade, value) in grades {
             ConstCounter::new(value).encode(family.encode_family(&[("grade", grade)])?)?;
         }
+        let help = "Measured intervals of what repairs were foretold to do, of the Remediations that are kept; four of five should hold";
+        let mut family =
+            encoder.encode_descriptor("engine_effect_intervals", help, None, MetricType::Gauge)?;
+        let (held, missed) = self.0.effects();
+        for (grade, value) in [("held", held), ("missed", missed)] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(family.encode_family(&[("grade", grade)])?)?;
+        }
         let gauges = [
             ("engine_detectors", "Golden signals with a detector", learned.baselines),
             ("engine_detectors_ready", "Golden signals with a band", learned.baselines_ready),

@@ -11,11 +11,14 @@ use causeway_crds::{Incident, Outcome, PeakEvent, Remediation, RemediationSpec};
 use jiff::Timestamp;
 use kube::{Client, Resource, ResourceExt};
 
-use super::repair::{PLAN_LIFETIME, next_name, write};
+use super::repair::{PLAN_LIFETIME, next_name, service_of, write};
 use crate::error::ControllerError;
 use crate::mirrors::Mirrors;
 use crate::plan;
+use crate::ports::Ports;
+use crate::target_view;
 use crate::text::{bounded, stamp};
+use crate::what_if;
 
 /// How long a lease that is over and can't be ended yet is left alone.
 const LATER: Duration = Duration::from_secs(600);
@@ -60,6 +63,7 @@ pub(super) fn peak_is_on(mirrors: &Mirrors, run: &Remediation, now: Timestamp) -
 pub(super) async fn propose(
     client: &Client,
     mirrors: &Mirrors,
+    ports: &Ports,
     incident: &Incident,
     run: &Remediation,
     now: Timestamp,
@@ -67,12 +71,18 @@ pub(super) async fn propose(
     let Some((mutations, inverse)) = plan::restoring(&run.spec) else { return Ok(None) };
     let namespace = run.namespace().unwrap_or_default();
     let name = run.name_any();
+    let view = target_view::of_targets(client, &run.spec.targets, &name, now).await?;
+    // What the run's actions are said of goes the other way now.
+    let steps = what_if::steps(&mutations, &[], &view, &service_of(mirrors));
+    let digest = plan_digest(&mutations, &inverse);
+    let effect = what_if::predicted_effect(&ports.engine.what_if(&steps), &digest);
     let spec = RemediationSpec {
         summary: bounded(&format!("Take back what {name} changed: {}", run.spec.summary), 1024),
         diff: bounded(&format!("taken back:\n{}", run.spec.diff), 16_384),
         notes: Vec::new(),
         planned_at: stamp(now),
-        plan_digest: plan_digest(&mutations, &inverse),
+        plan_digest: digest,
+        predicted_effect: Some(effect),
         mutations,
         inverse,
         lease_for: None,

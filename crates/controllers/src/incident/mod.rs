@@ -25,14 +25,17 @@ use self::repair::Repair;
 use self::symptom::Watermark;
 use crate::error::{ControllerError, Doing};
 use crate::mirrors::Mirrors;
-use crate::ports::{AuditEntry, Ports};
+use crate::ports::{AuditEntry, Engine, Ports};
 use crate::services::target_of;
 use crate::text::{bounded, stamp, stamp_us};
+use crate::what_if;
 
 /// How long the object of an incident that is over is kept; its record in the lake stays as long as the lake keeps it.
 pub(crate) const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 /// While a repair is on its way, the time of the data is looked at this often.
 const FOLLOW: Duration = Duration::from_secs(5);
+/// How long after the end of a repair its effect is waited for.
+const MEASURED_WITHIN: Duration = Duration::from_secs(900);
 
 pub(crate) struct Incidents {
     pub(crate) client: Client,
@@ -73,6 +76,8 @@ impl Reconciler for Incidents {
     const NAME: &'static str = "incident";
 
     async fn dereference(&self, object: &Incident) -> Result<Known, ControllerError> {
+        let (held, missed) = what_if::tally(&self.mirrors.remediations.list());
+        self.ports.engine.set_effects(held, missed);
         Ok(Known {
             engine: self.ports.engine.incident(&object.spec.fingerprint),
             watermark: self.ports.engine.watermark(),
@@ -108,7 +113,7 @@ impl Reconciler for Incidents {
                         && active(&known.runs).is_none()
                         && !lease::peak_is_on(&self.mirrors, run, now) =>
                 {
-                    match lease::propose(&self.client, &self.mirrors, object, run, now).await? {
+                    match lease::propose(&self.client, &self.mirrors, &self.ports, object, run, now).await? {
                         Some(proposed) => Repair::Planned(proposed),
                         None => Repair::None(reason, message),
                     }
@@ -123,7 +128,7 @@ impl Reconciler for Incidents {
         };
         if let Repair::Planned(run) = &repair {
             known.runs.push(Arc::clone(run));
-            status.remediations = links(&known.runs);
+            status.remediations = links(&known.runs, &status.remediations, &*self.ports.engine);
             self.ports.audit.record(AuditEntry {
                 time_us: now.as_microsecond(),
                 namespace: run.namespace().unwrap_or_default(),
@@ -156,7 +161,7 @@ impl Reconciler for Incidents {
             Requeue::At(at)
         } else if matches!(&repair, Repair::None(Reason::Progressing, _)) {
             Requeue::Now
-        } else if active(&known.runs).is_some() && known.engine.is_some() {
+        } else if (active(&known.runs).is_some() || is_measured(&known.runs, now)) && known.engine.is_some() {
             now.checked_add(FOLLOW).map_or(Requeue::OnChange, Requeue::At)
         } else {
             lease::next_look(&known.runs, now).map_or(Requeue::OnChange, Requeue::At)
@@ -228,7 +233,7 @@ impl Incidents {
     fn status(&self, object: &Incident, known: &Known, now: Timestamp) -> IncidentStatus {
         let before = object.status.clone().unwrap_or_default();
         let mut status = before.clone();
-        status.remediations = links(&known.runs);
+        status.remediations = links(&known.runs, &before.remediations, &*self.ports.engine);
         let Some(engine) = &known.engine else {
             if !is_over(status.state) {
                 status.symptom.state = SymptomState::NoData;
@@ -353,15 +358,31 @@ fn phase(run: &Remediation) -> Phase {
     run.status.as_ref().map(|status| status.phase).unwrap_or_default()
 }
 
+/// Whether the effect of a repair that ended not long ago is still to be measured.
+fn is_measured(runs: &[Arc<Remediation>], now: Timestamp) -> bool {
+    let fresh = |run: &Remediation| {
+        let ended = run.status.as_ref().and_then(|status| status.finished_at.as_ref()).map(|at| at.0);
+        ended.and_then(|at| at.checked_add(MEASURED_WITHIN).ok()).is_some_and(|until| now < until)
+    };
+    runs.iter().any(|run| what_if::awaits(run) && fresh(run))
+}
+
 fn active(runs: &[Arc<Remediation>]) -> Option<&Arc<Remediation>> {
     runs.iter().find(|run| !phase(run).is_final())
 }
 
-fn links(runs: &[Arc<Remediation>]) -> Vec<RemediationLink> {
-    let link = |run: &Arc<Remediation>| RemediationLink {
-        name: run.name_any(),
-        namespace: run.namespace(),
-        phase: phase(run),
+/// The repairs, with what was measured of them; what was measured once stays.
+fn links(runs: &[Arc<Remediation>], before: &[RemediationLink], engine: &dyn Engine) -> Vec<RemediationLink> {
+    let link = |run: &Arc<Remediation>| {
+        let (name, namespace) = (run.name_any(), run.namespace());
+        let known = before.iter().find(|link| link.name == name && link.namespace == namespace);
+        let kept = known.and_then(|link| link.effect.clone());
+        RemediationLink {
+            phase: phase(run),
+            effect: kept.or_else(|| what_if::measure(engine, run)),
+            name,
+            namespace,
+        }
     };
     runs.iter().rev().take(32).rev().map(link).collect()
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use causeway_actions::view::target_ref;
-use causeway_actions::{Inverse, Mutation, Plan, TargetRef, TargetView};
+use causeway_actions::{ActionKind, Inverse, Mutation, Plan, TargetRef, TargetView};
 use causeway_crds::reference::LocalRef;
 use causeway_crds::remediation::{CauseRef, DigestRef, IncidentRef};
 use causeway_crds::view::{cause_view, other_run, policy_view, runbook_view, spec_digest};
 use causeway_crds::{Incident, Reason, Remediation, RemediationPolicy, RemediationSpec, Runbook, Via};
 use causeway_kubekit::ObjectKey;
-use causeway_remediate::{CauseView, Choice, DurationText, OtherRun, Rejection, choose_runbook, ownership};
+use causeway_remediate::{
+    CauseView, Choice, DurationText, OtherRun, PredictedEffect, Rejection, choose_runbook, ownership,
+};
 use jiff::Timestamp;
 use kube::api::{Api, PostParams};
 use kube::core::{Selector, SelectorExt};
@@ -22,9 +24,10 @@ use crate::mirrors::Mirrors;
 use crate::plan::{self, Around};
 use crate::ports::Ports;
 use crate::rehearsal::Snapshot;
-use crate::services::{services_on, telemetry_name};
+use crate::services::{entities_of, services_on, telemetry_name};
 use crate::target_view::{self, Target};
 use crate::text::{bounded, in_seconds, stamp};
+use crate::what_if;
 
 /// How long a plan may be begun.
 pub(super) const PLAN_LIFETIME: Duration = Duration::from_secs(3600);
@@ -89,7 +92,12 @@ pub(super) async fn plan_repair(
         };
         let running = history.iter().filter(|run| run.is_running()).count();
         match prepare(incident, &cause, runbook, policy.map(AsRef::as_ref), subject, &view, running) {
-            Ok(prepared) => {
+            Ok(mut prepared) => {
+                let actions: Vec<ActionKind> =
+                    runbook.spec.steps.iter().map(|step| step.action.kind()).collect();
+                let entity = service_of(mirrors);
+                let effect = what_if::foretell(&*ports.engine, &prepared.plan, &actions, &view, &entity);
+                prepared.predicted_effect = Some(effect);
                 let snapshot = Snapshot { target: target.clone(), view: view.clone() };
                 let text = snapshot.to_text().doing(|| format!("writing what {name} was planned on"))?;
                 ports.engine.keep_objects(&incident.spec.fingerprint, text);
@@ -110,6 +118,13 @@ struct Prepared {
     notes: Vec<String>,
     /// How long the change stays.
     lease_for: Option<DurationText>,
+    /// What it would do.
+    predicted_effect: Option<PredictedEffect>,
+}
+
+/// Names the service in telemetry that runs as a workload of a kind, namespace and name.
+pub(super) fn service_of(mirrors: &Mirrors) -> impl Fn(&str, &str, &str) -> String + '_ {
+    |kind, namespace, name| entities_of(mirrors, kind, namespace, name).into_iter().next().unwrap_or_default()
 }
 
 /// Makes the plan, and looks at who keeps the fields that it changes.
@@ -138,7 +153,7 @@ fn prepare(
     let notes = ownership(&plan.mutations, |mutation| plan::live(view, mutation), unreconciled)
         .map_err(|(reason, message)| format!("{reason}: {message}"))?;
     let lease_for = policy.and_then(|policy| policy.spec.apply.lease_for.clone());
-    Ok(Prepared { subject, plan, notes, lease_for })
+    Ok(Prepared { subject, plan, notes, lease_for, predicted_effect: None })
 }
 
 /// The declared services on the target, and what they need: one repair at a time for each.
@@ -241,7 +256,7 @@ fn remediation(
     name: &str,
     now: Timestamp,
 ) -> Result<Remediation, ControllerError> {
-    let Prepared { subject, plan, notes, lease_for } = prepared;
+    let Prepared { subject, plan, notes, lease_for, predicted_effect } = prepared;
     let own = incident.namespace().unwrap_or_default();
     let status_cause = incident.status.as_ref().and_then(|status| status.cause.clone());
     let (confidence, margin, entity) =
@@ -287,6 +302,7 @@ fn remediation(
         mutations: plan.mutations,
         inverse: plan.inverse.clone(),
         verify: runbook.spec.verify.clone(),
+        predicted_effect,
         lease_for: lease_for.filter(|_| via == Via::Patch && matches!(plan.inverse, Inverse::Mutations(_))),
         restores: None,
         expires_at: stamp(now.checked_add(PLAN_LIFETIME).unwrap_or(now)),

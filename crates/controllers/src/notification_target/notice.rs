@@ -73,6 +73,7 @@ fn remediation(status: &IncidentStatus, namespace: &str, mirrors: &Mirrors) -> O
         name: link.name.clone(),
         phase: link.phase.as_str().to_owned(),
         action: run.spec.summary.clone(),
+        effect: run.spec.predicted_effect.as_ref().map(|effect| effect.summary.clone()).unwrap_or_default(),
         diff: run.spec.diff.clone(),
     })
 }

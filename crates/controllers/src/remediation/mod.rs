@@ -15,6 +15,7 @@ mod record;
 use std::collections::HashMap;
 
 use causeway_crds::occurrence::{peak_ceiling, peak_on};
+use causeway_crds::remediation::MeasuredEffect;
 use causeway_crds::{PeakEvent, Phase, Remediation, RemediationStatus};
 use causeway_gitops::Git;
 use causeway_kubekit::{ObjectKey, Reconciler, Report};
@@ -30,6 +31,7 @@ use self::git::Repositories;
 pub(crate) use self::observe::FirstSeen;
 use crate::admission::Admission;
 use crate::error::ControllerError;
+use crate::what_if;
 
 pub(crate) struct Remediations {
     pub(crate) client: Client,
@@ -67,62 +69,78 @@ pub(crate) enum Deed {
 
 /// A decision, and what came of it.
 pub(crate) struct Applied {
+    seen: Option<MeasuredEffect>,
     world: Option<World>,
     decision: Option<Decision>,
     deed: Deed,
 }
 
+/// What was read for one decision.
+pub(crate) struct Look {
+    /// `None` where nothing is to be decided any more.
+    world: Option<World>,
+    /// What the operator has measured of the predicted effect, if the status does not have it.
+    seen: Option<MeasuredEffect>,
+}
+
+/// What was decided on it.
+pub(crate) struct Decided {
+    decision: Option<(World, Decision)>,
+    seen: Option<MeasuredEffect>,
+}
+
 impl Reconciler for Remediations {
     type Kind = Remediation;
-    type Inputs = Option<World>;
-    type Valid = Option<(World, Decision)>;
-    type Built = Option<(World, Decision)>;
+    type Inputs = Look;
+    type Valid = Decided;
+    type Built = Decided;
     type Applied = Applied;
     type Error = ControllerError;
 
     const NAME: &'static str = "remediation";
 
-    async fn dereference(&self, object: &Remediation) -> Result<Option<World>, ControllerError> {
-        if phase(object).is_final() {
-            return Ok(None);
-        }
-        self.observe(object).await.map(Some)
+    async fn dereference(&self, object: &Remediation) -> Result<Look, ControllerError> {
+        let seen = if what_if::awaits(object) { self.measured(object).await? } else { None };
+        let world = if phase(object).is_final() { None } else { Some(self.observe(object).await?) };
+        Ok(Look { world, seen })
     }
 
     fn validate(
         &self,
         _object: &Remediation,
-        world: Option<World>,
+        look: Look,
         now: Timestamp,
-    ) -> Result<Option<(World, Decision)>, ControllerError> {
-        Ok(world.map(|mut world| {
+    ) -> Result<Decided, ControllerError> {
+        let decision = look.world.map(|mut world| {
             world.observed.peak_ceiling = peak_ceiling(&world.peaks, &world.view.namespace, now);
             world.observed.peak = peak_on(&world.peaks, &world.view.namespace, now);
             let decision = step(&world.view, &world.observed, now);
             (world, decision)
-        }))
+        });
+        Ok(Decided { decision, seen: look.seen })
     }
 
     fn build(
         &self,
         _object: &Remediation,
-        decided: Option<(World, Decision)>,
+        decided: Decided,
         _now: Timestamp,
-    ) -> Result<Option<(World, Decision)>, ControllerError> {
+    ) -> Result<Decided, ControllerError> {
         Ok(decided)
     }
 
     async fn apply(
         &self,
         object: &Remediation,
-        decided: Option<(World, Decision)>,
+        decided: Decided,
         now: Timestamp,
     ) -> Result<Applied, ControllerError> {
-        let Some((world, decision)) = decided else {
-            return Ok(Applied { world: None, decision: None, deed: Deed::Noted });
+        let Decided { decision, seen } = decided;
+        let Some((world, decision)) = decision else {
+            return Ok(Applied { seen, world: None, decision: None, deed: Deed::Noted });
         };
         let deed = self.carry_out(object, &world, &decision, now).await?;
-        Ok(Applied { world: Some(world), decision: Some(decision), deed })
+        Ok(Applied { seen, world: Some(world), decision: Some(decision), deed })
     }
 
     fn update_status(
@@ -131,8 +149,11 @@ impl Reconciler for Remediations {
         applied: Applied,
         now: Timestamp,
     ) -> Report<RemediationStatus> {
-        let Applied { world, decision, deed } = applied;
-        let status = object.status.clone().unwrap_or_default();
+        let Applied { seen, world, decision, deed } = applied;
+        let mut status = object.status.clone().unwrap_or_default();
+        if let Some(effect) = seen {
+            record::measured(&mut status, effect, now);
+        }
         let (Some(world), Some(decision)) = (world, decision) else {
             return record::report(object, status, None);
         };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use causeway_actions::{LiveState, Mutation, TargetRef, live_state, plan_digest};
+use causeway_crds::remediation::MeasuredEffect;
 use causeway_crds::view::{
     approval_view, guardrail_view, other_run, pause_view, policy_view, remediation_view, spec_digest,
     symptom_view,
@@ -111,6 +112,22 @@ impl Remediations {
             claim_origin: self.origin(object, &view),
         };
         Ok(World { view, observed, peaks })
+    }
+
+    /// What the operator has measured of the predicted effect, as the Incident says.
+    pub(super) async fn measured(
+        &self,
+        object: &Remediation,
+    ) -> Result<Option<MeasuredEffect>, ControllerError> {
+        let namespace = object.namespace().unwrap_or_default();
+        let reference = &object.spec.incident_ref;
+        let place = reference.namespace.as_deref().unwrap_or(&namespace);
+        let incident: Option<Incident> = get(&self.client, place, &reference.name).await?;
+        let links = incident.and_then(|incident| incident.status).map(|status| status.remediations);
+        let own = links.into_iter().flatten().find(|link| {
+            link.name == object.name_any() && link.namespace.as_deref().unwrap_or(place) == namespace
+        });
+        Ok(own.and_then(|link| link.effect))
     }
 
     /// The live targets that still are the objects that the plan was made for.

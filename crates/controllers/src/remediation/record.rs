@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use causeway_crds::remediation::{
-    ClaimStatus, DryRun, StepDirection, StepResult, TimelineEntry, VerificationStatus,
+    ClaimStatus, DryRun, MeasuredEffect, StepDirection, StepResult, TimelineEntry, VerificationStatus,
 };
 use causeway_crds::view::remediation_view;
 use causeway_crds::{ConditionType, Outcome, Phase, Remediation, RemediationStatus};
@@ -44,6 +44,9 @@ pub(super) fn next(
     if status.timeline.is_empty() {
         let planned = object.spec.planned_at.0;
         note(&mut status, planned, "Planned", None, &object.spec.summary);
+        if let Some(effect) = &object.spec.predicted_effect {
+            note(&mut status, planned, "Foretold", None, &effect.summary);
+        }
     }
     match decision {
         Decision::Wait { reason, message, .. } => wait(&mut status, world, *reason, message),
@@ -95,6 +98,16 @@ pub(super) fn next(
         }
     }
     status
+}
+
+/// Notes what was measured of the predicted effect.
+pub(super) fn measured(status: &mut RemediationStatus, effect: MeasuredEffect, now: Timestamp) {
+    let text = match effect.of {
+        0 => "nothing of the predicted effect could be measured".to_owned(),
+        of => format!("{} of {of} predicted intervals held what was measured", effect.held),
+    };
+    note(status, now, "Measured", None, &text);
+    status.effect = Some(effect);
 }
 
 fn wait(status: &mut RemediationStatus, world: &World, reason: Reason, message: &str) {

@@ -18,4 +18,5 @@ mod repair;
 mod slo;
 mod steps;
 mod tax_rate;
+mod what_if;
 mod world;

@@ -9,6 +9,7 @@ use causeway_controllers::{
     Admission, Audit, AuditEntry, Bundles, Context, Engine, IncidentFeed, OperatorParts, Ports, run,
 };
 use causeway_crds::Incident;
+use causeway_engine::whatif::{Effect, Signal, Step};
 use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Engine as Core, EngineConfig, Incident as Found, Neighbours,
     ObjectiveConfig, ObjectiveReport, PeakConfig, PeakReport, Placement, ServiceConfig, State,
@@ -95,6 +96,13 @@ impl Engine for Live {
     }
     fn neighbours(&self, entities: &[String]) -> Option<Neighbours> {
         self.core.lock().unwrap().neighbours(entities)
+    }
+    fn what_if(&self, steps: &[Step]) -> Effect {
+        self.core.lock().unwrap().what_if(steps)
+    }
+    fn set_effects(&self, _held: u64, _missed: u64) {}
+    fn measured(&self, entity: &str, signal: Signal, from_us: i64, until_us: i64) -> Option<f64> {
+        self.core.lock().unwrap().measured(entity, signal, from_us, until_us)
     }
     fn watermark(&self) -> Option<i64> {
         self.core.lock().unwrap().watermark_us()

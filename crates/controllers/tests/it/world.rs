@@ -12,6 +12,7 @@ use causeway_controllers::{
     Admission, Audit, AuditEntry, Bundles, Context, Engine, FIXER, Gateway, Git, IncidentFeed, Notifications,
     OperatorParts, Ports, SourceObservation, SourceSettings, run,
 };
+use causeway_engine::whatif::{Effect, Signal, Step};
 use causeway_engine::{
     BaselineConfig, BaselineReport, Change, Incident, IncidentPhase, Neighbours, ObjectiveConfig,
     ObjectiveReport, PeakConfig, PeakReport, Placement, ServiceConfig, State, SymptomState,
@@ -59,6 +60,14 @@ pub(crate) struct FakeEngine {
     pub(crate) states: Mutex<Option<Vec<State>>>,
     pub(crate) placements: Mutex<Vec<Placement>>,
     pub(crate) neighbours: Mutex<Option<Neighbours>>,
+    /// What every repair would do.
+    pub(crate) effect: Mutex<Effect>,
+    /// Steps of the repairs that were asked about.
+    pub(crate) steps: Mutex<Vec<Vec<Step>>>,
+    /// Intervals of predicted effects that held, and those that did not.
+    pub(crate) effects: Mutex<(u64, u64)>,
+    /// What is measured of every signal.
+    pub(crate) measured: Mutex<Option<f64>>,
     /// Fingerprints of incidents that were to become part of others.
     pub(crate) merged: Mutex<Vec<(String, String)>>,
 }
@@ -105,6 +114,16 @@ impl Engine for FakeEngine {
     }
     fn neighbours(&self, _entities: &[String]) -> Option<Neighbours> {
         *self.neighbours.lock().unwrap()
+    }
+    fn what_if(&self, steps: &[Step]) -> Effect {
+        self.steps.lock().unwrap().push(steps.to_vec());
+        self.effect.lock().unwrap().clone()
+    }
+    fn set_effects(&self, held: u64, missed: u64) {
+        *self.effects.lock().unwrap() = (held, missed);
+    }
+    fn measured(&self, _entity: &str, _signal: Signal, _from_us: i64, _until_us: i64) -> Option<f64> {
+        *self.measured.lock().unwrap()
     }
     fn watermark(&self) -> Option<i64> {
         *self.watermark.lock().unwrap()

@@ -21,6 +21,7 @@ mod repetition;
 mod stale;
 mod symptom;
 mod targets;
+mod whatif;
 
 pub(crate) use cooldown::rests_until as cooldown_end;
 
@@ -110,6 +111,7 @@ pub const GUARDS: &[Guard] = &[
     Guard { name: "flap", moments: BEGIN, check: flap::check },
     Guard { name: "targets", moments: BEGIN, check: targets::check },
     Guard { name: "availability", moments: BEGIN, check: availability::check },
+    Guard { name: "whatif", moments: BEGIN, check: whatif::check },
     Guard { name: "concurrency", moments: BEGIN, check: concurrency::check },
     Guard { name: "cooldown", moments: BEGIN, check: cooldown::check },
     Guard { name: "rate", moments: BEGIN, check: rate::check },
@@ -137,8 +139,8 @@ mod tests {
     use super::*;
     use crate::fixture::{approval, at, elsewhere, guardrail, observed, past, policy, too_late, view};
     use crate::view::{OtherRun, PauseView};
-    use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState};
-    use causeway_actions::{ActionKind, Inverse, plan_digest};
+    use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, WhatIf};
+    use causeway_actions::{ActionKind, Inverse};
 
     type Change = Box<dyn Fn(&mut RemediationView, &mut Observed)>;
 
@@ -186,7 +188,7 @@ mod tests {
         denies(Reason::ProofIncomplete, |v, _| v.targets.truncate(1));
         denies(Reason::ProofIncomplete, |v, _| {
             v.inverse = Inverse::Mutations(Vec::new());
-            v.plan_digest = plan_digest(&v.mutations, &v.inverse);
+            crate::fixture::reseal(v);
         });
         denies(Reason::ProofIncomplete, |v, _| v.targets[0].namespace = "elsewhere".into());
         denies(Reason::ProofIncomplete, |_, o| o.rebuilt_digest = None);
@@ -220,8 +222,32 @@ mod tests {
         denies(Reason::LowConfidence, |v, _| v.confidence = 0.79);
         denies(Reason::LowMargin, |v, _| v.margin = 0.19);
         denies(Reason::TooManyTargets, |_, o| o.service_workloads = 2);
+        denies(Reason::ProofIncomplete, |v, _| v.predicted_effect = None);
+        denies(Reason::ProofIncomplete, |v, _| {
+            v.predicted_effect.as_mut().unwrap().summary = "nothing can happen".into()
+        });
+        denies(Reason::PredictedHarm, |v, _| *v = crate::fixture::harmful(v.clone()));
         denies(Reason::PolicyMissing, |_, o| o.policy = None);
         denies(Reason::ObserveOnly, |v, _| v.runbook = "another".into());
+    }
+
+    #[test]
+    fn a_policy_may_ignore_what_is_foretold_but_not_take_another_plans_word() {
+        let ignore = |o: &mut Observed| o.policy.as_mut().unwrap().what_if = WhatIf::Ignore;
+        let harmful = |v: &mut RemediationView, o: &mut Observed| {
+            *v = crate::fixture::harmful(v.clone());
+            ignore(o);
+        };
+        assert_eq!(verdict(harmful, Moment::Begin, at(60)), Verdict::NeedsApproval);
+        let missing = |v: &mut RemediationView, o: &mut Observed| {
+            v.predicted_effect = None;
+            ignore(o);
+        };
+        assert_eq!(verdict(missing, Moment::Begin, at(60)), Verdict::NeedsApproval);
+        denies(Reason::ProofIncomplete, |v, o| {
+            v.predicted_effect = v.predicted_effect.clone().map(|effect| effect.sealed("sha256:other"));
+            ignore(o);
+        });
     }
 
     #[test]
@@ -288,7 +314,7 @@ mod tests {
             if let causeway_actions::Mutation::Scale(scale) = &mut v.mutations[0] {
                 (scale.from, scale.to) = (10, 6);
             }
-            v.plan_digest = plan_digest(&v.mutations, &v.inverse);
+            crate::fixture::reseal(v);
             o.rebuilt_digest = Some(Ok(v.plan_digest.clone()));
         });
     }
@@ -300,7 +326,7 @@ mod tests {
             if let causeway_actions::Mutation::Scale(scale) = &mut v.mutations[0] {
                 (scale.from, scale.to) = (4, 3);
             }
-            v.plan_digest = plan_digest(&v.mutations, &v.inverse);
+            crate::fixture::reseal(v);
             o.rebuilt_digest = Some(Ok(v.plan_digest.clone()));
             o.symptom.as_mut().unwrap().state = SymptomState::Clear;
         };

@@ -1,0 +1,311 @@
+//! Whether a repair would do harm, and the sentence that says why.
+
+use super::level::now;
+use super::load::{FULL, Load, granted};
+use super::outlook::{COLD, Outlook};
+use super::system::{Change, System};
+use super::{Signal, Verdict};
+use crate::wording::quantity;
+
+/// Use of CPU or connections from which requests are lost.
+const STARVED: f64 = 0.92;
+/// Share of the requests of an entry point that may fail more.
+const LOST: f64 = 0.01;
+/// The same of a service whose change is taken back.
+const LOST_ITSELF: f64 = 0.03;
+/// Times that a request may take longer, if it then takes [`LONG_S`] at least.
+const SLOWER: f64 = 3.0;
+const LONG_S: f64 = 1.0;
+/// Share of failures from which guesses are not good enough.
+const FAILING: f64 = 0.2;
+/// Share of failures from which there is nothing left to lose.
+const BROKEN: f64 = 0.5;
+/// Largest share of instances that is reckoned with as away: who lets all go at once means it.
+const MOST_AWAY: f64 = 0.75;
+/// Used share of the nodes of a service from which more of it has no room.
+const CRAMMED: f64 = 0.93;
+/// Use of a new instance from which it loses more than its warm-up is worth.
+const COLD_STARVED: f64 = 1.05;
+
+/// Judges. Harm at a neighbour is weighed against what the repair saves at entry points.
+pub(super) fn judge(
+    system: &System,
+    changes: &[Change],
+    present: &[Load],
+    after: &[Load],
+    outlook: &Outlook<'_>,
+) -> (Verdict, String) {
+    if changes.iter().all(|change| matches!(change, Change::Nothing { .. })) {
+        return (
+            Verdict::NoHarm,
+            "no effect on neighbours is expected: no capacity, release or configuration changes".into(),
+        );
+    }
+    let touched: Vec<usize> = changes.iter().flat_map(|change| system.touched(change)).collect();
+    let known = touched.iter().any(|at| now(&system.services[*at].rate, system.window_s).is_finite());
+    if !known {
+        return (Verdict::Unknown, "too little is known of it to say what this would do".into());
+    }
+    let saves = entry_points(system)
+        .filter_map(|at| Some((at, outlook.band(at, Signal::Errors)?)))
+        .any(|(_, band)| band.likely[1] < band.now - LOST);
+    let reason = taken(system, changes, present, after)
+        .or_else(|| crammed(system, changes, present, after))
+        .or_else(|| levels(system, outlook))
+        .or_else(|| itself(system, changes, outlook))
+        .or_else(|| starved(system, changes, present, after).filter(|_| !saves))
+        .or_else(|| cold(system, changes, present, outlook).filter(|_| !saves));
+    if let Some(reason) = reason {
+        return (Verdict::Harm, reason);
+    }
+    let blind = touched.iter().all(|at| !present[*at].bound().is_finite() || present[*at].cpu.is_nan());
+    let summary = summary(system, &touched, outlook, after);
+    (if blind { Verdict::Unknown } else { Verdict::NoHarm }, summary)
+}
+
+/// Services that nobody waits for.
+fn entry_points(system: &System) -> impl Iterator<Item = usize> + '_ {
+    (0..system.services.len()).filter(|at| !system.calls.iter().any(|call| call.to == *at))
+}
+
+/// Entry points that would fail more, or take much longer.
+fn levels(system: &System, outlook: &Outlook<'_>) -> Option<String> {
+    entry_points(system).find_map(|at| {
+        let entity = &system.services[at].entity;
+        let errors = outlook.band(at, Signal::Errors)?;
+        // Where much fails already it takes more than a likely guess.
+        let then = if errors.now < FAILING { errors.likely[1] } else { errors.likely[0] };
+        if then > errors.now + LOST {
+            return Some(format!(
+                "{} of the requests of {entity} would fail, {} do now",
+                quantity(errors.likely[1], "ratio"),
+                quantity(errors.now, "ratio")
+            ));
+        }
+        let time = outlook.band(at, Signal::Latency)?;
+        let slow = time.likely[1] > SLOWER * time.now && time.likely[1] > LONG_S;
+        slow.then(|| {
+            format!(
+                "a request of {entity} would take {}, it takes {} now",
+                quantity(time.likely[1], "s"),
+                quantity(time.now, "s")
+            )
+        })
+    })
+}
+
+/// A change that is taken back made its service fail less, whoever notices.
+fn itself(system: &System, changes: &[Change], outlook: &Outlook<'_>) -> Option<String> {
+    let undone =
+        changes.iter().filter(|c| matches!(c, Change::UndoRelease { .. } | Change::UndoConfig { .. }));
+    undone.flat_map(|change| system.touched(change)).find_map(|at| {
+        let band = outlook.band(at, Signal::Errors)?;
+        (band.likely[1] > band.now + LOST_ITSELF).then(|| {
+            format!(
+                "{} of the requests of {} would fail, {} do now",
+                quantity(band.likely[1], "ratio"),
+                system.services[at].entity,
+                quantity(band.now, "ratio")
+            )
+        })
+    })
+}
+
+/// Capacity that is taken from what would need it.
+fn taken(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
+    changes.iter().flat_map(|change| system.touched(change)).find_map(|at| {
+        let (old, new) = (&present[at], &after[at]);
+        let less = new.cpu / new.rate > 1.05 * old.cpu / old.rate
+            || new.pool / new.rate > 1.05 * old.pool / old.rate;
+        (less && new.bound() >= STARVED).then(|| {
+            let count = (new.instances - old.instances).abs() > 0.01;
+            let who = if count {
+                format!("{} → {} instances of ", whole(old.instances), whole(new.instances))
+            } else {
+                String::new()
+            };
+            let (what, before, then) = if new.pool > new.cpu {
+                ("connections", old.pool, new.pool)
+            } else {
+                ("CPU limit", old.cpu, new.cpu)
+            };
+            let entity = &system.services[at].entity;
+            format!("{who}{entity} would need {} of the {what}, {} now", percent(then), percent(before))
+        })
+    })
+}
+
+/// More instances of what waits for its nodes, on nodes that have nothing left: whatever else runs there pays for it.
+fn crammed(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
+    let grown =
+        changes.iter().filter(|change| matches!(change, Change::Instances { .. } | Change::Bounds { .. }));
+    grown.flat_map(|change| system.touched(change)).find_map(|at| {
+        let (old, new, service) = (&present[at], &after[at], &system.services[at]);
+        let more = new.cpu / new.rate < 0.95 * old.cpu / old.rate;
+        let of = |(sum, all): (f64, f64), (node, count): &(usize, f64)| {
+            let node = system.nodes.get(*node);
+            let share = node.map_or(f64::NAN, |node| node.used / node.cores);
+            (sum + share * count, all + count)
+        };
+        let (sum, all) = service.placed.iter().fold((0.0, 0.0), of);
+        let full = sum / all;
+        (more && old.crowded > 1.0 && full >= CRAMMED).then(|| {
+            format!(
+                "{} of the cores of the nodes of {} are used: more of it would take from what else runs there",
+                percent(full),
+                service.entity
+            )
+        })
+    })
+}
+
+/// A service that would ask for more than there is, and does not now.
+fn starved(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
+    let (before, then) = (granted(system, present), granted(system, after));
+    let starves = |at: &usize| {
+        after[*at].bound() >= STARVED && present[*at].bound() < STARVED.min(after[*at].bound() - 0.02)
+    };
+    let at =
+        (0..after.len()).filter(starves).max_by(|a, b| after[*a].bound().total_cmp(&after[*b].bound()))?;
+    let (entity, old, new) = (&system.services[at].entity, &present[at], &after[at]);
+    let counts = format!("{} → {} instances of {}", whole(old.instances), whole(new.instances), entity);
+    if new.pool >= new.cpu.max(new.crowded) {
+        for (store, of) in system.stores.iter().enumerate() {
+            let pooled = system.services[at].pools.iter().any(|(pool, _)| *pool == store);
+            if pooled && then[store].0 > of.most && then[store].0 > before[store].0 {
+                let grown = largest(system, present, after, store).unwrap_or(at);
+                return Some(format!(
+                    "{} → {} instances of {} ask for {} connections of {}, which takes {}: {entity} would need {} of its own",
+                    whole(present[grown].instances),
+                    whole(after[grown].instances),
+                    system.services[grown].entity,
+                    whole(then[store].0),
+                    of.entity,
+                    whole(of.most),
+                    percent(new.pool)
+                ));
+            }
+        }
+        return Some(format!(
+            "{counts} would need {} of their connections, {} now",
+            percent(new.pool),
+            percent(old.pool)
+        ));
+    }
+    if new.crowded > new.cpu {
+        return Some(format!(
+            "{} of their cores would be asked of the nodes of {entity}",
+            percent(new.crowded)
+        ));
+    }
+    let touched = changes.iter().any(|change| system.touched(change).contains(&at));
+    if touched && (new.instances - old.instances).abs() > 0.01 {
+        return Some(format!(
+            "{counts} would need {} of their CPU limit, {} now",
+            percent(new.cpu),
+            percent(old.cpu)
+        ));
+    }
+    if touched {
+        return Some(format!(
+            "{entity} would need {} of its CPU limit, {} now",
+            percent(new.cpu),
+            percent(old.cpu)
+        ));
+    }
+    Some(format!(
+        "{entity} would get {} requests a second, {} now, and need {} of its CPU limit",
+        two(new.rate),
+        two(old.rate),
+        percent(new.cpu)
+    ))
+}
+
+/// The client of a store that grows most.
+fn largest(system: &System, present: &[Load], after: &[Load], store: usize) -> Option<usize> {
+    let grows = |at: usize| {
+        let pool =
+            system.services[at].pools.iter().find(|(of, _)| *of == store).map_or(0.0, |(_, pool)| *pool);
+        pool * (after[at].instances - present[at].instances)
+    };
+    (0..after.len()).filter(|at| grows(*at) > 0.0).max_by(|a, b| grows(*a).total_cmp(&grows(*b)))
+}
+
+/// Instances that would be replaced although those that are new could not carry their share: callers that wait for them give
+/// up and ask again, which keeps them starved after they are warm.
+fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook<'_>) -> Option<String> {
+    let rolled = changes.iter().filter(|change| matches!(change, Change::Roll { .. } | Change::Empty { .. }));
+    let mut at_once = rolled.flat_map(|change| system.touched(change));
+    at_once.find_map(|at| {
+        let (load, service) = (&present[at], &system.services[at]);
+        // An autoscaler reacts only when it has seen the use.
+        let cut = changes.iter().find_map(|change| match change {
+            Change::Cpu { factor, .. } if system.touched(change).contains(&at) => Some(*factor),
+            _ => None,
+        });
+        let used = load.cpu / cut.unwrap_or(1.0);
+        let away = changes.iter().find_map(|change| match change {
+            Change::Roll { at_once, .. } if system.touched(change).contains(&at) => Some(at_once.min(MOST_AWAY)),
+            _ => None,
+        });
+        // While some are away the others carry their share.
+        let need = (used * COLD).max(used / (1.0 - away.unwrap_or(0.0)));
+        let waited_for = system.calls.iter().any(|call| call.to == at && call.waits);
+        let mends = outlook.band(at, Signal::Errors).is_some_and(|b| b.likely[1] < b.now - LOST_ITSELF);
+        // Where CPU is what is short, new instances are no remedy; where something else is, they may be.
+        let works = load.cpu >= FULL || load.bound() < 1.0 && now(&service.errors, system.window_s) < BROKEN;
+        (!mends && works && (waited_for || used > 1.0) && need > COLD_STARVED).then(|| {
+            format!(
+                "{} would use {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
+                service.entity,
+                percent(used),
+                two(COLD)
+            )
+        })
+    })
+}
+
+/// What is foretold of the first that is touched.
+fn summary(system: &System, touched: &[usize], outlook: &Outlook<'_>, after: &[Load]) -> String {
+    let Some(at) = touched.first() else { return "no effect on neighbours is expected".into() };
+    let entity = &system.services[*at].entity;
+    let of = |signal: Signal, unit: &str, what: &str| {
+        let band = outlook.band(*at, signal)?;
+        let (old, new) = (band.now, band.likely[1]);
+        (old.is_finite() && new.is_finite())
+            .then(|| format!("{what} {} → {}", quantity(old, unit), quantity(new, unit)))
+    };
+    let parts: Vec<String> = [
+        of(Signal::Latency, "s", "latency"),
+        of(Signal::Errors, "ratio", "failures"),
+        of(Signal::Cpu, "ratio", "CPU"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let fullest = (0..after.len()).filter(|other| !touched.contains(other)).max_by(|a, b| {
+        let bound = |at: &usize| if after[*at].bound().is_finite() { after[*at].bound() } else { 0.0 };
+        bound(a).total_cmp(&bound(b))
+    });
+    let near = fullest.map(|other| {
+        format!(
+            "; the fullest neighbour is {} at {}",
+            system.services[other].entity,
+            percent(after[other].bound())
+        )
+    });
+    format!("no harm is expected: {entity} {}{}", parts.join(", "), near.unwrap_or_default())
+}
+
+fn percent(share: f64) -> String {
+    if share.is_finite() { format!("{:.0} %", share * 100.0) } else { "more than all".to_owned() }
+}
+
+fn whole(number: f64) -> String {
+    format!("{number:.0}")
+}
+
+fn two(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
