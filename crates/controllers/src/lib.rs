@@ -25,6 +25,7 @@ mod change;
 mod cluster;
 mod cluster_guardrail;
 mod declarations;
+mod freeze;
 mod gateway;
 mod incident;
 mod log_query;

@@ -39,6 +39,7 @@ pub(crate) fn mitigating() -> IncidentNotice {
             action: "Revert ConfigMap shop/tax-rates to its last good data.".to_owned(),
             diff: " data:\n-  NL: \"2.1\"\n+  NL: \"0.21\"\n".to_owned(),
         }),
+        escalated: None,
         links: vec![
             Link {
                 label: "Console".to_owned(),

@@ -37,6 +37,7 @@ pub use duration::DurationText;
 pub use earn::{EarnRule, Evidence, evidence};
 pub use gitops::{Applier, GitRule, applier_of, through_git};
 pub use guard::autonomy::effective_autonomy;
+pub use guard::freeze::FreezeView;
 pub use guard::{Moment, Verdict};
 pub use machine::step;
 pub use ownership::{Owner, owner_of, owner_of_field, ownership};
@@ -48,4 +49,6 @@ pub use view::{
     PolicyView, Progress, RemediationView, StepResult, StepState, SymptomView, Verification, VerifyRule,
     WindowView,
 };
-pub use vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled, Via};
+pub use vocabulary::{
+    ApprovalDecision, Autonomy, FreezeMode, Outcome, Phase, SymptomState, Unreconciled, Via,
+};

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::Value;
 
 use crate::earn::EarnRule;
+use crate::guard::freeze::FreezeView;
 use crate::schedule::Schedule;
 use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled};
 
@@ -158,6 +159,8 @@ pub struct Observed {
     pub peak_ceiling: Option<Autonomy>,
     /// Name of a declared peak that is on.
     pub peak: Option<String>,
+    /// The change freeze of a declared peak, if one holds.
+    pub freeze: Option<FreezeView>,
     /// Since when the admission policies stand as shipped; `None` if they do not.
     pub admission_since: Option<Timestamp>,
     /// Whether the namespace has the account that the executor acts as.

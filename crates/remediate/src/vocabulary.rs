@@ -105,6 +105,18 @@ pub enum Unreconciled {
     Refuse,
 }
 
+/// What a change freeze does to changes of what runs.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum FreezeMode {
+    /// They are let pass, with a warning.
+    #[default]
+    Warn,
+    /// They are refused.
+    Deny,
+}
+
 /// What a person decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ApprovalDecision {
@@ -138,5 +150,6 @@ as_str! {
     SymptomState { Firing, Clear, NoData }
     Via { Patch, Webhook, Git }
     Unreconciled { Patch, Refuse }
+    FreezeMode { Warn, Deny }
     ApprovalDecision { Approve, Reject }
 }

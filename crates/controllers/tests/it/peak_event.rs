@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 use crate::slo::condition;
 use crate::world::{World, incident};
 
-async fn peak(world: &World, name: &str, spec: Value) {
+pub(crate) async fn peak(world: &World, name: &str, spec: Value) {
     world.create_global::<PeakEvent>(json!({"metadata": {"name": name}, "spec": spec})).await;
 }
 
-async fn get(world: &World, name: &str) -> PeakEvent {
+pub(crate) async fn get(world: &World, name: &str) -> PeakEvent {
     Api::<PeakEvent>::all(world.client.clone()).get(name).await.unwrap()
 }
 
 /// A window from `from` to `to` seconds from now, in a zone an hour ahead.
-fn window(now: Timestamp, from: i64, to: i64) -> Value {
+pub(crate) fn window(now: Timestamp, from: i64, to: i64) -> Value {
     let local = |seconds: i64| {
         let time = now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
         time.to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(1)))
@@ -32,7 +32,7 @@ fn window(now: Timestamp, from: i64, to: i64) -> Value {
     json!({"start": local(from), "end": local(to), "timeZone": "Europe/Amsterdam"})
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let world = World::new().await;
     for (name, journey, amount) in
         [("web", "purchase", "300"), ("cart", "purchase", "100"), ("blog", "read", "1")]
@@ -84,7 +84,11 @@ async fn an_event_reaches_the_engine_and_goes_through_its_phases() {
         (PeakPhase::CoolingDown, "CoolingDown", "True"),
         (PeakPhase::Completed, "Completed", "False"),
     ];
-    let report = |rate: f64| PeakReport { series: 3, observed: vec![(PeakSignal::RequestRate, rate)] };
+    let report = |rate: f64| PeakReport {
+        series: 3,
+        observed: vec![(PeakSignal::RequestRate, rate)],
+        changed: Vec::new(),
+    };
     *world.engine.going.lock().unwrap() = Some(report(6.81));
     for (phase, reason, armed) in phases {
         let object = get(&world, "sale-2026").await;
