@@ -50,6 +50,11 @@ impl Quantity {
         Some(Self(ceil(digits.checked_mul(times)?, scale.checked_mul(by)?)))
     }
 
+    /// In cores, or in bytes.
+    pub fn to_f64(self) -> f64 {
+        self.0 as f64 / 1e3
+    }
+
     /// `self * factor`, rounded up; the factor is between 0.1 and 10.
     ///
     /// # Errors

@@ -44,6 +44,7 @@ mod question;
 mod rehearsal;
 mod remediation;
 mod remediation_policy;
+mod room;
 mod run;
 mod runbook;
 mod series;

@@ -68,7 +68,7 @@ impl Observer for PeakEvents {
             expected_load(object, remembered_load(&remembered)).filter(|_| phase != PeakPhase::Completed);
         let headroom = object.spec.readiness.as_ref().map_or(0, |readiness| readiness.min_headroom_percent);
         let capacity = load
-            .map(|factor| capacity(&chosen, &self.mirrors, phase, factor, headroom));
+            .map(|factor| capacity(&chosen, &self.mirrors, self.engine.as_ref(), phase, factor, headroom));
         let known = self.engine.peak(&object.name_any()).unwrap_or_default();
         let freeze = freeze::status(object, phase, &time, &chosen, &known.changed);
         let holds = freeze.as_ref().is_some_and(|freeze| freeze.state == FreezeState::Holding);
