@@ -23,6 +23,8 @@ pub(crate) enum Bench {
     Patterns,
     /// Time of the engine for a million spans a minute of 250 services
     Topology,
+    /// Time of `causeway simulate` over two weeks of minutes
+    Simulate,
     /// First pass and steady state of 250 services with 1,000 Baselines on a real control plane
     Reconcile,
 }
@@ -81,6 +83,9 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
             &["run", "--quiet", "--locked", "-p", "causeway-engine", "--example", "topology"],
         )?;
     }
+    if matches!(what, Bench::All | Bench::Simulate) {
+        simulate()?;
+    }
     if matches!(what, Bench::All | Bench::Reconcile) {
         reconcile()?;
     }
@@ -92,6 +97,19 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
         )?;
     }
     Ok(())
+}
+
+fn simulate() -> Result<()> {
+    build(&[])?;
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let (binary, causeway) =
+        (text(target().join("debug/causeway-e2e")), text(target().join("debug/causeway")));
+    let folder = target().join("bench-past");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let arguments = ["past", "--causeway", &causeway, "--data", &text(folder)];
+    run("simulation: two weeks of minutes", &binary, &arguments)
 }
 
 fn reconcile() -> Result<()> {
