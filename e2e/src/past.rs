@@ -117,7 +117,7 @@ pub async fn run(arguments: PastArguments) -> Result<()> {
     std::fs::write(places.manifests.join("past.yaml"), OBJECTS)?;
     let until = jiff::Timestamp::now().as_microsecond().div_euclid(MINUTE_US);
     let from = until - arguments.days * 1440;
-    // What is older than a day is stored under the time at which it came, so that the clock goes along.
+    // What is much older than the clock, or ahead of it, is stored under the time at which it came: the clock goes along.
     let (_causeway, endpoints) = places.start_causeway(at(from)?, None).await?;
     let begun = Instant::now();
     let spans = send(&arguments, &places, &endpoints, from..until).await?;
@@ -161,10 +161,11 @@ async fn send(
             )]),
             ..Payload::default()
         };
+        step(places, endpoints, at(end)?).await?;
         let sent = exporter.send(payload).await?;
         spans += i64::try_from(sent.spans)?;
-        step(places, endpoints, at(end)?).await?;
     }
+    step(places, endpoints, at(all.end)?).await?;
     Ok(spans)
 }
 
