@@ -90,6 +90,8 @@ words! {
         Resolved,
         /// Incident: somebody looks after it.
         Acknowledged,
+        /// Incident: it was told anew, because nobody looked after it.
+        Escalated,
         /// Incident: no messages are sent, because a person said so.
         Silenced,
         /// Remediation: the plan is complete.

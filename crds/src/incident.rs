@@ -35,6 +35,12 @@ use crate::remediation::MeasuredEffect;
     printcolumn(name = "Conf", type_ = "string", json_path = ".status.cause.confidence"),
     printcolumn(name = "Predicted", type_ = "boolean", json_path = ".status.predicted.is", priority = "1"),
     printcolumn(
+        name = "Escalated",
+        type_ = "string",
+        json_path = ".status.escalated.reason",
+        priority = "1"
+    ),
+    printcolumn(
         name = "Risk/h",
         type_ = "string",
         json_path = ".status.money.atRiskPerHour",
@@ -309,6 +315,28 @@ pub struct RemediationLink {
     pub effect: Option<MeasuredEffect>,
 }
 
+/// That an incident was told anew, because nobody looked after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Escalation {
+    /// When, by the clock.
+    pub at: Time,
+    /// Why.
+    pub reason: EscalationReason,
+    /// One sentence.
+    #[schemars(length(max = 512))]
+    pub message: String,
+}
+
+/// Why an incident was escalated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum EscalationReason {
+    /// Nobody acknowledged it within the time that a declared peak allows.
+    Unacknowledged,
+    /// Nobody decided about its repair in time.
+    ApprovalExpired,
+}
+
 /// What was observed and decided. Written by the operator only.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -325,6 +353,12 @@ pub struct IncidentStatus {
     /// When the symptom began, in the time of the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Time>,
+    /// Since when it has hurt, by the clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Time>,
+    /// That it was told anew, because nobody looked after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated: Option<Escalation>,
     /// When the symptom was gone for good, in the time of the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_at: Option<Time>,
@@ -373,7 +407,7 @@ pub struct IncidentStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub merged_into: Option<String>,
-    /// Ready, Diagnosed, Mitigated, Resolved, Acknowledged, Silenced.
+    /// Ready, Diagnosed, Mitigated, Resolved, Acknowledged, Silenced, Escalated.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

@@ -54,7 +54,9 @@ pub use slo::{SLO, SLOSpec, SLOStatus};
 pub use causeway_actions::{
     ActionKind, ActionSpec, Decimal, Inverse, Mutation, Risk, SecretKeyRef, TargetRef,
 };
-pub use causeway_remediate::{ApprovalDecision, Autonomy, DurationText, Outcome, Phase, SymptomState, Via};
+pub use causeway_remediate::{
+    ApprovalDecision, Autonomy, DurationText, FreezeMode, Outcome, Phase, SymptomState, Via,
+};
 pub use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 /// The API group of every kind.

@@ -157,11 +157,15 @@ pub struct SendFilter {
     /// Say when an incident is over.
     #[serde(default = "yes")]
     pub resolved: bool,
+    /// Nothing before an incident is escalated, see PeakEvent `escalateAfter` and RemediationPolicy `approvals.onExpire`: for
+    /// those who are asked second.
+    #[serde(default)]
+    pub only_escalated: bool,
 }
 
 impl Default for SendFilter {
     fn default() -> Self {
-        Self { min_severity: Severity::default(), predicted: true, resolved: true }
+        Self { min_severity: Severity::default(), predicted: true, resolved: true, only_escalated: false }
     }
 }
 

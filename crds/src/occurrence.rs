@@ -1,6 +1,6 @@
 //! When a PeakEvent is: from local times to instants, with repetitions.
 
-use causeway_remediate::Autonomy;
+use causeway_remediate::{Autonomy, FreezeView};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Span, Timestamp};
@@ -143,6 +143,40 @@ pub fn peak_on(events: &[PeakEvent], namespace: &str, now: Timestamp) -> Option<
     on(events, namespace, now).next().map(ResourceExt::name_any)
 }
 
+/// The change freeze that holds in a namespace at `now`: the strictest, and of equals the first by name. An event whose window
+/// can't be read is on all the time.
+#[must_use]
+pub fn freeze_on(events: &[PeakEvent], namespace: &str, now: Timestamp) -> Option<FreezeView> {
+    let holding = on(events, namespace, now).filter_map(|event| {
+        let freeze = event.spec.change_freeze.as_ref()?;
+        // Before the first status nobody knows which namespaces have services.
+        let known = event.status.as_ref().and_then(|status| status.freeze.as_ref());
+        let here = known.is_none_or(|known| known.namespaces.iter().any(|frozen| frozen == namespace));
+        let view = FreezeView { event: event.name_any(), mode: freeze.mode, except: freeze.except.clone() };
+        here.then_some(view)
+    });
+    holding.min_by(|a, b| b.mode.cmp(&a.mode).then_with(|| a.event.cmp(&b.event)))
+}
+
+/// When an Incident of a namespace that hurts since `since` is to be escalated at the earliest, as the events that are on then
+/// say, and the name of the one that says so; `None` where none does.
+#[must_use]
+pub fn escalation_due(
+    events: &[PeakEvent],
+    namespace: &str,
+    since: Timestamp,
+    now: Timestamp,
+) -> Option<(Timestamp, String)> {
+    let of = |event: &PeakEvent| {
+        let spec = &event.spec;
+        let after = spec.escalate_after.as_ref().filter(|_| spec.covers(namespace) && !spec.suspend)?;
+        let occurrence = spec.occurrence(now).ok()?;
+        let due = since.checked_add(after.get()).ok()?.max(occurrence.warms_from);
+        (due < occurrence.cools_until).then(|| (due, event.name_any()))
+    };
+    events.iter().filter_map(of).min()
+}
+
 fn on<'a>(
     events: &'a [PeakEvent],
     namespace: &'a str,
@@ -241,5 +275,54 @@ mod tests {
         assert_eq!(peak_ceiling(&[unreadable.clone()], "shop", before), Some(Autonomy::Suggest));
         unreadable.spec.suspend = true;
         assert_eq!(peak_ceiling(&[unreadable], "shop", before), None);
+    }
+
+    #[test]
+    fn the_strictest_freeze_holds_where_services_are() {
+        use crate::peak_event::{ChangeFreeze, FreezeStatus, PeakEventStatus};
+        use causeway_remediate::FreezeMode;
+        let event = |name: &str, mode, namespaces: Option<&[&str]>| {
+            let spec = spec("2026-11-27T06:00:00", "2026-11-30T23:59:00", "UTC", Repeat::Never);
+            let freeze = ChangeFreeze { mode, except: vec!["example.com/now".into()] };
+            let mut event = PeakEvent::new(name, PeakEventSpec { change_freeze: Some(freeze), ..spec });
+            event.status = namespaces.map(|names| PeakEventStatus {
+                freeze: Some(FreezeStatus {
+                    namespaces: names.iter().map(|name| (*name).to_owned()).collect(),
+                    ..FreezeStatus::default()
+                }),
+                ..PeakEventStatus::default()
+            });
+            event
+        };
+        let events = [
+            event("a", FreezeMode::Warn, Some(&["shop", "blog"])),
+            event("c", FreezeMode::Deny, Some(&["shop"])),
+            event("b", FreezeMode::Deny, Some(&["shop"])),
+        ];
+        let of = |namespace: &str, now: &str| {
+            freeze_on(&events, namespace, at(now)).map(|freeze| (freeze.event, freeze.mode))
+        };
+        let found = |name: &str, mode| Some((name.to_owned(), mode));
+        assert_eq!(of("shop", "2026-11-27T05:00:00Z"), found("b", FreezeMode::Deny));
+        assert_eq!(of("blog", "2026-11-27T05:00:00Z"), found("a", FreezeMode::Warn));
+        assert_eq!(of("hr", "2026-11-27T05:00:00Z"), None);
+        assert_eq!(of("shop", "2026-11-27T04:59:59Z"), None);
+        assert_eq!(of("shop", "2026-12-01T01:59:00Z"), None);
+        let unseen = [event("a", FreezeMode::Deny, None)];
+        assert!(freeze_on(&unseen, "hr", at("2026-11-27T05:00:00Z")).is_some());
+    }
+
+    #[test]
+    fn incidents_are_escalated_only_while_an_event_is_on() {
+        let spec = spec("2026-11-27T06:00:00", "2026-11-30T23:59:00", "UTC", Repeat::Never);
+        let spec = PeakEventSpec { escalate_after: Some(DurationText::from_secs(300)), ..spec };
+        let events = [PeakEvent::new("sale", PeakEventSpec { namespaces: vec!["shop".into()], ..spec })];
+        let due = |namespace: &str, since: &str| {
+            escalation_due(&events, namespace, at(since), at(since)).map(|(due, _)| due)
+        };
+        assert_eq!(due("shop", "2026-11-27T12:00:00Z"), Some(at("2026-11-27T12:05:00Z")));
+        assert_eq!(due("shop", "2026-11-26T12:00:00Z"), Some(at("2026-11-27T05:00:00Z")), "when it begins");
+        assert_eq!(due("shop", "2026-12-01T01:57:00Z"), None, "it is over by then");
+        assert_eq!(due("hr", "2026-11-27T12:00:00Z"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! PeakEvent: a time that is known to be unlike others, such as a sale, a holiday or a nightly job.
 
 use causeway_actions::Decimal;
-use causeway_remediate::{Autonomy, DurationText};
+use causeway_remediate::{Autonomy, DurationText, FreezeMode};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -33,6 +33,8 @@ use serde::{Deserialize, Serialize};
         json_path = ".status.conditions[?(@.type=='CapacitySufficient')].status"
     ),
     printcolumn(name = "Autonomy", type_ = "string", json_path = ".spec.maxAutonomy"),
+    printcolumn(name = "Freeze", type_ = "string", json_path = ".status.freeze.state"),
+    printcolumn(name = "Changed", type_ = "integer", json_path = ".status.freeze.changes"),
     printcolumn(
         name = "Ready",
         type_ = "string",
@@ -87,6 +89,13 @@ pub struct PeakEventSpec {
     /// or Auto. It lowers what policies grant and never raises it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_autonomy: Option<Autonomy>,
+    /// Keeps changes of what runs out of the namespaces that it is about, for the same time as `maxAutonomy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change_freeze: Option<ChangeFreeze>,
+    /// An Incident of these namespaces that hurts for so long while the event is on, without anybody who acknowledges or
+    /// silences it and without a repair on its way, is escalated: `5m`. It is told anew, past filters and limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalate_after: Option<DurationText>,
     /// Take no notice of the event while true.
     #[serde(default)]
     pub suspend: bool,
@@ -189,6 +198,21 @@ pub struct Readiness {
     pub min_headroom_percent: i32,
 }
 
+/// A time in which what runs is not to be changed: pod templates of workloads, and ConfigMaps. Replicas, restarts and repairs
+/// that put back what ran before are no such changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ChangeFreeze {
+    /// Warn: changes pass, and whoever makes them is told. Deny: they are refused.
+    #[serde(default)]
+    pub mode: FreezeMode,
+    /// Annotations that let changes of an object pass, such as `causeway.dev/emergency`; the value is free.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 317)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub except: Vec<String>,
+}
+
 /// Revenue from some time on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -231,6 +255,53 @@ pub struct Observed {
     pub multiplier: Decimal,
 }
 
+/// Where a change freeze stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum FreezeState {
+    /// It is to come.
+    #[default]
+    Planned,
+    /// Changes are held back now.
+    Holding,
+    /// It is over.
+    Over,
+}
+
+/// Where the change freeze of an event stands, and what was changed in spite of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FreezeStatus {
+    /// Planned, Holding or Over. The admission rules go by it.
+    #[serde(default)]
+    pub state: FreezeState,
+    /// Namespaces in which it holds: those of the services, and those that are named if no service is selected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256), inner(length(max = 63)))]
+    pub namespaces: Vec<String>,
+    /// Releases and changes of configuration that were seen meanwhile.
+    #[serde(default)]
+    pub changes: i32,
+    /// The newest of them, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8))]
+    pub latest: Vec<FrozenChange>,
+}
+
+/// A change while a freeze held.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FrozenChange {
+    /// When it was seen.
+    pub at: Time,
+    /// What was changed, as Kind/namespace/name.
+    #[schemars(length(max = 512))]
+    pub object: String,
+    /// Who changed it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub by: Option<String>,
+}
+
 /// What the operator knows of the event.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
@@ -258,6 +329,9 @@ pub struct PeakEventStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 256)))]
     pub bottlenecks: Vec<String>,
+    /// The change freeze, where one is declared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze: Option<FreezeStatus>,
     /// Ready, Armed, CapacitySufficient.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]

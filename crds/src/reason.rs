@@ -114,6 +114,8 @@ words! {
         CapacityShort,
         /// Nobody knows how far the services grow.
         CapacityUnknown,
+        /// What runs was changed while a change freeze held.
+        ChangedInFreeze,
         /// Detectors know of the event, or its effect builds up.
         Armed,
         /// The event is on.
@@ -150,6 +152,10 @@ words! {
         SelfRecovered,
         /// A person said who looks after it.
         AcknowledgedBy,
+        /// Nobody looks after it, for longer than the declared peak allows.
+        Unacknowledged,
+        /// Nobody decided about its repair in time.
+        ApprovalExpired,
         /// A person wants no messages for a while.
         SilencedUntil,
         /// The while without messages is over.

@@ -245,11 +245,24 @@ pub struct ApprovalRule {
     /// How long a plan waits for them, and how long an Approval holds.
     #[serde(default = "quarter")]
     pub expire_after: DurationText,
+    /// What happens when nobody decides. Close: nothing else. Escalate: the Incident is told anew, past filters and limits.
+    #[serde(default)]
+    pub on_expire: OnExpire,
+}
+
+/// What happens when nobody decides about a plan in time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum OnExpire {
+    /// The plan is closed.
+    #[default]
+    Close,
+    /// The plan is closed, and the Incident is escalated.
+    Escalate,
 }
 
 impl Default for ApprovalRule {
     fn default() -> Self {
-        Self { count: 1, expire_after: quarter() }
+        Self { count: 1, expire_after: quarter(), on_expire: OnExpire::default() }
     }
 }
 

@@ -6,6 +6,7 @@ pub mod control_plane;
 pub mod demo;
 pub mod feeder;
 pub mod otlp;
+pub mod past;
 pub mod process;
 pub mod recording;
 pub mod scale;

@@ -19,6 +19,8 @@ enum Command {
     Simulate(causeway_e2e::simulator::SimulatorArguments),
     /// Measure reconciliation of many objects on a real control plane
     Scale(causeway_e2e::scale::ScaleArguments),
+    /// Measure simulations over two weeks of telemetry
+    Past(causeway_e2e::past::PastArguments),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
             Command::Demo(demo) => causeway_e2e::demo::run(*demo).await,
             Command::Simulate(simulator) => causeway_e2e::simulator::run(simulator).await,
             Command::Scale(scale) => causeway_e2e::scale::run(scale).await,
+            Command::Past(past) => causeway_e2e::past::run(past).await,
         }
     });
     result.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)

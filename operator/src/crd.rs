@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use causeway_crds::admission;
 use clap::Args;
 
 /// Arguments of `crd`.
@@ -21,7 +22,8 @@ pub(crate) struct CrdArguments {
 pub(crate) fn run(arguments: &CrdArguments) -> Result<()> {
     if let Some(user) = &arguments.admission {
         let mut out = std::io::stdout().lock();
-        for rule in causeway_crds::admission::admission_rules(user) {
+        let rules = admission::admission_rules(user).into_iter().chain(admission::freeze_rules());
+        for rule in rules {
             for text in [serde_saphyr::to_string(&rule.policy)?, serde_saphyr::to_string(&rule.binding)?] {
                 writeln!(out, "---\n{text}")?;
             }

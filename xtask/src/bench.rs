@@ -23,6 +23,8 @@ pub(crate) enum Bench {
     Patterns,
     /// Time of the engine for a million spans a minute of 250 services
     Topology,
+    /// Time of `causeway simulate` over two weeks of minutes
+    Simulate,
     /// First pass and steady state of 250 services with 1,000 Baselines on a real control plane
     Reconcile,
 }
@@ -47,6 +49,9 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
     if asked(Bench::Topology) {
         example("topology: a million spans a minute of 250 services", "topology", &[])?;
     }
+    if asked(Bench::Simulate) {
+        simulate()?;
+    }
     if asked(Bench::Reconcile) {
         reconcile()?;
     }
@@ -60,6 +65,18 @@ pub(crate) fn bench(what: Bench) -> Result<()> {
 fn example(title: &str, name: &str, arguments: &[&str]) -> Result<()> {
     let program = target().join("debug/examples").join(name);
     run(title, &program.to_string_lossy(), arguments)
+}
+
+fn simulate() -> Result<()> {
+    let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
+    let (binary, causeway) =
+        (text(target().join("debug/causeway-e2e")), text(target().join("debug/causeway")));
+    let folder = target().join("bench-past");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    let arguments = ["past", "--causeway", &causeway, "--data", &text(folder)];
+    run("simulation: two weeks of minutes", &binary, &arguments)
 }
 
 fn reconcile() -> Result<()> {

@@ -240,6 +240,9 @@ pub struct Change {
     pub diff: Vec<FieldDiff>,
     /// Who, empty when unknown.
     pub author: String,
+    /// The declared event whose change freeze held then; empty when none did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub frozen_by: String,
 }
 
 /// Something that is wrong in itself at the time of the symptom.

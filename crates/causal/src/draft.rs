@@ -219,12 +219,17 @@ impl IncidentDraft {
     }
 }
 
-/// A change in one line: fields, old and new values, author.
+/// A change in one line: fields, old and new values, author, and whether it fell into a change freeze.
 pub fn change_line(change: &Change) -> String {
     let fields: Vec<String> =
         change.diff.iter().map(|d| format!("{}: {} -> {}", d.path, shown(&d.old), shown(&d.new))).collect();
     let what = if fields.is_empty() { change.description.clone() } else { fields.join(", ") };
-    if change.author.is_empty() { what } else { format!("{what} by {}", change.author) }
+    let by = if change.author.is_empty() { String::new() } else { format!(" by {}", change.author) };
+    let frozen = match change.frozen_by.as_str() {
+        "" => String::new(),
+        event => format!(" (within the change freeze of {event})"),
+    };
+    format!("{what}{by}{frozen}")
 }
 
 fn shown(value: &str) -> &str {

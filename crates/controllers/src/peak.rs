@@ -50,6 +50,7 @@ pub(crate) fn peak(
         cool_down_us: micros(&spec.cool_down),
         expected,
         revenue: revenue(event, &services),
+        freezes: spec.change_freeze.is_some(),
     })
 }
 

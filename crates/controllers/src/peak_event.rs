@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use causeway_crds::occurrence::Occurrence as Time;
-use causeway_crds::peak_event::{Observed, PeakEventStatus, PeakPhase, PeakSignal as SignalSpec, Repeat};
+use causeway_crds::peak_event::{
+    FreezeState, Observed, PeakEventStatus, PeakPhase, PeakSignal as SignalSpec, Repeat,
+};
 use causeway_crds::{ConditionType, Decimal, PeakEvent, Reason};
 use causeway_engine::{PeakReport, PeakSignal};
 use causeway_kubekit::{Occurrence, Progress, Report, Requeue, Statement};
@@ -13,6 +15,7 @@ use kube::ResourceExt;
 
 use crate::capacity::{capacity, expected_load};
 use crate::declarations::Declarations;
+use crate::freeze;
 use crate::mirrors::Mirrors;
 use crate::observing::Observer;
 use crate::peak::{remembered, remembered_load, selected, signal};
@@ -21,6 +24,8 @@ use crate::text::bounded;
 
 /// How often the engine is asked while the event is on.
 const LOOK_AGAIN: SignedDuration = SignedDuration::from_mins(5);
+/// The same while a change freeze holds.
+const LOOK_OUT: SignedDuration = SignedDuration::from_mins(1);
 /// How often autoscalers are looked at before it.
 const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(1);
 /// A multiplier is written again when it is off by more than this share.
@@ -62,18 +67,24 @@ impl Observer for PeakEvents {
         let load =
             expected_load(object, remembered_load(&remembered)).filter(|_| phase != PeakPhase::Completed);
         let headroom = object.spec.readiness.as_ref().map_or(0, |readiness| readiness.min_headroom_percent);
-        let capacity = load.map(|factor| capacity(&chosen, &self.mirrors, phase, factor, headroom));
+        let capacity = load
+            .map(|factor| capacity(&chosen, &self.mirrors, self.engine.as_ref(), phase, factor, headroom));
         let known = self.engine.peak(&object.name_any()).unwrap_or_default();
+        let freeze = freeze::status(object, phase, &time, &chosen, &known.changed);
+        let holds = freeze.as_ref().is_some_and(|freeze| freeze.state == FreezeState::Holding);
+        let news = freeze.as_ref().map(|freeze| freeze::news(object, &time, freeze)).unwrap_or_default();
         let status = PeakEventStatus {
             phase,
             starts: Some(Written(time.start)),
             ends: Some(Written(time.end)),
             services: i32::try_from(services).unwrap_or(i32::MAX),
             observed: observed(object, &before, phase, &known),
+            freeze,
             bottlenecks: capacity.as_ref().map(|capacity| capacity.short.clone()).unwrap_or_default(),
             ..PeakEventStatus::default()
         };
         let next = match (phase, until) {
+            (_, Some(until)) if holds => now.checked_add(LOOK_OUT).ok().map(|soon| soon.min(until)),
             (PeakPhase::Active | PeakPhase::CoolingDown, Some(until)) => {
                 now.checked_add(LOOK_AGAIN).ok().map(|soon| soon.min(until))
             }
@@ -90,6 +101,9 @@ impl Observer for PeakEvents {
             .requeue(next.map_or(Requeue::OnChange, Requeue::At));
         if let Some(capacity) = &capacity {
             report = report.condition(capacity.statement());
+        }
+        for one in news {
+            report = report.occurrence(one);
         }
         if object.status.is_some() && before.phase != phase {
             report = report.occurrence(Occurrence::normal(reason.as_str(), message));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use causeway_engine::whatif::{Effect, Signal, Step};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
+    BaselineConfig, BaselineReport, Change, CpuUse, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
     PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_model::SourceRef;
@@ -32,6 +32,8 @@ pub trait Engine: Send + Sync {
     fn set_peaks(&self, peaks: Vec<PeakConfig>);
     /// How an event goes; `None` when the engine does not know it.
     fn peak(&self, name: &str) -> Option<PeakReport>;
+    /// How much CPU a service uses, known by any of these names; `None` where nothing measures it.
+    fn cpu_use(&self, entities: &[String]) -> Option<CpuUse>;
     /// Tells of a change to an object of this namespace.
     fn change(&self, change: Change, namespace: &str);
     /// Replaces everything that is wrong in itself now, such as a container that ends again and again.

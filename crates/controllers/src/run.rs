@@ -260,6 +260,7 @@ impl House<'_> {
                 }
             })
             .watch(&m.policies, open_incidents(&m.incidents))
+            .watch(&m.peaks, open_incidents(&m.incidents))
             .watch(&m.runbooks, open_incidents(&m.incidents))
             .watch(&m.deployments, {
                 let ring = ring.clone();

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::{Baseline, BaselineConfig, Play};
 use crate::engine::Engine;
-use crate::objective::ObjectiveConfig;
+use crate::objective::{Objective, ObjectiveConfig};
 use crate::peak::Calendar;
 use crate::simulate::Past;
 
@@ -19,7 +19,7 @@ pub(crate) const LATENESS_US: i64 = 10_000_000;
 /// Points that wait at most; the oldest are given up.
 const WAITING: usize = 3_000;
 /// Microseconds of `now` before a question that failed is asked again.
-const RETRY_US: i64 = 60_000_000;
+pub(crate) const RETRY_US: i64 = 60_000_000;
 
 /// What the lake is asked for a series, as people wrote it or as it was made from what they wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +65,15 @@ impl Ask {
         match &self.subject {
             Subject::Baseline(config) => &config.entities,
             Subject::Objective(config) => &config.entities,
+        }
+    }
+
+    /// Name of the Baseline or the SLO.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.subject {
+            Subject::Baseline(config) => &config.name,
+            Subject::Objective(config) => &config.name,
         }
     }
 
@@ -155,25 +164,41 @@ impl Due {
     }
 }
 
-/// A Baseline that learns from the past, apart from the engine, which goes on meanwhile.
+/// A Baseline or an objective that learns from the past, apart from the engine, which goes on meanwhile.
 #[derive(Debug)]
-pub struct Lesson {
-    baseline: Baseline,
-    calendar: Calendar,
+pub struct Lesson(Pupil);
+
+#[derive(Debug)]
+enum Pupil {
+    Baseline(Box<Baseline>, Calendar),
+    Objective(Box<Objective>),
 }
 
 impl Lesson {
     /// Takes the next part of the past, in order of time. O(points), some microseconds each.
     pub fn take(&mut self, past: &BTreeMap<Micros, Past>) {
-        let play = Play::new(self.baseline.config(), past);
-        let namespace = self.baseline.config().namespace.clone();
-        for (start_us, past) in past {
-            let end_us = start_us + self.baseline.config().resolution_us;
-            let complete = Completeness { watermark_us: end_us, seen: 1, expected: 1.0 };
-            // What was out of the ordinary then is no news.
-            drop(play.point(&mut self.baseline, &namespace, *start_us, past, &self.calendar, complete));
+        match &mut self.0 {
+            Pupil::Baseline(baseline, calendar) => {
+                let play = Play::new(baseline.config(), past);
+                let namespace = baseline.config().namespace.clone();
+                for (start_us, past) in past {
+                    let complete = whole(*start_us, baseline.config().resolution_us);
+                    // What was out of the ordinary then is no news.
+                    drop(play.point(baseline, &namespace, *start_us, past, calendar, complete));
+                }
+            }
+            Pupil::Objective(objective) => {
+                for (start_us, past) in past {
+                    objective.recall(*start_us, past);
+                }
+            }
         }
     }
+}
+
+/// A point of the past has all that there is.
+fn whole(start_us: Micros, step_us: i64) -> Completeness {
+    Completeness { watermark_us: start_us + step_us, seen: 1, expected: 1.0 }
 }
 
 impl Engine {
@@ -205,19 +230,29 @@ impl Engine {
     pub fn unanswered(&mut self, ask: &Ask, problem: String, now_us: Micros) {
         match &ask.subject {
             Subject::Baseline(config) => self.baselines.unanswered(config, ask.lesson, problem, now_us),
-            Subject::Objective(config) => self.objectives.unanswered(config, problem, now_us),
+            Subject::Objective(config) => {
+                self.objectives.unanswered(config, ask.lesson, problem, now_us);
+            }
         }
     }
 
-    /// A Baseline that is to learn from the past; to be given back by [`Engine::taught`].
+    /// What is to learn from the past; to be given back by [`Engine::taught`].
     #[must_use]
-    pub fn lesson(&self, config: &BaselineConfig) -> Lesson {
-        Lesson { baseline: Baseline::pupil(config.clone()), calendar: self.calendar.clone() }
+    pub fn lesson(&self, subject: &Subject) -> Lesson {
+        Lesson(match subject {
+            Subject::Baseline(config) => {
+                Pupil::Baseline(Box::new(Baseline::pupil(config.clone())), self.calendar.clone())
+            }
+            Subject::Objective(config) => Pupil::Objective(Box::new(Objective::pupil(config.clone()))),
+        })
     }
 
     /// Takes what was learned from the past.
     pub fn taught(&mut self, lesson: Lesson) {
-        self.baselines.taught(lesson.baseline, &self.calendar);
+        match lesson.0 {
+            Pupil::Baseline(baseline, _) => self.baselines.taught(*baseline, &self.calendar),
+            Pupil::Objective(objective) => self.objectives.taught(*objective),
+        }
     }
 }
 

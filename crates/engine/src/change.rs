@@ -38,6 +38,9 @@ pub struct Change {
     pub diff: Vec<(String, String, String)>,
     /// Who, empty when unknown.
     pub author: String,
+    /// The declared event whose change freeze held then, as the engine finds out; empty when none did.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub frozen_by: String,
 }
 
 impl Change {
@@ -60,6 +63,7 @@ impl Change {
                 .map(|(path, old, new)| FieldDiff { path: path.clone(), old: old.clone(), new: new.clone() })
                 .collect(),
             author: self.author.clone(),
+            frozen_by: self.frozen_by.clone(),
         }
     }
 }

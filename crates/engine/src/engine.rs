@@ -163,7 +163,12 @@ impl Engine {
     }
 
     /// Takes a change to the observed system.
-    pub fn change(&mut self, change: Change, namespace: &str) {
+    pub fn change(&mut self, mut change: Change, namespace: &str) {
+        let mut message = change.description.clone();
+        if let Some(event) = self.calendar.freeze(&change) {
+            message.push_str(&format!(" (within the change freeze of {event})"));
+            change.frozen_by = event.to_owned();
+        }
         self.baselines.acted(&change.entity, change.time_us);
         self.events.push(Event {
             time_us: change.time_us,
@@ -171,7 +176,7 @@ impl Engine {
             kind: "Change".to_owned(),
             entity: change.object.clone(),
             reason: format!("{:?}", change.class),
-            message: change.description.clone(),
+            message,
             attributes: change
                 .diff
                 .iter()

@@ -32,6 +32,7 @@ mod recent;
 mod simulate;
 mod snapshot;
 mod state;
+mod usage;
 mod view;
 pub mod whatif;
 
@@ -67,4 +68,5 @@ pub use placement::Placement;
 pub use simulate::{DeclaredTime, Past, Raised, Simulation, simulate_baseline, simulate_objective};
 pub use snapshot::SnapshotError;
 pub use state::State;
+pub use usage::CpuUse;
 pub use view::GoldenView;

@@ -7,6 +7,7 @@ use causeway_model::{Micros, SeriesId};
 use causeway_predict::{Detector, Offsets, PeakEvent};
 use serde::{Deserialize, Serialize};
 
+use crate::change::{Change, ChangeClass};
 use crate::config::ServiceConfig;
 use crate::engine::Engine;
 
@@ -32,6 +33,9 @@ pub struct PeakConfig {
     pub expected: Vec<(PeakSignal, f64)>,
     /// What services earn meanwhile.
     pub revenue: Option<PeakRevenue>,
+    /// Whether nothing is to be changed from the begin of the warm-up to the end of the cool-down.
+    #[serde(default)]
+    pub freezes: bool,
 }
 
 /// A kind of signal.
@@ -65,6 +69,8 @@ pub struct PeakReport {
     pub series: usize,
     /// How many times an ordinary day's value each signal had, by the median of the series that saw it.
     pub observed: Vec<(PeakSignal, f64)>,
+    /// What was changed while its change freeze held, in the order in which it was told; one for each object and time.
+    pub changed: Vec<Change>,
 }
 
 /// What a series tells.
@@ -140,6 +146,22 @@ impl Calendar {
         let about = self.peaks.iter().filter(|peak| peak.entities.iter().any(|known| known == entity));
         let events = about.flat_map(|peak| peak.events(subject)).collect();
         LocalTime { offsets: self.zones.get(entity).cloned().unwrap_or_default(), events }
+    }
+}
+
+impl Calendar {
+    /// The event whose change freeze a change falls into. Only what brings something else to run does: releases and
+    /// configuration, but no repair of ours.
+    pub(crate) fn freeze(&self, change: &Change) -> Option<&str> {
+        let is_frozen = matches!(change.class, ChangeClass::Release | ChangeClass::Config);
+        let holds = |peak: &&PeakConfig| {
+            peak.freezes
+                && peak.entities.contains(&change.entity)
+                && peak.occurrences.iter().any(|&(start_us, end_us)| {
+                    (start_us - peak.warm_up_us..end_us + peak.cool_down_us).contains(&change.time_us)
+                })
+        };
+        self.peaks.iter().filter(|_| is_frozen).find(holds).map(|peak| peak.name.as_str())
     }
 }
 
@@ -220,6 +242,10 @@ impl Engine {
                 Some((signal, *effects.get(effects.len() / 2)?))
             })
             .collect();
+        let mut known = BTreeSet::new();
+        let frozen = self.changes.iter().filter(|change| change.frozen_by == peak.name);
+        report.changed =
+            frozen.filter(|change| known.insert((change.time_us, &change.object))).cloned().collect();
         Some(report)
     }
 
@@ -283,6 +309,7 @@ mod tests {
                 shares: BTreeMap::from([("shop/web".into(), 0.5)]),
                 steps: vec![(0, 1000.0), (4 * HOUR, 3000.0)],
             }),
+            freezes: true,
         }
     }
 
@@ -303,6 +330,41 @@ mod tests {
             assert_eq!((events[0].name.as_str(), events[0].multiplier), ("sale", multiplier), "{subject:?}");
         }
         assert!(calendar.of("shop/db", Subject::Traffic).events.is_empty());
+    }
+
+    #[test]
+    fn releases_and_configuration_within_a_freeze_are_marked() {
+        let mut engine = Engine::new(EngineConfig::default());
+        engine.set_peaks(vec![sale()]);
+        let change = |entity: &str, hours: f64, class| Change {
+            time_us: (hours * HOUR as f64) as i64,
+            entity: entity.into(),
+            object: format!("Deployment/shop/{entity}"),
+            class,
+            description: "changed".into(),
+            diff: Vec::new(),
+            author: "ci-bot".into(),
+            frozen_by: String::new(),
+        };
+        use ChangeClass::{Config, Release, Repair, Scaling};
+        for (entity, hours, class) in [
+            ("web", 8.9, Release),
+            ("web", 9.0, Release),
+            ("shop/web", 9.0, Release),
+            ("web", 12.0, Config),
+            ("web", 13.0, Scaling),
+            ("web", 14.0, Repair),
+            ("db", 15.0, Release),
+            ("web", 20.0, Release),
+        ] {
+            engine.change(change(entity, hours, class), "shop");
+        }
+        let report = engine.peak("sale-2026").unwrap();
+        let found: Vec<(i64, &str)> =
+            report.changed.iter().map(|c| (c.time_us / HOUR, c.object.as_str())).collect();
+        let web = "Deployment/shop/web";
+        assert_eq!(found, [(9, web), (9, "Deployment/shop/shop/web"), (12, web)]);
+        assert!(report.changed.iter().all(|change| change.frozen_by == "sale-2026"));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use std::collections::BTreeMap;
 use causeway_engine::burn::{BurnRule, Objective};
 use causeway_engine::{
     Ask, BaselineConfig, BaselineState, Direction, Engine, EngineConfig, EventSource, Indicator, MissingData,
-    ModelKind, ObjectiveConfig, ObjectiveState, Past, Question, Selector, Sensitivity, WindowRule,
+    ModelKind, ObjectiveConfig, ObjectiveState, Past, Question, Selector, Sensitivity, Timeslices,
+    WindowRule,
 };
 use causeway_model::{
     Finding, FindingState, Partial, SeriesId, SeriesKind, SeriesPartial, SourceRef, Window,
@@ -99,8 +100,8 @@ fn feed(
             match stored(&ask) {
                 None => engine.unanswered(&ask, "no such table".into(), now_us),
                 Some(past) => match &ask.subject {
-                    causeway_engine::Subject::Baseline(config) if ask.lesson => {
-                        let mut lesson = engine.lesson(config);
+                    subject if ask.lesson => {
+                        let mut lesson = engine.lesson(subject);
                         lesson.take(&past);
                         engine.taught(lesson);
                     }
@@ -203,6 +204,100 @@ fn what_comes_from_a_question_may_be_counted_by_an_objective() {
     let (findings, _) = feed(&mut engine, 70..85, &events(30.0));
     assert_eq!(findings.iter().map(|f| f.state).collect::<Vec<_>>(), [FindingState::Open]);
     assert!(findings[0].note.contains("of events were bad"), "{}", findings[0].note);
+}
+
+fn availability(seconds: f64) -> ObjectiveConfig {
+    ObjectiveConfig {
+        namespace: "shop".into(),
+        name: "availability".into(),
+        entities: vec!["shop/web".into()],
+        indicator: Indicator::BadRatio { bad: EventSource::Errors, total: EventSource::Requests },
+        target: Objective::new(99.0, seconds).unwrap(),
+        timeslices: None,
+        rules: BurnRule::workbook().to_vec(),
+        minimum_bad: 20.0,
+        suspended: false,
+    }
+}
+
+/// Requests and errors of a stretch of `seconds` from second `t` of the test on: ten a second, of which some fail.
+fn served(t: i64, seconds: i64) -> Vec<(SeriesId, SeriesPartial)> {
+    let of = |signal: &str, sum: f64| (id(signal, ""), values(SeriesKind::Count, sum as u64, sum));
+    let failed = (t..t + seconds).filter(|second| second.div_euclid(10) % 97 == 5).count() as f64;
+    vec![of("errors", failed), of("requests", 10.0 * seconds as f64)]
+}
+
+/// Runs an engine from one second of the test to another, with a lake that has everything since `stored_from`. Answers to
+/// lessons come `slow` seconds late.
+fn followed(config: &ObjectiveConfig, seconds: std::ops::Range<i64>, stored_from: i64, slow: i64) -> Engine {
+    let mut engine = Engine::new(EngineConfig::default());
+    engine.set_objectives(vec![config.clone()]);
+    let mut waiting: Vec<(i64, Ask)> = Vec::new();
+    for t in seconds.step_by(10) {
+        let start_us = START + t * SECOND;
+        let now_us = start_us + 20 * SECOND;
+        let mut partial = window(start_us);
+        partial.series.extend(served(t, 10));
+        partial.series.sort_by(|a, b| a.0.cmp(&b.0));
+        engine.observe(partial, now_us);
+        waiting.extend(engine.take_asks(now_us, start_us).into_iter().map(|ask| (t + slow, ask)));
+        for (_, ask) in waiting.extract_if(.., |(due, _)| *due <= t) {
+            assert!(ask.lesson, "windows hold what is due");
+            let from = (ask.from_us - START) / SECOND;
+            let to = (ask.to_us - START) / SECOND;
+            let step = ask.step_us / SECOND;
+            let minutes = (from..to).step_by(step as usize).filter(|t| *t >= stored_from);
+            let past = |t: i64| Past { series: served(t, step), lines: Vec::new() };
+            let mut lesson = engine.lesson(&ask.subject);
+            lesson.take(&minutes.map(|t| (START + t * SECOND, past(t))).collect());
+            engine.taught(lesson);
+        }
+    }
+    assert!(waiting.is_empty(), "a lesson is still on its way");
+    engine
+}
+
+#[test]
+fn a_budget_is_that_of_the_whole_window_also_for_an_engine_that_starts_anew() {
+    const HOUR: i64 = 3_600;
+    let day = 24 * HOUR;
+    let slices = Timeslices { size_us: 90 * SECOND, target: 99.5 };
+    for (timeslices, slow) in [(None, 0), (None, 300), (Some(slices), 0), (Some(slices), 300)] {
+        let config = ObjectiveConfig { timeslices, ..availability(7.0 * day as f64) };
+        // One engine saw three days; the other starts within a minute and a stretch, when two and a half are over.
+        let whole = followed(&config, 0..3 * day, 0, 0).objective("shop", "availability").unwrap();
+        let late =
+            followed(&config, 60 * HOUR + 130..3 * day, 0, slow).objective("shop", "availability").unwrap();
+        assert!(whole.remaining < 0.97, "something is spent: {}", whole.remaining);
+        assert!((whole.remaining - late.remaining).abs() < 1e-9, "{} {}", whole.remaining, late.remaining);
+        assert_eq!((whole.covered_us, whole.state), (late.covered_us, late.state));
+        // Without a past, what was before counts as clean.
+        let new = followed(&config, 60 * HOUR + 130..3 * day, i64::MAX, slow);
+        let new = new.objective("shop", "availability").unwrap();
+        assert!(new.covered_us < 13 * HOUR * SECOND && new.remaining > late.remaining, "{new:?}");
+    }
+}
+
+#[test]
+fn the_past_is_asked_for_once_and_again_after_a_failure_or_for_a_longer_window() {
+    let lessons = |asks: &[Ask]| asks.iter().filter(|ask| ask.lesson).count();
+    let run = |engine: &mut Engine, minutes: std::ops::Range<i64>, fails: bool| {
+        let (_, asks) = feed(engine, minutes, &|_| (!fails).then(BTreeMap::new));
+        lessons(&asks)
+    };
+    let mut engine = Engine::new(EngineConfig::default());
+    engine.set_objectives(vec![availability(86_400.0)]);
+    assert!((2..=5).contains(&run(&mut engine, 0..5, true)), "not at once, and not for ever");
+    let problem = engine.objective("shop", "availability").unwrap().unanswered;
+    assert_eq!(problem.as_deref(), Some("no such table"));
+    assert_eq!(run(&mut engine, 5..10, false), 1);
+    assert_eq!(engine.objective("shop", "availability").unwrap().unanswered, None);
+    let mut engine = Engine::restore(EngineConfig::default(), &engine.snapshot().unwrap()).unwrap();
+    assert_eq!(run(&mut engine, 10..15, false), 0, "a snapshot knows it");
+    engine.set_objectives(vec![ObjectiveConfig { minimum_bad: 5.0, ..availability(86_400.0) }]);
+    assert_eq!(run(&mut engine, 15..20, false), 0, "the same window");
+    engine.set_objectives(vec![availability(28.0 * 86_400.0)]);
+    assert_eq!(run(&mut engine, 20..25, false), 1, "a longer one");
 }
 
 #[test]

@@ -333,6 +333,7 @@ fn what_somebody_acted_against_was_prevented() {
             description: "scaled".into(),
             diff: Vec::new(),
             author: "anna".into(),
+            frozen_by: String::new(),
         },
         "shop",
     );

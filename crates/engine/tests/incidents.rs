@@ -257,6 +257,7 @@ fn a_state_opens_an_incident_without_telemetry_and_names_the_change_before() {
         description: "Deployment/shop/tax changed".into(),
         diff: vec![("containers.main.image".into(), "tax:1".into(), "tax:2".into())],
         author: "ci-bot".into(),
+        frozen_by: String::new(),
     };
     engine.change(change, "shop");
     assert!(told(&engine).is_empty(), "a change is never a cause without a symptom");
@@ -405,6 +406,7 @@ fn what_is_foretold_comes_true_or_is_prevented_and_is_graded() {
         description: "scaled".into(),
         diff: Vec::new(),
         author: "anna".into(),
+        frozen_by: String::new(),
     };
     other.change(change, "shop");
     feed_pool(&mut other, minute..minute + 130, &|minute| 20.0 + scatter(minute));

@@ -143,6 +143,7 @@ fn peak(name: &str, start: i64, expected: &[(PeakSignal, f64)]) -> PeakConfig {
             shares: BTreeMap::from([("shop/web".into(), 1.0)]),
             steps: vec![(0, 1_500_000.0)],
         }),
+        freezes: false,
     }
 }
 

@@ -92,6 +92,7 @@ fn a_baseline_tells_when_it_would_have_been_raised() {
             cool_down_us: 0,
             expected: vec![(PeakSignal::RequestRate, 5.0)],
             revenue: None,
+            freezes: false,
         }],
         offsets: None,
     };

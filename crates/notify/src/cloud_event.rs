@@ -12,7 +12,7 @@ pub(crate) const CONTENT_TYPE: &str = "application/cloudevents+json; charset=utf
 /// The event for a message. Its `id` is the id of the content: the same content sent again has the same `source` and
 /// `id`, by which a receiver tells a repetition.
 ///
-/// Types: `dev.causeway.incident.predicted`, `…opened` (Open), `…updated` (Mitigating, Monitoring), `…resolved`,
+/// Types: `dev.causeway.incident.predicted`, `…opened` (Open), `…escalated` (Open, and nobody looks after it), `…updated` (Mitigating, Monitoring), `…resolved`,
 /// `…prevented`, and `dev.causeway.digest`. `data` is the notice, or the digest.
 #[must_use]
 pub fn cloud_event(message: &Message<'_>, now: Timestamp) -> Value {
@@ -42,6 +42,7 @@ pub fn cloud_event(message: &Message<'_>, now: Timestamp) -> Value {
 fn verb(notice: &IncidentNotice) -> &'static str {
     match notice.state {
         IncidentState::Predicted => "predicted",
+        IncidentState::Open if notice.escalated.is_some() => "escalated",
         IncidentState::Open => "opened",
         IncidentState::Mitigating | IncidentState::Monitoring => "updated",
         IncidentState::Resolved => "resolved",

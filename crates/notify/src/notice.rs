@@ -156,6 +156,9 @@ pub struct IncidentNotice {
     /// The repair, once there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remediation: Option<RemediationNotice>,
+    /// One sentence on why it was escalated, if it was: such a notice is told anew, past filters and limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated: Option<String>,
     /// Where to look next.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,

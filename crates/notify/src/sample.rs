@@ -40,6 +40,7 @@ pub(crate) fn mitigating() -> IncidentNotice {
             effect: String::new(),
             diff: " data:\n-  NL: \"2.1\"\n+  NL: \"0.21\"\n".to_owned(),
         }),
+        escalated: None,
         links: vec![
             Link {
                 label: "Console".to_owned(),

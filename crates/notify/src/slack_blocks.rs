@@ -137,7 +137,8 @@ fn mark(severity: Severity, state: IncidentState) -> &'static str {
 
 fn headline(notice: &IncidentNotice) -> String {
     let mark = mark(notice.severity, notice.state);
-    format!("{mark} {}: {}", notice.state.as_str(), one_line(&notice.title))
+    let escalated = if notice.escalated.is_some() && !notice.state.is_final() { "Escalated, " } else { "" };
+    format!("{mark} {escalated}{}: {}", notice.state.as_str(), one_line(&notice.title))
 }
 
 fn facts(notice: &IncidentNotice) -> Value {
@@ -148,6 +149,9 @@ fn facts(notice: &IncidentNotice) -> Value {
         field("Incident", &code(&format!("{}/{}", notice.namespace, notice.name))),
         field("Since", &moment(notice.times.opened)),
     ];
+    if let Some(why) = &notice.escalated {
+        fields.push(field("Escalated", &code(why)));
+    }
     if let Some(predicted) = &notice.predicted {
         let chance = percent(predicted.probability);
         fields.push(field("Expected", &format!("{chance}, at {}", moment(predicted.deadline))));
@@ -276,6 +280,7 @@ mod tests {
         }
         notice.cause = Some(text.to_owned());
         notice.impact = Some(text.to_owned());
+        notice.escalated = Some(text.to_owned());
         notice.evidence = vec![Statement { text: text.to_owned(), evidence: vec![text.to_owned()] }; 20];
         notice.remediation = Some(RemediationNotice {
             name: text.to_owned(),

@@ -33,12 +33,14 @@ pub struct SendFilter {
     pub predicted: bool,
     /// Say when an incident is over; a message that is edited in place shows it in any case.
     pub resolved: bool,
+    /// Nothing before it is escalated: for those who are asked second.
+    pub only_escalated: bool,
 }
 
 impl Default for SendFilter {
     /// Warnings and worse, predicted ones too, with their end.
     fn default() -> Self {
-        Self { min_severity: Severity::Warning, predicted: true, resolved: true }
+        Self { min_severity: Severity::Warning, predicted: true, resolved: true, only_escalated: false }
     }
 }
 
@@ -57,6 +59,9 @@ pub struct SentMessage {
     pub at: Timestamp,
     /// Whether it ever arrived as a message of its own.
     pub delivered: bool,
+    /// Whether a message of its own said that the incident is escalated.
+    #[serde(default)]
+    pub escalated: bool,
     /// Set while this content has not arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -244,6 +249,7 @@ impl Target {
                 state: held.line.state,
                 at: now,
                 delivered: false,
+                escalated: false,
                 failure: None,
             };
             state.messages.insert(id, told);
@@ -265,8 +271,11 @@ impl Target {
         if same.is_some() && !is_due {
             return Ok(Outcome::Unchanged);
         }
+        let was_escalated = previous.as_ref().is_some_and(|previous| previous.escalated);
+        // An edit makes no sound.
+        let is_escalation = notice.escalated.is_some() && !was_escalated && !notice.state.is_final();
         let delivered = previous.filter(|previous| previous.delivered);
-        let is_edit = delivered.is_some() && self.notifier.updates() == Updates::InPlace;
+        let is_edit = delivered.is_some() && self.notifier.updates() == Updates::InPlace && !is_escalation;
         if !is_edit && !self.wants(notice, delivered.as_ref()) {
             return Ok(Outcome::Filtered);
         }
@@ -274,10 +283,11 @@ impl Target {
             && self.notifier.updates() == Updates::OnTransition
             && delivered.state == notice.state
             && failed.is_none()
+            && !is_escalation
         {
             return Ok(Outcome::Unchanged);
         }
-        if !is_edit && !self.flood.allows(&mut state.recent, now) {
+        if !is_edit && !is_escalation && !self.flood.allows(&mut state.recent, now) {
             hold_back(notice, content, state, now);
             return Ok(Outcome::HeldBack);
         }
@@ -303,6 +313,7 @@ impl Target {
             state: notice.state,
             at: now,
             delivered: sent.is_ok() || delivered.is_some(),
+            escalated: was_escalated || (is_escalation && sent.is_ok()),
             failure,
         };
         state.messages.insert(notice.id.clone(), entry);
@@ -320,7 +331,12 @@ impl Target {
             // The end of something that was never told is no news.
             return false;
         }
-        notice.severity >= self.filter.min_severity && (self.filter.predicted || !is_prediction)
+        if notice.escalated.is_some() {
+            return true;
+        }
+        !self.filter.only_escalated
+            && notice.severity >= self.filter.min_severity
+            && (self.filter.predicted || !is_prediction)
     }
 
     async fn send(

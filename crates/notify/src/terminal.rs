@@ -56,6 +56,7 @@ fn facts(notice: &IncidentNotice) -> Vec<String> {
         one_line(&notice.name),
         clock(notice.times.opened)
     )];
+    facts.extend(notice.escalated.iter().map(|why| format!("Escalated: {}", one_line(why))));
     if let Some(predicted) = &notice.predicted {
         facts.push(format!(
             "Expected with {} at {}",

@@ -36,6 +36,7 @@ fn notice(id: &str, state: IncidentState) -> IncidentNotice {
         evidence: Vec::new(),
         impact: None,
         remediation: None,
+        escalated: None,
         links: Vec::new(),
         predicted: None,
         times: Times { opened: at(0), updated: at(0), resolved: None },
@@ -133,6 +134,44 @@ async fn a_message_that_was_deleted_is_posted_again() {
     target.deliver(&notice("a", IncidentState::Resolved), &mut state, at(2)).await.unwrap();
     let paths: Vec<String> = bodies(&server).await.into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["/api/chat.postMessage", "/api/chat.update", "/api/chat.postMessage"]);
+}
+
+#[tokio::test]
+async fn an_escalation_is_a_message_of_its_own_past_filter_and_limit() {
+    let server = MockServer::start().await;
+    for at in ["/api/chat.update", "/api/chat.postMessage"] {
+        let posted = json!({"ok": true, "channel": "C1", "ts": "18"});
+        answer(&server, at, ResponseTemplate::new(200).set_body_json(posted)).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let limits = FloodLimits { max_messages_per_hour: 1, ..FloodLimits::default() };
+    let target = target(bot(&server).0, folder.path()).with_flood(limits);
+    let mut state = TargetState::default();
+    let mut open = notice("a", IncidentState::Open);
+    assert_eq!(target.deliver(&open, &mut state, at(1)).await.unwrap(), Outcome::Sent);
+    open.escalated = Some("nobody has acknowledged it".to_owned());
+    assert_eq!(target.deliver(&open, &mut state, at(2)).await.unwrap(), Outcome::Sent);
+    assert_eq!(target.deliver(&open, &mut state, at(3)).await.unwrap(), Outcome::Unchanged);
+    open.state = IncidentState::Monitoring;
+    assert_eq!(target.deliver(&open, &mut state, at(4)).await.unwrap(), Outcome::Edited);
+    let sent = bodies(&server).await;
+    let paths: Vec<&str> = sent.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["/api/chat.postMessage", "/api/chat.postMessage", "/api/chat.update"]);
+    assert!(sent[1].1["text"].as_str().unwrap().contains("Escalated, Open: checkout fails"), "{sent:?}");
+
+    // Severity and flood keep others out, not what is escalated; who is asked second hears of nothing else.
+    let filter =
+        SendFilter { min_severity: Severity::Critical, only_escalated: true, ..SendFilter::default() };
+    let target = target.with_filter(filter);
+    let mut other = notice("b", IncidentState::Open);
+    assert_eq!(target.deliver(&other, &mut state, at(5)).await.unwrap(), Outcome::Filtered);
+    other.severity = Severity::Info;
+    other.escalated = open.escalated;
+    assert_eq!(target.deliver(&other, &mut state, at(6)).await.unwrap(), Outcome::Sent);
+    // The end of what was never told is no news, escalated or not.
+    let mut over = notice("c", IncidentState::Resolved);
+    over.escalated = other.escalated;
+    assert_eq!(target.deliver(&over, &mut state, at(7)).await.unwrap(), Outcome::Filtered);
 }
 
 #[tokio::test]
@@ -306,7 +345,12 @@ async fn the_filter_decides_about_first_messages() {
     let server = MockServer::start().await;
     answer(&server, "/hook", ResponseTemplate::new(200)).await;
     let folder = tempfile::tempdir().unwrap();
-    let filter = SendFilter { min_severity: Severity::Warning, predicted: false, resolved: false };
+    let filter = SendFilter {
+        min_severity: Severity::Warning,
+        predicted: false,
+        resolved: false,
+        only_escalated: false,
+    };
     let target = target(webhook(&server, RetryPolicy::default()).0, folder.path()).with_filter(filter);
     let mut state = TargetState::default();
     let mut mild = notice("a", IncidentState::Open);

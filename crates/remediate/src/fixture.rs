@@ -152,6 +152,7 @@ pub(crate) fn observed() -> Observed {
         pauses: Vec::new(),
         peak_ceiling: None,
         peak: None,
+        freeze: None,
         admission_since: Some(at(-10_000)),
         opted_in: true,
         approvals: vec![approval("anna")],

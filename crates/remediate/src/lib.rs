@@ -39,6 +39,7 @@ pub use earn::{EarnRule, Evidence, evidence};
 pub use effect::{EffectSignal, EffectVerdict, PredictedEffect, SignalForecast, SignalMeasure};
 pub use gitops::{Applier, GitRule, applier_of, through_git};
 pub use guard::autonomy::effective_autonomy;
+pub use guard::freeze::FreezeView;
 pub use guard::{Moment, Verdict};
 pub use machine::step;
 pub use ownership::{Owner, owner_of, owner_of_field, ownership};
@@ -50,4 +51,6 @@ pub use view::{
     PolicyView, Progress, RemediationView, StepResult, StepState, SymptomView, Verification, VerifyRule,
     WindowView,
 };
-pub use vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled, Via, WhatIf};
+pub use vocabulary::{
+    ApprovalDecision, Autonomy, FreezeMode, Outcome, Phase, SymptomState, Unreconciled, Via, WhatIf,
+};

@@ -45,6 +45,8 @@ reasons! {
     NotOptedIn => Final,
     /// Nothing is changed in this namespace.
     ProtectedNamespace => Final,
+    /// A declared change freeze holds.
+    ChangeFreeze => Final,
     /// A guardrail does not allow the action.
     ActionNotAllowed => Final,
     /// The plan does not carry its whole proof.

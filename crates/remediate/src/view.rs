@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::earn::EarnRule;
 use crate::effect::PredictedEffect;
+use crate::guard::freeze::FreezeView;
 use crate::schedule::Schedule;
 use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled, WhatIf};
 
@@ -161,6 +162,8 @@ pub struct Observed {
     pub peak_ceiling: Option<Autonomy>,
     /// Name of a declared peak that is on.
     pub peak: Option<String>,
+    /// The change freeze of a declared peak, if one holds.
+    pub freeze: Option<FreezeView>,
     /// Since when the admission policies stand as shipped; `None` if they do not.
     pub admission_since: Option<Timestamp>,
     /// Whether the namespace has the account that the executor acts as.

@@ -115,6 +115,18 @@ pub enum WhatIf {
     Ignore,
 }
 
+/// What a change freeze does to changes of what runs.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+pub enum FreezeMode {
+    /// They are let pass, with a warning.
+    #[default]
+    Warn,
+    /// They are refused.
+    Deny,
+}
+
 /// What a person decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ApprovalDecision {
@@ -149,5 +161,6 @@ as_str! {
     Via { Patch, Webhook, Git }
     Unreconciled { Patch, Refuse }
     WhatIf { NoPredictedHarm, Ignore }
+    FreezeMode { Warn, Deny }
     ApprovalDecision { Approve, Reject }
 }

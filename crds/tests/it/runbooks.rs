@@ -354,6 +354,7 @@ fn a_plan_becomes_a_remediation_that_the_state_machine_takes() {
         pauses: Vec::new(),
         peak_ceiling: None,
         peak: None,
+        freeze: None,
         admission_since: Some("2026-11-01T00:00:00Z".parse().unwrap()),
         opted_in: true,
         approvals: Vec::new(),

@@ -165,7 +165,7 @@ async fn numbers_in_lines_are_judged_by_what_was_stored_before_the_object() {
     let (_, text) = fixture.kubectl(&["get", "baseline", "typo", "-n", "clients", "-o", "yaml"]);
     assert!(text.contains("QueryFailed") && text.contains("valeu"), "{text}");
     let text = table("slos");
-    assert!(row(&text, "accepted").contains("Learning"), "ten minutes are wanted\n{text}");
+    assert!(row(&text, "accepted").contains("Healthy"), "what was stored before it counts\n{text}");
 
     run(24..84, 20).await;
     let text = table("baselines");

@@ -257,6 +257,7 @@ impl Stage {
             description: String::new(),
             diff: Vec::new(),
             author: String::new(),
+            frozen_by: String::new(),
         };
         self.product.engine.change(change, NAMESPACE);
     }

@@ -56,10 +56,9 @@ async fn due(lake: &Lake, host: &EngineHost, ask: &Ask) -> Result<()> {
     Ok(())
 }
 
-/// Teaches a Baseline the past day by day, apart from the engine, which goes on meanwhile.
+/// Teaches the past day by day, apart from the engine, which goes on meanwhile.
 async fn teach(lake: &Lake, host: &EngineHost, ask: &Ask) -> Result<()> {
-    let Subject::Baseline(config) = &ask.subject else { return Ok(()) };
-    let mut lesson = host.read(|engine| engine.lesson(config));
+    let mut lesson = host.read(|engine| engine.lesson(&ask.subject));
     let mut points = 0;
     let mut from_us = ask.from_us;
     while from_us < ask.to_us {
@@ -69,7 +68,7 @@ async fn teach(lake: &Lake, host: &EngineHost, ask: &Ask) -> Result<()> {
         lesson.take(&stored);
         from_us = to_us;
     }
-    tracing::info!(baseline = config.name, namespace = config.namespace, points, "learned from the past");
+    tracing::info!(name = ask.name(), namespace = ask.namespace(), points, "learned from the past");
     host.taught(lesson);
     Ok(())
 }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use causeway_controllers::{Engine, IncidentFeed, IncidentInbox};
 use causeway_engine::whatif::{Effect, Signal, Step};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
+    BaselineConfig, BaselineReport, Change, CpuUse, Incident, Neighbours, ObjectiveConfig, ObjectiveReport,
     PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::Activity;
@@ -189,6 +189,10 @@ impl Engine for EngineHost {
 
     fn peak(&self, name: &str) -> Option<PeakReport> {
         self.read(|engine| engine.peak(name))
+    }
+
+    fn cpu_use(&self, entities: &[String]) -> Option<CpuUse> {
+        self.read(|engine| engine.cpu_use(entities))
     }
 
     fn change(&self, change: Change, namespace: &str) {

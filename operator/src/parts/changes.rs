@@ -140,7 +140,9 @@ fn change(mut value: Value, now_us: i64) -> Result<(Change, String), String> {
         Kind::Other => ChangeClass::Other,
     };
     let diff = sent.diff.into_iter().map(|f| (text(f.path), text(f.old), text(f.new))).collect();
-    let change = Change { time_us, entity, object, class, description, diff, author: text(sent.author) };
+    let author = text(sent.author);
+    let frozen_by = String::new();
+    let change = Change { time_us, entity, object, class, description, diff, author, frozen_by };
     Ok((change, text(sent.namespace)))
 }
 

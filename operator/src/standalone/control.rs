@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use causeway_console::Gate;
 use causeway_controllers::{Admission, FIXER};
+use causeway_crds::PeakEvent;
 use causeway_localcluster::{LocalCluster, Options, Storage, User};
+use kube::api::{Api, ListParams};
 use kube::{Client, Config};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -25,8 +27,9 @@ pub(crate) enum Control {
 
 impl Control {
     /// The API in this process, kept in the data folder.
-    pub(crate) fn local(data: &Path, clock: &Arc<ProcessClock>) -> Result<Self> {
+    pub(crate) async fn local(data: &Path, clock: &Arc<ProcessClock>) -> Result<Self> {
         let clock = Arc::clone(clock);
+        let rules = Arc::new(Rules::default());
         // One process is operator and executor: it acts as the fixer of every namespace that has one.
         let operator =
             User { may_impersonate: vec![format!("system:serviceaccount:*:{FIXER}")], ..User::new(OPERATOR) };
@@ -34,11 +37,14 @@ impl Control {
             storage: Storage::Folder(data.to_owned()),
             crds: causeway_crds::all_crds(),
             users: vec![User::new("admin"), operator],
-            admission: vec![Arc::new(Rules)],
+            admission: vec![rules.clone()],
             now: Arc::new(move || clock.timestamp()),
         });
         let shown = data.display();
-        Ok(Self::Local(cluster.with_context(|| format!("cannot open the cluster's state in {shown}"))?))
+        let cluster = cluster.with_context(|| format!("cannot open the cluster's state in {shown}"))?;
+        let events = Api::<PeakEvent>::all(cluster.client("admin")).list(&ListParams::default()).await;
+        events.context("cannot list PeakEvents")?.items.into_iter().for_each(|event| rules.remember(event));
+        Ok(Self::Local(cluster))
     }
 
     /// The cluster of a kubeconfig.

@@ -65,7 +65,7 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> Result<()> {
 
     let control = match &kubeconfig {
         Some(path) => Control::cluster(path).await?,
-        None => Control::local(&data, &clock)?,
+        None => Control::local(&data, &clock).await?,
     };
     if let (Control::Local(cluster), Some(address)) = (&control, &endpoints.kubernetes) {
         cluster.write_kubeconfig(&data.join("kubeconfig"), address)?;

@@ -24,6 +24,7 @@ fn tax_rate() -> Case {
         description: "config pushed".to_owned(),
         diff: vec![FieldDiff { path: path.to_owned(), old: old.to_owned(), new: new.to_owned() }],
         author: "ci-bot".to_owned(),
+        frozen_by: String::new(),
     };
     // An innocent change of a service without a symptom, closer in time.
     case.changes.push(change(search, "ConfigMap/shop/search", at + 20_000_000, "data.page", "20", "30"));

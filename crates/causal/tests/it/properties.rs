@@ -96,6 +96,7 @@ prop_compose! {
                 description: "rollout".to_owned(),
                 diff: Vec::new(),
                 author: String::new(),
+                frozen_by: String::new(),
             });
         }
         case

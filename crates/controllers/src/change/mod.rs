@@ -328,5 +328,6 @@ fn change(
         class: if ours { ChangeClass::Repair } else { class },
         diff: changed.to_vec(),
         author: author.to_owned(),
+        frozen_by: String::new(),
     }
 }

@@ -57,6 +57,27 @@ pub(crate) struct PodSpecView {
     pub(crate) node_name: String,
     #[serde(default)]
     pub(crate) host_network: bool,
+    #[serde(default)]
+    pub(crate) containers: Vec<ContainerSpecView>,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ContainerSpecView {
+    #[serde(default)]
+    pub(crate) resources: ResourcesView,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ResourcesView {
+    #[serde(default)]
+    pub(crate) requests: CpuView,
+}
+
+/// CPU as a quantity of Kubernetes; empty when none is named.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct CpuView {
+    #[serde(default)]
+    pub(crate) cpu: String,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -144,6 +165,8 @@ pub(crate) struct TaintView {
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct NodeStatusView {
+    #[serde(default)]
+    pub(crate) allocatable: CpuView,
     #[serde(default)]
     pub(crate) conditions: Vec<ConditionView>,
 }

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod diagnosis;
+mod escalation;
 mod lease;
 mod repair;
 pub(crate) mod symptom;
@@ -56,6 +57,8 @@ pub(crate) struct Wanted {
     status: IncidentStatus,
     known: Known,
     repair: Result<(), (Reason, String)>,
+    /// When it is to be told anew.
+    escalates_at: Option<Timestamp>,
 }
 
 /// What was done.
@@ -63,6 +66,7 @@ pub(crate) struct Done {
     status: IncidentStatus,
     known: Known,
     repair: Repair,
+    escalates_at: Option<Timestamp>,
 }
 
 impl Reconciler for Incidents {
@@ -90,9 +94,11 @@ impl Reconciler for Incidents {
     }
 
     fn build(&self, object: &Incident, known: Known, now: Timestamp) -> Result<Wanted, ControllerError> {
-        let status = self.status(object, &known, now);
+        let mut status = self.status(object, &known, now);
+        let escalation = escalation::look(object, &status, &known.runs, &self.mirrors, now);
+        status.escalated = status.escalated.or(escalation.now);
         let repair = wants_repair(&status, &known).and_then(|()| is_published(object, &status));
-        Ok(Wanted { status, known, repair })
+        Ok(Wanted { status, known, repair, escalates_at: escalation.at })
     }
 
     async fn apply(
@@ -101,7 +107,7 @@ impl Reconciler for Incidents {
         wanted: Wanted,
         now: Timestamp,
     ) -> Result<Done, ControllerError> {
-        let Wanted { mut status, mut known, repair } = wanted;
+        let Wanted { mut status, mut known, repair, escalates_at } = wanted;
         self.merge(object, &known);
         if let Some(gone) = self.retire(object, &status, now).await? {
             tracing::info!(incident = %gone, "Incident deleted: it has been over for long");
@@ -126,6 +132,9 @@ impl Reconciler for Incidents {
                 repair::plan_repair(&self.client, &self.mirrors, &self.ports, &current, now).await?
             }
         };
+        if let Some(entry) = escalation::entry(object, &status, now) {
+            self.ports.audit.record(entry);
+        }
         if let Repair::Planned(run) = &repair {
             known.runs.push(Arc::clone(run));
             status.remediations = links(&known.runs, &status.remediations, &*self.ports.engine);
@@ -138,11 +147,11 @@ impl Reconciler for Incidents {
                 detail: json!({"incident": object.name_any(), "summary": run.spec.summary, "planDigest": run.spec.plan_digest}),
             });
         }
-        Ok(Done { status, known, repair })
+        Ok(Done { status, known, repair, escalates_at })
     }
 
     fn update_status(&self, object: &Incident, done: Done, now: Timestamp) -> Report<IncidentStatus> {
-        let Done { status, known, repair } = done;
+        let Done { status, known, repair, escalates_at } = done;
         let progress = match &known.engine {
             Some(_) => Progress::ready(Reason::Tracked.as_str(), "Followed by the engine"),
             None if is_over(status.state) => Progress::ready(Reason::Tracked.as_str(), "Over"),
@@ -166,6 +175,7 @@ impl Reconciler for Incidents {
         } else {
             lease::next_look(&known.runs, now).map_or(Requeue::OnChange, Requeue::At)
         };
+        let requeue = escalation::in_time(requeue, escalates_at);
         let before = object.status.as_ref().map(|status| status.state);
         let mut report = Report::new(status.clone(), progress)
             .condition(diagnosed(&status))
@@ -183,6 +193,7 @@ impl Reconciler for Incidents {
         if object.spec.silence_until.is_some() {
             report = report.condition(silenced(silent_until));
         }
+        report = escalation::report(report, object, &status);
         if before != Some(status.state) {
             let symptom = status.symptom.summary.clone().unwrap_or_default();
             report = report.occurrence(Occurrence::normal(format!("{:?}", status.state), symptom));
@@ -263,6 +274,9 @@ impl Incidents {
             all.iter().find(|incident| incident.spec.fingerprint == *fingerprint).map(|kept| kept.name_any())
         });
         status.state = state(engine, &known.runs);
+        if status.opened_at.is_none() && status.state != IncidentState::Predicted {
+            status.opened_at = Some(stamp(now));
+        }
         // The object is kept from now on, whatever the time of its data.
         if is_over(status.state) && status.resolved_at.is_none() {
             status.resolved_at = Some(stamp(now));

@@ -209,6 +209,7 @@ fn make(
         min_severity: notice::level(spec.send.min_severity),
         predicted: spec.send.predicted,
         resolved: spec.send.resolved,
+        only_escalated: spec.send.only_escalated,
     };
     Ok(target.with_filter(filter).with_flood(flood))
 }

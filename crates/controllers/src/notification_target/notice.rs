@@ -42,6 +42,7 @@ pub(super) fn of(
             .collect(),
         impact: impact(status),
         remediation: remediation(status, &namespace, mirrors),
+        escalated: status.escalated.as_ref().map(|escalation| escalation.message.clone()),
         links: console
             .map(|url| Link { label: "Open".to_owned(), url: format!("{url}/incidents/{namespace}/{name}") })
             .into_iter()

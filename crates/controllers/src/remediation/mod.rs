@@ -14,7 +14,7 @@ mod record;
 
 use std::collections::HashMap;
 
-use causeway_crds::occurrence::{peak_ceiling, peak_on};
+use causeway_crds::occurrence::{freeze_on, peak_ceiling, peak_on};
 use causeway_crds::remediation::MeasuredEffect;
 use causeway_crds::{PeakEvent, Phase, Remediation, RemediationStatus};
 use causeway_gitops::Git;
@@ -114,6 +114,7 @@ impl Reconciler for Remediations {
         let decision = look.world.map(|mut world| {
             world.observed.peak_ceiling = peak_ceiling(&world.peaks, &world.view.namespace, now);
             world.observed.peak = peak_on(&world.peaks, &world.view.namespace, now);
+            world.observed.freeze = freeze_on(&world.peaks, &world.view.namespace, now);
             let decision = step(&world.view, &world.observed, now);
             (world, decision)
         });

@@ -99,6 +99,7 @@ impl Remediations {
             // Depends on the time, which is known when the decision is made.
             peak_ceiling: None,
             peak: None,
+            freeze: None,
             // Approvals from before were marked above.
             admission_since: admission_since.map(|_| Timestamp::UNIX_EPOCH),
             opted_in: fixer.is_some(),

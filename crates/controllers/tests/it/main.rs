@@ -6,6 +6,7 @@ mod baseline;
 mod cluster;
 mod configuration;
 mod flux;
+mod freeze;
 #[allow(dead_code, reason = "what only the tests of the crate gitops ask for")]
 #[path = "../../../gitops/tests/it/server.rs"]
 mod git_server;

@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::world::{World, incident};
 
 /// A receiver that remembers bodies.
-async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
+pub(crate) async fn receiver() -> (String, Arc<Mutex<Vec<Value>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let bodies: Arc<Mutex<Vec<Value>>> = Arc::default();

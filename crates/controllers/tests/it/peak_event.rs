@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 use crate::slo::condition;
 use crate::world::{World, incident};
 
-async fn peak(world: &World, name: &str, spec: Value) {
+pub(crate) async fn peak(world: &World, name: &str, spec: Value) {
     world.create_global::<PeakEvent>(json!({"metadata": {"name": name}, "spec": spec})).await;
 }
 
-async fn get(world: &World, name: &str) -> PeakEvent {
+pub(crate) async fn get(world: &World, name: &str) -> PeakEvent {
     Api::<PeakEvent>::all(world.client.clone()).get(name).await.unwrap()
 }
 
 /// A window from `from` to `to` seconds from now, in a zone an hour ahead.
-fn window(now: Timestamp, from: i64, to: i64) -> Value {
+pub(crate) fn window(now: Timestamp, from: i64, to: i64) -> Value {
     let local = |seconds: i64| {
         let time = now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
         time.to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(1)))
@@ -32,7 +32,7 @@ fn window(now: Timestamp, from: i64, to: i64) -> Value {
     json!({"start": local(from), "end": local(to), "timeZone": "Europe/Amsterdam"})
 }
 
-async fn world() -> World {
+pub(crate) async fn world() -> World {
     let world = World::new().await;
     for (name, journey, amount) in
         [("web", "purchase", "300"), ("cart", "purchase", "100"), ("blog", "read", "1")]
@@ -84,7 +84,11 @@ async fn an_event_reaches_the_engine_and_goes_through_its_phases() {
         (PeakPhase::CoolingDown, "CoolingDown", "True"),
         (PeakPhase::Completed, "Completed", "False"),
     ];
-    let report = |rate: f64| PeakReport { series: 3, observed: vec![(PeakSignal::RequestRate, rate)] };
+    let report = |rate: f64| PeakReport {
+        series: 3,
+        observed: vec![(PeakSignal::RequestRate, rate)],
+        changed: Vec::new(),
+    };
     *world.engine.going.lock().unwrap() = Some(report(6.81));
     for (phase, reason, armed) in phases {
         let object = get(&world, "sale-2026").await;
@@ -159,6 +163,105 @@ async fn what_is_short_is_told_before_the_event() {
     world.patch::<HorizontalPodAutoscaler>("cart", json!({"spec": {"maxReplicas": 14}})).await;
     world.pass(3_600).await;
     assert_eq!(condition(&get(&world, "sale").await, "CapacitySufficient").0, "True");
+}
+
+#[tokio::test]
+async fn what_has_no_autoscaler_is_judged_by_its_cpu_and_what_nobody_measures_is_unknown() {
+    use causeway_engine::CpuUse;
+    use k8s_openapi::api::apps::v1::Deployment;
+    let mut world = world().await;
+    for (name, replicas, limits) in
+        [("web", 4, json!({"cpu": "500m"})), ("cart", 2, json!({"cpu": "1"})), ("blog", 1, json!({}))]
+    {
+        let container = json!({"name": "c", "image": "i", "resources": {"limits": limits}});
+        let pod = json!({"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}});
+        let spec = json!({"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": pod});
+        world.create::<Deployment>(json!({"metadata": {"name": name}, "spec": spec})).await;
+    }
+    let measured = |of_limit: Option<f64>, cores: Option<f64>| CpuUse { of_limit, cores };
+    let engine = std::sync::Arc::clone(&world.engine);
+    let tell = |web: CpuUse, cart: CpuUse| {
+        let cores_only = measured(None, Some(0.4));
+        let all = [("shop/web", web), ("cart", cart), ("blog", cores_only)];
+        *engine.cpu.lock().unwrap() = all.map(|(name, cpu)| (name.to_owned(), cpu)).into();
+    };
+    // 4 pods of half a core use 0.8 cores: 40 %.
+    tell(measured(None, Some(0.8)), measured(Some(0.1), None));
+    let spec = json!({"window": window(world.now(), 7200, 10_800), "namespaces": ["shop"],
+        "expected": [{"signal": "RequestRate", "multiplier": "7"}]});
+    peak(&world, "sale", spec).await;
+    world.start();
+    world.settle().await;
+    let object = get(&world, "sale").await;
+    let (status, reason, message) = condition(&object, "CapacitySufficient");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "CapacityShort"));
+    assert_eq!(
+        message,
+        "web carries 2.1x: 4 replicas without a HorizontalPodAutoscaler use 40 % of the CPU limit in the busiest minute \
+         of the last hour; 7x is needed: raise spec.replicas to 14"
+    );
+    // Less use: it is enough, and of the blog nobody knows, because it has no limit.
+    tell(measured(None, Some(0.2)), measured(Some(0.1), None));
+    world.pass(3_600).await;
+    let (status, _, message) = condition(&get(&world, "sale").await, "CapacitySufficient");
+    assert_eq!(status, "True");
+    let unknown =
+        "unknown of blog: it has no HorizontalPodAutoscaler, and no CPU use against a limit is measured";
+    assert_eq!(message, format!("2 services grow far enough; {unknown}"));
+    // While it is on, what is used up is short.
+    tell(measured(None, Some(1.8)), measured(Some(0.1), None));
+    world.pass(3_601).await;
+    let (status, _, message) = condition(&get(&world, "sale").await, "CapacitySufficient");
+    assert_eq!(status, "False");
+    assert!(message.contains("90 % of their CPU limit: raise spec.replicas to 5"), "{message}");
+    // Without figures nobody knows.
+    world.engine.cpu.lock().unwrap().clear();
+    world.pass(301).await;
+    let (status, reason, message) = condition(&get(&world, "sale").await, "CapacitySufficient");
+    assert_eq!((status.as_str(), reason.as_str()), ("Unknown", "CapacityUnknown"));
+    assert!(message.starts_with("Nobody knows how far the services grow; unknown of "), "{message}");
+    assert!(message.contains("(and 2 others)"), "{message}");
+}
+
+#[tokio::test]
+async fn nodes_without_room_for_what_autoscalers_will_ask_for_are_told() {
+    use k8s_openapi::api::apps::v1::Deployment;
+    use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+    use k8s_openapi::api::core::v1::{Node, Pod};
+    use kube::api::{Patch, PatchParams};
+    let mut world = world().await;
+    let container = json!({"name": "c", "image": "i", "resources": {"requests": {"cpu": "500m"}}});
+    let pod = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [container]}});
+    let spec = json!({"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": pod});
+    world.create::<Deployment>(json!({"metadata": {"name": "web"}, "spec": spec})).await;
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let spec = json!({"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 20});
+    world.create::<HorizontalPodAutoscaler>(json!({"metadata": {"name": "web"}, "spec": spec})).await;
+    let running = json!({"status": {"currentReplicas": 2, "desiredReplicas": 2}});
+    let api = world.api::<HorizontalPodAutoscaler>();
+    api.patch_status("web", &PatchParams::default(), &Patch::Merge(running)).await.unwrap();
+    world.create_global::<Node>(json!({"metadata": {"name": "n1"}})).await;
+    let allocatable = json!({"status": {"allocatable": {"cpu": "4"}}});
+    let nodes = Api::<Node>::all(world.client.clone());
+    nodes.patch_status("n1", &PatchParams::default(), &Patch::Merge(allocatable)).await.unwrap();
+    world
+        .create::<Pod>(
+            json!({"metadata": {"name": "web-1"}, "spec": {"nodeName": "n1", "containers": [container]}}),
+        )
+        .await;
+    let spec = json!({"window": window(world.now(), 7200, 10_800), "namespaces": ["shop"],
+        "serviceSelector": {"matchExpressions": [{"key": "journey", "operator": "In", "values": ["purchase"]}]},
+        "expected": [{"signal": "RequestRate", "multiplier": "7"}]});
+    peak(&world, "sale", spec).await;
+    world.start();
+    world.settle().await;
+    // 14 pods of half a core instead of 2: 6 more, where 3.5 are left.
+    let (status, _, message) = condition(&get(&world, "sale").await, "CapacitySufficient");
+    assert_eq!(status, "True");
+    assert!(
+        message.ends_with("the nodes of now have 3.5 CPUs left, and autoscalers will ask for 6"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use causeway_controllers::{
 use causeway_crds::Incident;
 use causeway_engine::whatif::{Effect, Signal, Step};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Engine as Core, EngineConfig, Incident as Found, Neighbours,
-    ObjectiveConfig, ObjectiveReport, PeakConfig, PeakReport, Placement, ServiceConfig, State,
+    BaselineConfig, BaselineReport, Change, CpuUse, Engine as Core, EngineConfig, Incident as Found,
+    Neighbours, ObjectiveConfig, ObjectiveReport, PeakConfig, PeakReport, Placement, ServiceConfig, State,
 };
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer, check_conditions};
 use causeway_localcluster::{LocalCluster, Options, User};
@@ -83,6 +83,9 @@ impl Engine for Live {
     }
     fn peak(&self, name: &str) -> Option<PeakReport> {
         self.core.lock().unwrap().peak(name)
+    }
+    fn cpu_use(&self, entities: &[String]) -> Option<CpuUse> {
+        self.core.lock().unwrap().cpu_use(entities)
     }
     fn keep_objects(&self, _fingerprint: &str, _objects: String) {}
     fn set_states(&self, states: Vec<State>) {

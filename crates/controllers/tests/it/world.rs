@@ -14,7 +14,7 @@ use causeway_controllers::{
 };
 use causeway_engine::whatif::{Effect, Signal, Step};
 use causeway_engine::{
-    BaselineConfig, BaselineReport, Change, Incident, IncidentPhase, Neighbours, ObjectiveConfig,
+    BaselineConfig, BaselineReport, Change, CpuUse, Incident, IncidentPhase, Neighbours, ObjectiveConfig,
     ObjectiveReport, PeakConfig, PeakReport, Placement, ServiceConfig, State, SymptomState,
 };
 use causeway_kubekit::{Activity, Clock, ControllerMetrics, TrackWritesLayer, check_conditions};
@@ -48,6 +48,8 @@ pub(crate) struct FakeEngine {
     pub(crate) peaks: Mutex<Option<Vec<PeakConfig>>>,
     /// How every event goes.
     pub(crate) going: Mutex<Option<PeakReport>>,
+    /// What services use, by entity.
+    pub(crate) cpu: Mutex<HashMap<String, CpuUse>>,
     /// How every Baseline stands.
     pub(crate) normal: Mutex<Option<BaselineReport>>,
     /// How every objective stands.
@@ -96,6 +98,10 @@ impl Engine for FakeEngine {
     }
     fn peak(&self, _name: &str) -> Option<PeakReport> {
         self.going.lock().unwrap().clone()
+    }
+    fn cpu_use(&self, entities: &[String]) -> Option<CpuUse> {
+        let measured = self.cpu.lock().unwrap();
+        entities.iter().find_map(|entity| measured.get(entity).copied())
     }
     fn change(&self, change: Change, namespace: &str) {
         self.changes.lock().unwrap().push((change, namespace.to_owned()));

@@ -6,10 +6,12 @@ use causeway_model::{Completeness, Finding, FindingState, Micros, SeriesId, Seri
 use causeway_predict::burn::{BurnAlert, BurnRule, Events, Severity, Tracker, evaluate};
 use serde::{Deserialize, Serialize};
 
-use super::config::{NotACounter, ObjectiveConfig};
+use super::config::{NotACounter, ObjectiveConfig, Timeslices};
+use super::past::Schooling;
 use super::{PREFIX, text};
 use crate::asked::Due;
 use crate::detect::finding_id;
+use crate::simulate::Past;
 
 /// Windows with events and without a burn, in a row, after which the next burn is a new one.
 const QUIET: u32 = 12;
@@ -31,6 +33,14 @@ struct Slice {
     events: Events,
 }
 
+impl Slice {
+    /// As one event: bad when too few of its events were good.
+    fn judged(&self, slices: Timeslices) -> Events {
+        let good = 100.0 * (1.0 - self.events.error_ratio());
+        Events { bad: if good < slices.target { 1.0 } else { 0.0 }, total: 1.0 }
+    }
+}
+
 /// The finding of a fast burn.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Opened {
@@ -42,7 +52,7 @@ struct Opened {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Objective {
     pub(super) config: ObjectiveConfig,
-    tracker: Tracker,
+    pub(super) tracker: Tracker,
     slice: Option<Slice>,
     /// Start of the first window with events.
     pub(super) first_us: Option<Micros>,
@@ -55,10 +65,12 @@ pub(crate) struct Objective {
     pub(super) ticket: bool,
     pub(super) problem: Option<NotACounter>,
     /// Entity that events came from.
-    entity: Arc<str>,
+    pub(super) entity: Arc<str>,
     /// Stretches that the lake is to be asked for.
     #[serde(default)]
     pub(super) due: Due,
+    #[serde(default)]
+    pub(super) schooling: Schooling,
 }
 
 impl Objective {
@@ -75,6 +87,7 @@ impl Objective {
             problem: None,
             entity: config.entities.first().map_or("", String::as_str).into(),
             due: Due::default(),
+            schooling: Schooling::default(),
             config,
         }
     }
@@ -85,6 +98,9 @@ impl Objective {
         if config.counts_like(&self.config) {
             self.tracker.retarget(config.target, config.rules.clone(), config.low_traffic());
             self.ticket = false;
+            if config.target.window() > self.config.target.window() {
+                self.schooling.again();
+            }
             self.config = config;
         } else {
             *self = Self::new(config);
@@ -161,11 +177,39 @@ impl Objective {
         series: &[(SeriesId, SeriesPartial)],
         completeness: Completeness,
     ) -> Option<Finding> {
+        self.schooling.window(window.start_us);
         if !self.config.is_asked() {
             return self.take(namespace, window, series, completeness);
         }
         self.due.window(window, self.config.step_us(), completeness);
         None
+    }
+
+    /// Takes a stretch of the past, of the length of a step.
+    pub(crate) fn recall(&mut self, start_us: Micros, past: &Past) {
+        let window = Window { start_us, end_us: start_us + self.config.step_us() };
+        let mut series = past.series.clone();
+        series.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let complete = Completeness { watermark_us: window.end_us, seen: 1, expected: 1.0 };
+        drop(self.take("", window, &series, complete));
+    }
+
+    /// Counts the running stretch of time, of which nothing more comes.
+    pub(super) fn end_slice(&mut self) {
+        let (Some(slices), Some(slice)) = (self.config.timeslices, self.slice.take()) else { return };
+        let start_us = slice.number * slices.size_us;
+        self.count_slice(start_us + slices.size_us, start_us, slice.judged(slices));
+    }
+
+    fn count_slice(&mut self, end_us: Micros, start_us: Micros, events: Events) {
+        self.first_us.get_or_insert(start_us);
+        self.last_us = Some(end_us);
+        self.tracker.observe(end_us / 1_000_000, events);
+    }
+
+    /// Whether no event has shown yet which of its entities has any.
+    pub(super) fn entity_is_a_guess(&self) -> bool {
+        self.config.entities.first().is_some_and(|first| **first == *self.entity)
     }
 
     /// Takes a stretch of time. One without events changes nothing.
@@ -190,9 +234,7 @@ impl Objective {
         };
         self.problem = None;
         let (start_us, ended) = self.ended(window, counted)?;
-        self.first_us.get_or_insert(start_us);
-        self.last_us = Some(window.end_us);
-        self.tracker.observe(window.end_us / 1_000_000, ended);
+        self.count_slice(window.end_us, start_us, ended);
         self.note_burning(start_us, ended);
         if self.config.suspended || self.is_learning() {
             return None;
@@ -226,11 +268,10 @@ impl Objective {
             slice.events.bad += counted.bad;
             slice.events.total += counted.total;
         }
-        ended.map(|slice| {
-            let good = 100.0 * (1.0 - slice.events.error_ratio());
-            let bad = if good < slices.target { 1.0 } else { 0.0 };
-            (slice.number * slices.size_us, Events { bad, total: 1.0 })
-        })
+        // One that began before windows were counted is a part only; the lake has the whole.
+        let boundary_us = self.schooling.boundary_us(&self.config).unwrap_or(Micros::MIN);
+        let ended = ended.filter(|slice| slice.number * slices.size_us >= boundary_us);
+        ended.map(|slice| (slice.number * slices.size_us, slice.judged(slices)))
     }
 
     /// Share of bad events from which on a page burns.

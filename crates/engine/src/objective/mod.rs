@@ -6,6 +6,7 @@
 mod config;
 mod follow;
 mod labels;
+mod past;
 mod report;
 mod text;
 
@@ -101,14 +102,18 @@ impl Objectives {
 
     /// What is to be asked of the lake now.
     pub(crate) fn asks(&mut self, at: Moment) -> Vec<Ask> {
-        let ask = |objective: &mut Objective| {
+        let mut asks = Vec::new();
+        for objective in self.all.values_mut() {
             let step_us = objective.config.step_us();
+            let past = objective.wants_past(at).map(|span| (true, span));
             let asked = objective.config.is_asked();
-            let (from_us, to_us) = asked.then(|| objective.due.ask(step_us, 0, at)).flatten()?;
-            let subject = Subject::Objective(objective.config.clone());
-            Some(Ask { subject, lesson: false, from_us, to_us, step_us })
-        };
-        self.all.values_mut().filter_map(ask).collect()
+            let due = asked.then(|| objective.due.ask(step_us, 0, at)).flatten().map(|span| (false, span));
+            for (lesson, (from_us, to_us)) in [past, due].into_iter().flatten() {
+                let subject = Subject::Objective(objective.config.clone());
+                asks.push(Ask { subject, lesson, from_us, to_us, step_us });
+            }
+        }
+        asks
     }
 
     /// Takes the events up to `to_us` that were asked for `config`, unless it is another one by now.
@@ -137,9 +142,26 @@ impl Objectives {
     }
 
     /// The lake could not answer.
-    pub(crate) fn unanswered(&mut self, config: &ObjectiveConfig, problem: String, now_us: Micros) {
-        if let Some(objective) = self.all.get_mut(&key(config)) {
+    pub(crate) fn unanswered(
+        &mut self,
+        config: &ObjectiveConfig,
+        lesson: bool,
+        problem: String,
+        now_us: Micros,
+    ) {
+        let Some(objective) = self.all.get_mut(&key(config)) else { return };
+        if lesson {
+            objective.schooling.failed(now_us);
+            objective.due.problem = Some(problem);
+        } else {
             objective.due.failed(problem, now_us);
+        }
+    }
+
+    /// Takes what was counted of the past.
+    pub(crate) fn taught(&mut self, pupil: Objective) {
+        if let Some(objective) = self.all.get_mut(&key(&pupil.config)) {
+            objective.taught(pupil);
         }
     }
 

@@ -129,6 +129,21 @@ impl Tracker {
         self.coarse.set(t, self.total);
     }
 
+    /// Adds what another tracker took after `after` (unix seconds, a whole minute), as far back as its minutes reach: six
+    /// hours. What it took before is left out.
+    pub fn append(&mut self, later: &Self, after: i64) {
+        let Some((_, newest)) = later.seen else { return };
+        let totals = &later.fine.totals;
+        let oldest = later.fine.newest - totals.len() as i64 + 1;
+        for (bucket, (before, now)) in (oldest + 1..).zip(totals.iter().zip(totals.iter().skip(1))) {
+            let end = (bucket + 1) * FINE;
+            let events = Events { bad: now.bad - before.bad, total: now.total - before.total };
+            if end > after && events.total > 0.0 {
+                self.observe(end.min(newest), events);
+            }
+        }
+    }
+
     /// The same events under other terms. A longer window than before begins with what was kept.
     pub fn retarget(&mut self, objective: Objective, rules: Vec<BurnRule>, low: LowTraffic) {
         let longest = Self::new(objective, rules, low);

@@ -4,7 +4,7 @@ use causeway_actions::Inverse;
 use jiff::Timestamp;
 
 use crate::earn::evidence;
-use crate::guard::{Context, Verdict, approvals};
+use crate::guard::{Context, Verdict, approvals, freeze};
 use crate::reason::Reason;
 use crate::view::{Observed, RemediationView, WindowView};
 use crate::vocabulary::Autonomy;
@@ -33,11 +33,12 @@ pub fn effective_autonomy(
         None => (Autonomy::Suggest, "the lack of the admission policies"),
     };
     let peak = (observed.peak_ceiling.unwrap_or(Autonomy::Auto), "a declared peak");
+    let freeze = (freeze::ceiling(view, observed), "a change freeze");
     let inverse = match view.inverse {
         Inverse::None => (Autonomy::Approve, "the lack of a way back"),
         Inverse::Mutations(_) | Inverse::NotNeeded => (Autonomy::Auto, ""),
     };
-    [guardrail, admission, peak, inverse]
+    [guardrail, admission, peak, freeze, inverse]
         .into_iter()
         .fold(granted, |least, ceiling| if ceiling.0 < least.0 { ceiling } else { least })
 }

@@ -3,6 +3,7 @@
 pub mod approvals;
 pub mod attempts;
 pub mod autonomy;
+pub mod freeze;
 
 mod actions;
 mod availability;
@@ -101,6 +102,7 @@ pub const GUARDS: &[Guard] = &[
     Guard { name: "namespace", moments: ALWAYS, check: namespace::check },
     Guard { name: "pause", moments: ALWAYS, check: pause::check },
     Guard { name: "actions", moments: FORTH, check: actions::check },
+    Guard { name: "freeze", moments: BEGIN, check: freeze::check },
     Guard { name: "symptom", moments: BEGIN, check: symptom::check },
     Guard { name: "capacity", moments: BEGIN, check: capacity::check },
     Guard { name: "stale", moments: BEGIN, check: stale::check },

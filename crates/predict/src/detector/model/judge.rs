@@ -13,7 +13,7 @@ const LONG: usize = 12;
 /// Seconds of the longest window: beyond it a day's shape shows, not a deviation.
 const LONGEST: i64 = 21_600;
 /// Score taken off each channel: neighbouring windows overlap, and drift accumulates in them.
-const PENALTIES: [f64; CHANNELS] = [0.0, 1.5, 1.5];
+const PENALTIES: [f64; CHANNELS] = [0.0, 1.25, 1.25];
 /// Share of a window's mean that its newest point must show.
 const PRESENT: f64 = 0.3;
 /// Score that any number of events can prove.

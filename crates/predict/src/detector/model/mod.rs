@@ -24,6 +24,9 @@ const NOVELTY_HALVES: f64 = 43_200.0;
 const GAP: f64 = 3.5;
 /// How much a point counts for learning while a deviation is open.
 const DOUBTED: f64 = 0.25;
+/// Share of the range ever seen below which a scatter is not believed: in a stretch that is unusually calm, what is small
+/// against what the series does at other times is no surprise.
+const CALMEST: f64 = 0.006;
 /// Deviations that are judged on their own: one step, short window, long window.
 const CHANNELS: usize = 3;
 /// Bases: slow mean; day; day and week; smooth day and week.
@@ -176,6 +179,6 @@ impl Model {
     /// Smallest believable scatter: of the kind, and a share of the range ever seen.
     fn floor(&self) -> f64 {
         let range = if self.high > self.low { self.high - self.low } else { 0.0 };
-        self.transform.floor().max(0.003 * range)
+        self.transform.floor().max(CALMEST * range)
     }
 }
