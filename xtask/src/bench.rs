@@ -31,76 +31,43 @@ pub(crate) enum Bench {
 
 /// Builds with optimisation and measures.
 pub(crate) fn bench(what: Bench) -> Result<()> {
-    if matches!(what, Bench::All | Bench::Rca) {
-        let case = root().join("examples/train-ticket/recordings/280661e3");
-        let case = case.to_string_lossy();
-        run(
-            "root cause: one case with spans and logs, time of the ranking alone",
-            "cargo",
-            &[
-                "run",
-                "--quiet",
-                "--locked",
-                "-p",
-                "causeway-causal",
-                "--example",
-                "rca",
-                "--",
-                "--case",
-                &case,
-                "--terms",
-            ],
-        )?;
+    let asked = |one: Bench| what == Bench::All || what == one;
+    build(&[])?;
+    // The same selection as always, so that nothing is built with other features.
+    run("build of the benchmarks", "cargo", &["build", "--workspace", "--locked", "--examples"])?;
+    if asked(Bench::Rca) {
+        let case = root().join("examples/train-ticket/recordings/280661e3").display().to_string();
+        let title = "root cause: one case with spans and logs, time of the ranking alone";
+        example(title, "rca", &["--case", &case, "--terms"])?;
     }
-    if matches!(what, Bench::All | Bench::Predict) {
-        run(
-            "detectors and forecasts",
-            "cargo",
-            &["run", "--quiet", "--locked", "-p", "causeway-predict", "--example", "detectors"],
-        )?;
+    if asked(Bench::Predict) {
+        example("detectors and forecasts", "detectors", &[])?;
     }
-    if matches!(what, Bench::All | Bench::Patterns) {
-        run(
-            "template mining: lines of the recordings' kind",
-            "cargo",
-            &[
-                "run",
-                "--quiet",
-                "--locked",
-                "-p",
-                "causeway-patterns",
-                "--example",
-                "patterns",
-                "--",
-                "--bench",
-            ],
-        )?;
+    if asked(Bench::Patterns) {
+        example("template mining: lines of the recordings' kind", "patterns", &["--bench"])?;
     }
-    if matches!(what, Bench::All | Bench::Topology) {
-        run(
-            "topology: a million spans a minute of 250 services",
-            "cargo",
-            &["run", "--quiet", "--locked", "-p", "causeway-engine", "--example", "topology"],
-        )?;
+    if asked(Bench::Topology) {
+        example("topology: a million spans a minute of 250 services", "topology", &[])?;
     }
-    if matches!(what, Bench::All | Bench::Simulate) {
+    if asked(Bench::Simulate) {
         simulate()?;
     }
-    if matches!(what, Bench::All | Bench::Reconcile) {
+    if asked(Bench::Reconcile) {
         reconcile()?;
     }
-    if matches!(what, Bench::All | Bench::Ingest) {
-        run(
-            "ingest: decode, mask, mine, aggregate",
-            "cargo",
-            &["run", "--quiet", "--locked", "-p", "causeway-pipeline", "--example", "ingest"],
-        )?;
+    if asked(Bench::Ingest) {
+        example("ingest: decode, mask, mine, aggregate", "ingest", &[])?;
     }
     Ok(())
 }
 
+/// Runs an example that measures.
+fn example(title: &str, name: &str, arguments: &[&str]) -> Result<()> {
+    let program = target().join("debug/examples").join(name);
+    run(title, &program.to_string_lossy(), arguments)
+}
+
 fn simulate() -> Result<()> {
-    build(&[])?;
     let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
     let (binary, causeway) =
         (text(target().join("debug/causeway-e2e")), text(target().join("debug/causeway")));
@@ -113,7 +80,6 @@ fn simulate() -> Result<()> {
 }
 
 fn reconcile() -> Result<()> {
-    build(&[])?;
     // A node holds 110 pods.
     let cluster = TestCluster::for_bench(12)?;
     let text = |path: std::path::PathBuf| path.to_string_lossy().into_owned();

@@ -32,7 +32,8 @@ pub(crate) fn demo(arguments: &[String]) -> Result<()> {
     all.extend(["--kubeconfig", &kubeconfig]);
     let folder;
     if let Some(at) = all.iter().position(|argument| *argument == ROLES) {
-        folder = charts::roles(&cluster)?.display().to_string();
+        let tenant = if given("--shop") { "shop" } else { "train-ticket" };
+        folder = charts::roles(&cluster, tenant)?.display().to_string();
         all.insert(at + 1, &folder);
     }
     run("the demo", &binary.to_string_lossy(), &all)?;

@@ -7,9 +7,12 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use owo_colors::OwoColorize as _;
 
-/// Root of the repository.
+/// Root of the repository: that of the clone in which `cargo xtask` was typed. Clones share what is built, so that the
+/// program may have been compiled in another one.
 pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+    let package = package.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    package.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
 /// Folder for built tools and downloads, outside of the clone.

@@ -17,7 +17,7 @@ use crate::tools::{chromedriver, deny, python};
 /// Arguments of `test`.
 #[derive(Args)]
 pub(crate) struct TestArguments {
-    /// Also what takes long: all recordings, and ten crashes
+    /// Also what takes long: all recordings, ten crashes, and the shop on a control plane
     #[arg(long)]
     full: bool,
     /// Tests that need a real cluster use this one, as its current context; by default one is started for them
@@ -72,6 +72,9 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     drop(running);
     rehearsals(&binary)?;
     let roles = charts::installed()?;
+    if arguments.full {
+        charts::shop()?;
+    }
     scenarios(arguments, &roles)?;
     say("all green");
     Ok(())
@@ -124,6 +127,7 @@ fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
         variants.push(("scenario of the shop: more demand", vec!["--shop", "saturation"]));
         variants.push(("scenario of the shop: a bad instance", vec!["--shop", "bad-instance"]));
         variants.push(("scenario of the shop: a noisy neighbour", vec!["--shop", "noisy-neighbour"]));
+        variants.push(("scenario of the shop: messages wait", vec!["--shop", "queue-growth"]));
         variants.push(("scenario of the shop: what it costs", vec!["--shop", "bad-release", "--no-repair"]));
         variants.push(("scenario: ten crashes", vec!["--crash", "10"]));
         variants.push(("scenario: all recordings", vec!["--all"]));

@@ -34,6 +34,7 @@ pub(crate) fn class(view: &View<'_>, node: usize, points: &[f64]) -> CauseClass 
         // Slow, failing and busy are what it looks like when something is used up: that says more.
         Some(term) => used_up(view, node).unwrap_or_else(|| match term {
             SATURATION => CauseClass::Saturation,
+            TIME | BEHAVIOUR if demanded(view, node) => CauseClass::Overload,
             TIME => time_class(view, node),
             BEHAVIOUR => behaviour_class(view, node),
             _ => signal_class(view, node, term),
@@ -52,6 +53,17 @@ fn used_up(view: &View<'_>, node: usize) -> Option<CauseClass> {
         return Some(CauseClass::Overload);
     }
     (!busy && waits(view, node, Class::Pool)).then_some(CauseClass::ConnectionPool)
+}
+
+/// Whether clearly more is asked of a node, and of one that calls it: a caller that only tries again has no more to do
+/// than usual.
+fn demanded(view: &View<'_>, node: usize) -> bool {
+    let busier = |caller: &usize| {
+        let traffic = view.facts.of_class(view.case, *caller, Class::Traffic);
+        traffic.is_some_and(|t| t.score.z > CLEAR)
+    };
+    let callers = &view.graph.callers[node];
+    grown(view, node) && (callers.is_empty() || callers.iter().any(busier))
 }
 
 /// Whether clearly more requests than usual reach a node.

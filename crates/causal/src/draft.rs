@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::case::{Case, Change, ChangeKind, State};
 use crate::evidence::{change_evidence, state_evidence};
-use crate::group::{Group, fingerprint};
+use crate::fingerprint::fingerprint;
+use crate::group::Group;
 use crate::impact::{Impact, Money};
 use crate::ranking::{CauseClass, Evidence, EvidenceKind, Ranking, Suspect};
 use crate::state::StateKind;

@@ -1,7 +1,7 @@
 //! The evidence about each node as numbers between 0 and about 1. What they add up to is decided in `fuse`.
 
 use crate::account::{Account, account};
-use crate::case::{Case, ChangeKind};
+use crate::case::{Case, Change, ChangeKind, FieldDiff};
 use crate::events::{Shift, shifts};
 use crate::facts::{Fact, Facts};
 use crate::graph::Graph;
@@ -215,6 +215,8 @@ impl<'a> View<'a> {
             let age = (before.max(0) as f64 / CHANGE_LEAD_US as f64).min(4.0);
             let weight = match change.kind {
                 ChangeKind::Release | ChangeKind::Config => 1.0,
+                // More instances follow more demand: a consequence more often than a cause.
+                ChangeKind::Scaling if grew(change) => 0.2,
                 ChangeKind::Scaling | ChangeKind::Infrastructure => 0.7,
                 ChangeKind::Other => 0.5,
             };
@@ -314,6 +316,13 @@ impl<'a> View<'a> {
         }
         drops.iter().sum::<f64>() / drops.len() as f64
     }
+}
+
+/// Whether a change asks for more replicas and nothing else.
+fn grew(change: &Change) -> bool {
+    let count = |text: &str| text.parse::<u32>().ok();
+    let more = |field: &FieldDiff| field.path == "spec.replicas" && count(&field.old) < count(&field.new);
+    !change.diff.is_empty() && change.diff.iter().all(more)
 }
 
 /// Extra time on the slow ones of some links, and the share of the links that are slow.

@@ -332,7 +332,7 @@ impl Topology {
             .collect()
     }
 
-    /// Keys of what the entity of a key depends on at a time; empty for an unknown key. Fits [`crate::group::Grouper::tick`].
+    /// Keys of what the entity of a key depends on at a time; empty for an unknown key. Fits [`crate::grouper::Grouper::tick`].
     pub fn dependencies(&self, key: &str, at_us: i64) -> Vec<String> {
         let Some(id) = self.by_key(key) else {
             return Vec::new();

@@ -11,6 +11,9 @@ use serde_json::Value;
 use crate::error::{ControllerError, Doing};
 use crate::objects;
 
+/// Kinds of workloads that load a ConfigMap, in the order in which they are looked at.
+const LOADERS: [&str; 3] = ["Deployment", "StatefulSet", "DaemonSet"];
+
 /// The object that a repair is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -42,8 +45,13 @@ pub(crate) async fn read(
         objects::get(client, &target.api_version, &target.kind, &target.namespace, &target.name).await?;
     let Some(live) = live else { return Ok(view) };
     if target.kind == "ConfigMap" {
-        let workloads = objects::list(client, "apps/v1", "Deployment", &target.namespace).await?;
-        view.workload = workloads.into_iter().find(|w| objects::loads_config_map(w, &target.name));
+        for kind in LOADERS {
+            let workloads = objects::list(client, "apps/v1", kind, &target.namespace).await?;
+            view.workload = workloads.into_iter().find(|w| objects::loads_config_map(w, &target.name));
+            if view.workload.is_some() {
+                break;
+            }
+        }
         view.config_map = Some(live);
         view.config_history =
             objects::list(client, "apps/v1", "ControllerRevision", &target.namespace).await?;
@@ -128,4 +136,63 @@ fn runs(workload: &Value, pod: &Value) -> bool {
     wanted.is_some_and(|wanted| {
         !wanted.is_empty() && wanted.iter().all(|(key, value)| labels.and_then(|l| l.get(key)) == Some(value))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use causeway_localcluster::{LocalCluster, Options};
+    use kube::api::PostParams;
+    use serde_json::json;
+
+    use super::*;
+
+    async fn create(client: &Client, api_version: &str, namespace: &str, object: Value) {
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        let api = match kind.as_str() {
+            "Namespace" => kube::Api::all_with(client.clone(), &objects::resource(api_version, &kind)),
+            _ => objects::api(client, api_version, &kind, namespace),
+        };
+        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn every_kind_of_workload_may_load_a_config_map() {
+        let cluster = LocalCluster::open(Options::default()).unwrap();
+        let client = cluster.client("admin");
+        let api_version =
+            |kind: &str| if kind == "Namespace" || kind == "ConfigMap" { "v1" } else { "apps/v1" };
+        let spec = json!({"summary": "s", "appliesTo": {"causes": ["BadConfig"], "targets": [{"group": "", "kind": "ConfigMap"}]},
+            "steps": [{"name": "revert", "type": "RevertConfigMap", "revertConfigMap": {}}],
+            "verify": {"within": "5m", "hold": "2m"}});
+        let runbook: RunbookSpec = serde_json::from_value(spec).unwrap();
+        for kind in LOADERS {
+            let namespace = kind.to_lowercase();
+            let named = |kind: &str, more: Value| {
+                let mut object = json!({"apiVersion": api_version(kind), "kind": kind,
+                    "metadata": {"name": "rates", "namespace": namespace}});
+                object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                object
+            };
+            let template = json!({"metadata": {"labels": {"app": "rates"}}, "spec": {"containers": [
+                {"name": "main", "image": "rates:1", "envFrom": [{"configMapRef": {"name": "rates"}}]}]}});
+            let workload =
+                json!({"spec": {"selector": {"matchLabels": {"app": "rates"}}, "template": template}});
+            let place = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            for (api_version, object) in [
+                ("v1", place),
+                ("v1", named("ConfigMap", json!({"data": {"NL": "0.21"}}))),
+                ("apps/v1", named(kind, workload)),
+            ] {
+                create(&client, api_version, &namespace, object).await;
+            }
+            let target = Target {
+                api_version: "v1".into(),
+                kind: "ConfigMap".into(),
+                namespace: namespace.clone(),
+                name: "rates".into(),
+            };
+            let view = read(&client, &target, &runbook, None, "run", Timestamp::UNIX_EPOCH).await.unwrap();
+            assert_eq!(view.workload.unwrap()["kind"], kind);
+        }
+    }
 }

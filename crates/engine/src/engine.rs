@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use ahash::AHashMap;
-use causeway_causal::group::Grouper;
+use causeway_causal::grouper::Grouper;
 use causeway_causal::topology::Topology;
 use causeway_model::{Completeness, Event, Finding, Micros, Partial, SeriesId, SourceRef, Window};
 

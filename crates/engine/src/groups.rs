@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use causeway_causal::group::{Finding as Placed, Group, GroupConfig, GroupEvent, GroupState, Grouper};
+use causeway_causal::group::{Finding as Placed, Group, GroupConfig, GroupEvent, GroupState};
+use causeway_causal::grouper::Grouper;
 use causeway_model::{Event, Finding, FindingState, Micros};
 
 use crate::config::EngineConfig;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use causeway_causal::draft::IncidentDraft;
-use causeway_causal::group::fingerprint;
+use causeway_causal::fingerprint::fingerprint;
 use causeway_causal::impact::Requests;
 use causeway_model::{Finding, FindingState, Micros, SeriesId};
 use causeway_predict::Grade;

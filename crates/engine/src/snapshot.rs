@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use causeway_causal::group::Grouper;
+use causeway_causal::grouper::Grouper;
 use causeway_model::{Finding, Micros, SeriesId, SourceRef};
 use serde::{Deserialize, Serialize};
 

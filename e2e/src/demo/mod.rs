@@ -5,6 +5,7 @@ pub(crate) mod cluster;
 mod crash_points;
 mod installation;
 mod manifests;
+mod mrkdwn;
 mod remote;
 mod report;
 mod run;
@@ -29,7 +30,7 @@ pub struct DemoArguments {
     #[arg(long, default_value = "280661e3")]
     pub case: String,
     /// Play a scenario of the shop instead of a recording, such as bad-release: a file name below examples/shop/scenarios
-    #[arg(long, conflicts_with_all = ["case", "all", "wrong_fix", "crash", "kubeconfig", "roles", "keep"])]
+    #[arg(long, conflicts_with_all = ["case", "all", "wrong_fix", "crash", "ask", "outage", "keep"])]
     pub shop: Option<String>,
     /// Seed of the shop: it decides tags, noise, and which of the scenario's services is hit
     #[arg(long, default_value_t = 1, requires = "shop")]
@@ -59,7 +60,8 @@ pub struct DemoArguments {
     /// Kill Causeway with SIGKILL in the middle of the feed, this many times
     #[arg(long, num_args = 0..=1, default_missing_value = "3", default_value_t = 0)]
     pub crash: u32,
-    /// Play with the cluster of this kubeconfig, its real controllers and rollouts
+    /// Play with the cluster of this kubeconfig, its real controllers and rollouts; the shop needs one of
+    /// `cargo xtask cluster`
     #[arg(long, conflicts_with = "all")]
     pub kubeconfig: Option<PathBuf>,
     /// Run two operators, a gateway, an executor and a console apart, each with the kubeconfig of its role's name in this

@@ -82,7 +82,35 @@ fn parsed<T: DeserializeOwned>(answer: &Value, member: &str) -> Result<Vec<T>> {
 /// The page.
 pub(super) fn render(data: &Data<'_>) -> Result<String> {
     let mut environment = minijinja::Environment::new();
+    // Without an Incident, or a cause, there is no such section.
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Chainable);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::Html);
     environment.add_template("report.html", TEMPLATE)?;
     Ok(environment.get_template("report.html")?.render(minijinja::value::Serde(data))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_without_an_incident_has_a_report() {
+        let summary = Summary { title: "Recording x, played".into(), ..Summary::default() };
+        for incident in [Value::Null, serde_json::json!({"status": {"evidence": [], "explanation": []}})] {
+            let data = Data {
+                summary: &summary,
+                remediations: &[],
+                signal_picture: String::new(),
+                signal_name: String::new(),
+                topology_picture: String::new(),
+                style: "",
+                path: Vec::new(),
+                first_lines: Vec::new(),
+                timeline: Vec::new(),
+                incident,
+            };
+            let page = render(&data).unwrap();
+            assert!(page.contains("No symptom at the entry point") && !page.contains("Evidence"), "{page}");
+        }
+    }
 }

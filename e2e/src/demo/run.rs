@@ -14,7 +14,7 @@ use super::remote::{EngineState, Remote};
 use super::screen::Screen;
 use super::slack::SlackStandIn;
 use super::summary::Summary;
-use super::{DemoArguments, manifests, report};
+use super::{DemoArguments, Victim, manifests, report};
 use crate::control_plane::ControlPlane;
 use crate::feeder::{Feeder, Mode};
 use crate::otlp::{Exporter, Sent};
@@ -132,6 +132,21 @@ fn binary(arguments: &DemoArguments) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Starts Causeway: as one process, or as roles, of which `victims` are killed at each of their writes.
+pub(super) async fn start_causeway(
+    places: &Places,
+    now: Timestamp,
+    victims: &[Victim],
+) -> Result<(Option<Running>, Option<Installation>, Endpoints)> {
+    if places.roles.is_some() {
+        let installation = Installation::start(places, now, victims).await?;
+        let endpoints = installation.endpoints();
+        return Ok((None, Some(installation), endpoints));
+    }
+    let (causeway, endpoints) = places.start_causeway(now, None).await?;
+    Ok((Some(causeway), None, endpoints))
+}
+
 impl Demo {
     async fn start(
         arguments: &DemoArguments,
@@ -151,14 +166,8 @@ impl Demo {
         if let Some(kubeconfig) = &places.cluster {
             cluster::prepare(&places, kubeconfig).await?;
         }
-        let (causeway, installation, endpoints) = if places.roles.is_some() {
-            let installation = Installation::start(&places, now, &arguments.crash_points).await?;
-            let endpoints = installation.endpoints();
-            (None, Some(installation), endpoints)
-        } else {
-            let (causeway, endpoints) = places.start_causeway(now, None).await?;
-            (Some(causeway), None, endpoints)
-        };
+        let (causeway, installation, endpoints) =
+            start_causeway(&places, now, &arguments.crash_points).await?;
         let (simulator, address) = places.start_simulator(&folder.join("label.json")).await?;
         let mut remote = Remote::connect(&places, &endpoints, &address).await?;
         remote.installation = installation.clone();

@@ -9,6 +9,7 @@ use owo_colors::OwoColorize as _;
 use serde_json::Value;
 
 use super::DemoArguments;
+use super::mrkdwn;
 use super::remote::EngineState;
 use super::run::phase;
 use super::summary::Summary;
@@ -299,9 +300,9 @@ impl Screen {
             ]);
         }
         self.line(&rows.to_string());
-        self.head("4. The Slack message, as it stands");
+        self.head("4. The Slack message, as it looks now");
         for message in slack {
-            for line in slack_text(message).lines() {
+            for line in mrkdwn::lines(message) {
                 self.line(&format!("  │ {line}"));
             }
         }
@@ -337,24 +338,4 @@ impl Screen {
             self.line(&format!("  OTEL_EXPORTER_OTLP_ENDPOINT=<the printed address> OTEL_EXPORTER_OTLP_HEADERS=\"authorization=Bearer {}\"", self.token));
         }
     }
-}
-
-fn slack_text(message: &Value) -> String {
-    let mut out = String::new();
-    for block in message.get("blocks").and_then(Value::as_array).into_iter().flatten() {
-        let texts = block.pointer("/text/text").and_then(Value::as_str).into_iter().chain(
-            ["/fields", "/elements"]
-                .iter()
-                .filter_map(|p| block.pointer(p).and_then(Value::as_array))
-                .flatten()
-                .filter_map(|e| {
-                    e.pointer("/text").and_then(|t| t.as_str().or_else(|| t.get("text")?.as_str()))
-                }),
-        );
-        for piece in texts {
-            out.push_str(piece);
-            out.push('\n');
-        }
-    }
-    if out.is_empty() { text(message, "/text").to_owned() } else { out }
 }

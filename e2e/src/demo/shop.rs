@@ -8,8 +8,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::cluster;
+use super::installation::Installation;
 use super::remote::{EngineState, Remote};
-use super::run::{is_over, places};
+use super::run::{is_over, places, start_causeway};
 use super::screen::Screen;
 use super::slack::SlackStandIn;
 use super::summary::{Cost, Summary};
@@ -20,6 +22,7 @@ use crate::shop::NAMESPACE;
 use crate::shop::cause::Scenario;
 use crate::shop::kubernetes::{Kubernetes, client};
 use crate::shop::manifests::workloads;
+use crate::shop::metrics::Metrics;
 use crate::shop::telemetry::Meter;
 use crate::shop::topology::Topology;
 use crate::shop::traces::Sampler;
@@ -38,6 +41,7 @@ const MAX_IDLE: u32 = 30;
 const WELL: f64 = 0.99;
 const TOKEN: &str = "shop-demo-token";
 
+/// A running demo.
 struct Demo {
     arguments: DemoArguments,
     scenario: Scenario,
@@ -45,6 +49,10 @@ struct Demo {
     meter: Meter,
     sampler: Sampler,
     kubernetes: Kubernetes,
+    /// Where one process is everything.
+    causeway: Option<Running>,
+    /// Where each role is a process of its own.
+    installation: Option<Installation>,
     remote: Remote,
     exporter: Exporter,
     endpoints: Endpoints,
@@ -72,7 +80,7 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
     manifests::write(arguments, NAMESPACE, &places.manifests, &slack_api)?;
     // The seed decides the tags, and another topology has other workloads.
     std::fs::write(places.manifests.join("10-workloads.yaml"), workloads(&world.topology, arguments.seed))?;
-    let (mut causeway, mut demo) = Demo::start(arguments, &places, world, scenario).await?;
+    let mut demo = Demo::start(arguments, &places, world, scenario).await?;
     let mut summary = demo.play().await?;
     summary.wall_seconds = begun.elapsed().as_secs();
     let (messages, posted, edited) = slack.messages().await;
@@ -85,7 +93,7 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
             .with_context(|| format!("cannot write {}", arguments.report.display()))?;
     }
     demo.screen.where_next(arguments, &summary, &places, &demo.endpoints.otlp_http);
-    causeway.stop()?;
+    demo.stop()?;
     if arguments.data.is_none() {
         let work = &places.logs;
         std::fs::remove_dir_all(work).with_context(|| format!("cannot remove {}", work.display()))?;
@@ -116,13 +124,18 @@ impl Demo {
         places: &Places,
         world: World,
         scenario: Scenario,
-    ) -> Result<(Running, Self)> {
+    ) -> Result<Self> {
         let total = i64::from(WARM_UP + MAX_AFTER) * STEP as i64;
         let now = Timestamp::from_second((Timestamp::now().as_second() - total).div_euclid(60) * 60)?;
         let screen = Screen::new(arguments, opening(arguments, &world), TOKEN);
         screen.starting();
-        let (causeway, endpoints) = places.start_causeway(now, None).await?;
-        let remote = Remote::connect(places, &endpoints, "").await?;
+        if let Some(kubeconfig) = &places.cluster {
+            Kubernetes::join(&client(kubeconfig).await?, &world.topology).await?;
+            cluster::prepare(places, kubeconfig).await?;
+        }
+        let (causeway, installation, endpoints) = start_causeway(places, now, &[]).await?;
+        let mut remote = Remote::connect(places, &endpoints, "").await?;
+        remote.installation = installation.clone();
         let exporter = Exporter::new(&endpoints.otlp_http, TOKEN, NAMESPACE)?;
         let mut demo = Self {
             arguments: arguments.clone(),
@@ -130,7 +143,9 @@ impl Demo {
             world,
             meter: Meter::default(),
             sampler: Sampler::new(arguments.seed),
-            kubernetes: Kubernetes::new(client(&places.kubeconfig()).await?),
+            kubernetes: kubernetes(places).await?,
+            causeway,
+            installation,
             remote,
             exporter,
             endpoints,
@@ -142,9 +157,12 @@ impl Demo {
         };
         demo.settle().await?;
         demo.world.open();
-        let kubernetes = demo.endpoints.kubernetes.clone().unwrap_or_default();
-        demo.screen.started(&demo.endpoints.api, &format!("its Kubernetes API at {kubernetes}"));
-        Ok((causeway, demo))
+        let kubernetes = match &demo.endpoints.kubernetes {
+            Some(address) => format!("its Kubernetes API at {address}"),
+            None => format!("works with the cluster of {}", places.kubeconfig().display()),
+        };
+        demo.screen.started(&demo.endpoints.api, &kubernetes);
+        Ok(demo)
     }
 
     async fn play(&mut self) -> Result<Summary> {
@@ -219,6 +237,9 @@ impl Demo {
             visits_lost: self.world.ledger.visits_lost - before.visits_lost,
             visits_lost_without: alone.ledger.visits_lost - before.visits_lost,
         });
+        if let Some(installation) = &self.installation {
+            installation.seal()?;
+        }
         summary.logs_stored =
             self.remote.number("SELECT count(DISTINCT attributes['log.record.uid']) FROM logs").await?;
         summary.logs_doubled = self.remote.number("SELECT count(*) FROM logs").await? - summary.logs_stored;
@@ -249,11 +270,18 @@ impl Demo {
 
     async fn settle(&mut self) -> Result<()> {
         self.state = self.remote.step(self.now).await?;
-        if self.kubernetes.settle(&mut self.world).await? > 0 {
+        if self.kubernetes.settle(&mut self.world).await? {
             self.state = self.remote.step(self.now).await?;
         }
         self.peak_memory_mib = self.peak_memory_mib.max(self.endpoints.peak_memory_mib());
         Ok(())
+    }
+
+    fn stop(mut self) -> Result<()> {
+        if let Some(installation) = &self.installation {
+            installation.stop()?;
+        }
+        self.causeway.as_mut().map_or(Ok(()), Running::stop)
     }
 
     fn tell_shop(&mut self, fault_at: Timestamp) {
@@ -263,6 +291,14 @@ impl Demo {
         let told = format!("{:.1} % of the orders succeed", self.world.order_success * 100.0);
         self.screen.shop(&at, format!("o{minute}/{tenths}"), &told);
     }
+}
+
+/// The shop's way to the API that Causeway works with.
+async fn kubernetes(places: &Places) -> Result<Kubernetes> {
+    let client = client(&places.kubeconfig()).await?;
+    let Some(kubeconfig) = &places.cluster else { return Ok(Kubernetes::alone(client)) };
+    let metrics = Metrics::open(&client, kubeconfig).await?;
+    Ok(Kubernetes::real(client, metrics))
 }
 
 /// Fingerprint of the incident that a repair is planned for.

@@ -1,7 +1,9 @@
-//! How the shop meets the Kubernetes API: reads what is there, plays controllers, scheduler and autoscalers, and makes the
-//! changes that a cause consists of.
+//! How the shop meets the Kubernetes API: reads what is there, and makes the changes that a cause consists of. It plays
+//! controllers, scheduler and autoscalers, or waits for those of a real cluster.
 
-use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus,
@@ -14,8 +16,9 @@ use serde_json::json;
 use super::NAMESPACE;
 use super::cause::Kind;
 use super::cluster::{Cluster, Pod, Workload};
-use super::manifests::REGISTRY;
-use super::topology::Autoscale;
+use super::manifests::{POOL, REGISTRY, pool};
+use super::metrics::Metrics;
+use super::topology::{Autoscale, Topology};
 use super::world::{Change, World};
 use crate::simulator;
 
@@ -23,15 +26,50 @@ use crate::simulator;
 const DEPLOYER: &str = "ci-bot";
 /// Who scales; the name that the real controller manager has.
 const CONTROLLER: &str = "kube-controller-manager";
+/// How long controllers of a real cluster may take for a rollout.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The shop's namespace in an API.
 pub(crate) struct Kubernetes {
     client: Client,
+    /// Of a real cluster: what its autoscalers see. Without, the shop plays all controllers.
+    metrics: Option<Metrics>,
 }
 
 impl Kubernetes {
-    pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+    /// Where the shop plays all controllers.
+    pub(crate) fn alone(client: Client) -> Self {
+        Self { client, metrics: None }
+    }
+
+    /// Makes the nodes of a topology with the cores that they have, and waits until they are ready, so that pods are spread
+    /// over all of them.
+    pub(crate) async fn join(client: &Client, topology: &Topology) -> Result<()> {
+        let nodes = Api::<Node>::all(client.clone());
+        for node in &topology.nodes {
+            let size = json!({"cpu": node.cores.to_string(), "memory": "64Gi", "pods": "110"});
+            let labels = json!({POOL: pool(node.pool.as_ref())});
+            let object = json!({"metadata": {"name": node.name, "labels": labels},
+                "status": {"capacity": size, "allocatable": size}});
+            nodes.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+        }
+        let begun = Instant::now();
+        let is_ready = |node: &Node| {
+            let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+            conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
+        };
+        while !nodes.list(&ListParams::default()).await?.items.iter().all(is_ready) {
+            if begun.elapsed() > PATIENCE {
+                bail!("the nodes are not ready after {} s", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Ok(())
+    }
+
+    /// A cluster with controllers of its own.
+    pub(crate) fn real(client: Client, metrics: Metrics) -> Self {
+        Self { client, metrics: Some(metrics) }
     }
 
     fn api<K>(&self) -> Api<K>
@@ -41,8 +79,16 @@ impl Kubernetes {
         Api::namespaced(self.client.clone(), NAMESPACE)
     }
 
-    /// Plays autoscalers and Deployments until all is at rest, and shows the shop what there is now. Gives the number of writes.
-    pub(crate) async fn settle(&self, world: &mut World) -> Result<usize> {
+    /// Plays autoscalers and Deployments until all is at rest, or waits for the cluster's; then shows the shop what there is
+    /// now. Says whether anything has moved.
+    pub(crate) async fn settle(&self, world: &mut World) -> Result<bool> {
+        match &self.metrics {
+            Some(metrics) => self.watch(world, metrics).await,
+            None => Ok(self.play(world).await? > 0),
+        }
+    }
+
+    async fn play(&self, world: &mut World) -> Result<usize> {
         self.read(world).await?;
         let mut writes = self.autoscale(world).await?;
         let places = Places::of(world);
@@ -53,11 +99,39 @@ impl Kubernetes {
         Ok(writes)
     }
 
-    /// Shows the shop what is in the API.
-    async fn read(&self, world: &mut World) -> Result<()> {
+    async fn watch(&self, world: &mut World, metrics: &Metrics) -> Result<bool> {
+        let before = world.cluster.clone();
+        self.rest(world).await?;
+        metrics.tell(world);
+        // Where an autoscaler has nothing to do, nobody waits for it.
+        for (service, _) in world.autoscale_now() {
+            metrics.was_seen(&service).await?;
+        }
+        self.rest(world).await?;
+        Ok(world.cluster != before)
+    }
+
+    /// Waits until there are the pods that Deployments ask for, and no others.
+    async fn rest(&self, world: &mut World) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let Some(busy) = self.read(world).await? else { return Ok(()) };
+            if begun.elapsed() > PATIENCE {
+                bail!("the Deployment {busy} has not got its pods after {} s", PATIENCE.as_secs());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Shows the shop what is in the API; gives a Deployment that has not got its pods, if there is one.
+    async fn read(&self, world: &mut World) -> Result<Option<String>> {
         let all = ListParams::default();
         let mut cluster = Cluster { made: world.cluster.made, ..Cluster::default() };
+        let mut busy = None;
         for object in self.api::<Deployment>().list(&all).await?.items {
+            if !is_at_rest(&object) {
+                busy = Some(object.name_any());
+            }
             let spec = object.spec.as_ref().context("a Deployment has no spec")?;
             let containers = spec.template.spec.as_ref().map(|s| s.containers.as_slice()).unwrap_or_default();
             let replicas = u32::try_from(spec.replicas.unwrap_or(1)).unwrap_or_default();
@@ -84,9 +158,15 @@ impl Kubernetes {
             cluster.pods.push(Pod { name: object.name_any(), service, node, tag, cpu });
         }
         cluster.pods.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
+        for (service, workload) in &cluster.workloads {
+            let pods = cluster.pods.iter().filter(|pod| pod.service == *service).count();
+            if pods != workload.replicas as usize {
+                busy = Some(service.clone());
+            }
+        }
         world.cluster = cluster;
         world.follow();
-        Ok(())
+        Ok(busy)
     }
 
     /// Scales what the autoscalers want scaled, and says in their status how they stand.
@@ -121,6 +201,9 @@ impl Kubernetes {
         match change {
             Change::None => {}
             Change::Image { service, tag } => self.release(service, tag, &parameters).await?,
+            Change::Status { .. } if self.metrics.is_some() => {
+                bail!("this scenario is what a kubelet says of itself: play it without a cluster")
+            }
             Change::Status { of, name, status, image } => {
                 if let Some((service, tag)) = image {
                     self.release(service, tag, &parameters).await?;
@@ -155,6 +238,18 @@ impl Kubernetes {
         self.api::<Deployment>().patch(service, parameters, &Patch::Strategic(&patch)).await?;
         Ok(())
     }
+}
+
+/// Whether its controller has seen the newest spec and has done what it says.
+fn is_at_rest(deployment: &Deployment) -> bool {
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
+    deployment.status.as_ref().is_some_and(|status| {
+        let is = |count: Option<i32>| count.unwrap_or(0) == wanted.unwrap_or(1);
+        status.observed_generation >= deployment.metadata.generation
+            && is(status.replicas)
+            && is(status.updated_replicas)
+            && is(status.available_replicas)
+    })
 }
 
 /// Where new pods go in one pass: each counts for the next.

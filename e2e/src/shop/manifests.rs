@@ -10,6 +10,14 @@ use super::topology::Topology;
 /// Registry of the shop's images.
 pub const REGISTRY: &str = "registry.example.com/shop";
 
+/// Label of a node with the pool that it belongs to.
+pub(crate) const POOL: &str = "shop.example.com/pool";
+
+/// Name of a pool; nodes without one have a pool of their own.
+pub(crate) fn pool(named: Option<&String>) -> &str {
+    named.map_or("general", String::as_str)
+}
+
 /// One YAML text with all workloads of the topology; the seed decides the tags.
 #[must_use]
 pub fn workloads(topology: &Topology, seed: u64) -> String {
@@ -18,7 +26,13 @@ pub fn workloads(topology: &Topology, seed: u64) -> String {
         "# The workloads of the shop. Made from its topology; what the values mean, only the shop knows.\n",
     );
     for node in &topology.nodes {
-        put(&mut out, format_args!("---\napiVersion: v1\nkind: Node\nmetadata: {{name: {}}}\n", node.name));
+        let (name, pool) = (&node.name, pool(node.pool.as_ref()));
+        put(
+            &mut out,
+            format_args!(
+                "---\napiVersion: v1\nkind: Node\nmetadata: {{name: {name}, labels: {{{POOL}: {pool}}}}}\n"
+            ),
+        );
     }
     for (name, values) in &cluster.configs {
         config_map(&mut out, name, values);
@@ -27,7 +41,7 @@ pub fn workloads(topology: &Topology, seed: u64) -> String {
         let Some(workload) = cluster.workloads.get(&service.name) else { continue };
         let mut maps = vec![config_name(&service.name)];
         maps.extend(service.rule.as_ref().map(|rule| rule.config_map.clone()));
-        deployment(&mut out, &service.name, workload, &maps);
+        deployment(&mut out, &service.name, workload, pool(service.pool.as_ref()), &maps);
         if let Some(bounds) = cluster.autoscalers.get(&service.name) {
             autoscaler(&mut out, &service.name, bounds);
         }
@@ -52,7 +66,13 @@ fn config_map(out: &mut String, name: &str, values: &BTreeMap<String, String>) {
     }
 }
 
-fn deployment(out: &mut String, name: &str, workload: &super::cluster::Workload, maps: &[String]) {
+fn deployment(
+    out: &mut String,
+    name: &str,
+    workload: &super::cluster::Workload,
+    pool: &str,
+    maps: &[String],
+) {
     let (replicas, tag) = (workload.replicas, &workload.tag);
     let cpu = format!("{}m", (workload.cpu * 1e3).round());
     put(
@@ -73,6 +93,7 @@ spec:
     metadata:
       labels: {{app: {name}}}
     spec:
+      nodeSelector: {{{POOL}: {pool}}}
       containers:
         - name: {name}
           image: {REGISTRY}/{name}:{tag}

@@ -4,7 +4,7 @@
 //! - `topology`, `cause`: data: what the shop is made of, and what goes wrong.
 //! - `station`, `flow`, `autoscaler`, `cluster`, `tick`, `world`: the model.
 //! - `traces`, `telemetry`: what it says of itself.
-//! - `kubernetes`, `manifests`: how it meets the API.
+//! - `kubernetes`, `manifests`: how it meets the API; `metrics`: what autoscalers of a real cluster see of it.
 //!
 //! `demo --shop` plays a scenario against a running Causeway.
 
@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod flow;
 pub(crate) mod kubernetes;
 pub mod manifests;
+pub(crate) mod metrics;
 pub mod rng;
 pub mod station;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::rights::{Elsewhere, compare, grants, uses};
+use super::rights::{Elsewhere, Grant, Use, compare, compare_shop, grants, uses};
 use super::tried::tried;
 use super::work;
 use crate::cluster::{TestCluster, private};
@@ -23,13 +23,15 @@ use crate::run::{root, run, run_in, say, target};
 pub(super) const RELEASE: &str = "causeway-system";
 /// Namespace of the workloads.
 pub(super) const TENANT: &str = "train-ticket";
+/// Namespace of the shop.
+const SHOP: &str = "shop";
 /// ServiceAccounts of the roles.
 const ROLES: [&str; 4] = ["operator", "gateway", "executor", "console"];
 
 const OTHER_KINDS: &str = "the workloads of the example are Deployments";
-const SCALE: &str = "Scale: the fault of the example ends by a restart";
-const BOUNDS: &str = "SetHPABounds: the example has no HorizontalPodAutoscaler";
-const REVERT: &str = "RevertConfigMap: no recording has a fault that a configuration made";
+const SCALE: &str = "Scale: the fault of the example ends by a restart; the shop's waiting messages do not";
+const BOUNDS: &str = "SetHPABounds: the example has no HorizontalPodAutoscaler; the shop has";
+const REVERT: &str = "RevertConfigMap: no recording has a fault that a configuration made; the shop has";
 const PODS: &str = "EvictPod, DeletePod, RunJob, Cordon: the fault of the example ends by a restart";
 const OLD: &str = "an Incident is deleted two weeks after its end";
 const NONE: &str = "the example has no Approval, Pause or PeakEvent";
@@ -38,28 +40,27 @@ const TWICE: &str = "the same Event on the same object within minutes";
 
 /// Rights that the example has no use for: a slow instance of a Deployment, which is restarted, and a
 /// ConfigMap that changes.
-const ELSEWHERE: [Elsewhere; 24] = [
+const ELSEWHERE: [Elsewhere; 26] = [
     Elsewhere::unused("causeway-operator", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
     Elsewhere::unused("causeway-executor", "apps", &["statefulsets", "daemonsets"], &["get"], OTHER_KINDS),
     Elsewhere::unused("causeway-fixer", "apps", &["statefulsets", "daemonsets"], &["patch"], OTHER_KINDS),
-    Elsewhere::unused(
-        "causeway-fixer",
-        "apps",
-        &["deployments/scale", "statefulsets/scale"],
-        &["get", "update"],
-        SCALE,
-    ),
-    Elsewhere::unused("causeway-executor", "autoscaling", &["horizontalpodautoscalers"], &["get"], BOUNDS),
-    Elsewhere::unused("causeway-fixer", "autoscaling", &["horizontalpodautoscalers"], &["patch"], BOUNDS),
-    Elsewhere::unused("causeway-executor", "", &["configmaps"], &["get"], REVERT),
+    Elsewhere::unused("causeway-fixer", "apps", &["statefulsets/scale"], &["get", "update"], OTHER_KINDS),
+    Elsewhere::unused("causeway-fixer", "apps", &["deployments/scale"], &["get", "update"], SCALE).in_shop(),
+    Elsewhere::unused("causeway-executor", "autoscaling", &["horizontalpodautoscalers"], &["get"], BOUNDS)
+        .in_shop(),
+    Elsewhere::unused("causeway-fixer", "autoscaling", &["horizontalpodautoscalers"], &["patch"], BOUNDS)
+        .in_shop(),
+    Elsewhere::unused("causeway-executor", "", &["configmaps"], &["get"], REVERT).in_shop(),
     Elsewhere::unused(
         "causeway-executor",
         "apps",
         &["deployments", "controllerrevisions"],
         &["list"],
         REVERT,
-    ),
-    Elsewhere::unused("causeway-fixer", "", &["configmaps"], &["patch"], REVERT),
+    )
+    .in_shop(),
+    Elsewhere::unused("causeway-executor", "apps", &["statefulsets", "daemonsets"], &["list"], OTHER_KINDS),
+    Elsewhere::unused("causeway-fixer", "", &["configmaps"], &["patch"], REVERT).in_shop(),
     Elsewhere::unused("causeway-operator", "", &["pods"], &["get"], PODS),
     Elsewhere::unused("causeway-operator", "batch", &["jobs"], &["get"], PODS),
     Elsewhere::unused("causeway-operator", "", &["nodes"], &["get"], PODS),
@@ -70,7 +71,8 @@ const ELSEWHERE: [Elsewhere; 24] = [
     Elsewhere::unused("causeway-fixer", "", &["pods/eviction"], &["create"], PODS),
     Elsewhere::unused("causeway-fixer", "batch", &["jobs"], &["create"], PODS),
     Elsewhere::unused("causeway-operator", "causeway.dev", &["incidents"], &["delete"], OLD),
-    Elsewhere::unused("causeway-operator", "autoscaling", &["horizontalpodautoscalers"], &["get"], BOUNDS),
+    Elsewhere::unused("causeway-operator", "autoscaling", &["horizontalpodautoscalers"], &["get"], BOUNDS)
+        .in_shop(),
     Elsewhere::unused(
         "causeway-operator",
         "causeway.dev",
@@ -125,15 +127,16 @@ impl Kubectl {
     }
 }
 
-/// Installs the charts, and writes a kubeconfig for each role into a folder, with a token of its ServiceAccount.
-pub(super) fn roles(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Result<PathBuf> {
-    for namespace in [RELEASE, TENANT] {
+/// Installs the charts for one tenant, and writes a kubeconfig for each role into a folder, with a token of its
+/// ServiceAccount.
+pub(super) fn roles(helm: &str, kubectl: &Kubectl, cluster: &TestCluster, tenant: &str) -> Result<PathBuf> {
+    for namespace in [RELEASE, tenant] {
         kubectl.run(&["create", "namespace", namespace])?;
     }
     kubectl.run(&["label", "namespace", RELEASE, "pod-security.kubernetes.io/enforce=restricted"])?;
     let values = json!({
         "store": { "existingClaim": "tables" },
-        "tenants": [{ "namespace": TENANT, "secrets": ["otlp-token", "slack"], "repairs": true }],
+        "tenants": [{ "namespace": tenant, "secrets": ["otlp-token", "slack"], "repairs": true }],
     });
     let file = work(cluster, "values.json")?;
     std::fs::write(&file, values.to_string())?;
@@ -160,22 +163,11 @@ pub(super) fn roles(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Res
 
 /// The whole comparison.
 pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
-    let roles = roles(helm, kubectl, cluster)?;
+    let roles = roles(helm, kubectl, cluster, TENANT)?;
     let churn = Churn::start(kubectl, cluster)?;
     let played = play(kubectl, cluster, &roles);
     churn.stop()?;
-    let objects = kubectl.run(&[
-        "get",
-        "clusterroles,clusterrolebindings,roles,rolebindings",
-        "--all-namespaces",
-        "--selector=app.kubernetes.io/name=causeway",
-        "--output=json",
-    ])?;
-    let grants = grants(&serde_json::from_str(&objects)?);
-    let accounts: BTreeSet<String> =
-        ROLES.iter().map(|role| account(RELEASE, &format!("causeway-{role}"))).collect();
-    let log = std::fs::read_to_string(cluster.audit_log()).context("cannot read the audit log")?;
-    let used = uses(&log, &accounts);
+    let (grants, used) = granted_and_used(kubectl, cluster)?;
     let wrong: Vec<String> = compare(&grants, &used, &ELSEWHERE).into_iter().collect();
     // A right that is missing is why an outage was not repaired, so that both are told.
     if let Err(error) = played {
@@ -191,6 +183,45 @@ pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Re
     }
     say(&format!("{} rights are granted, and used by {} kinds of requests", grants.len(), used.len()));
     tried(kubectl, cluster)
+}
+
+/// Scenarios of the shop, with the rights of the chart alone: what the outage of [`rights`] has no use for.
+pub(super) fn rights_of_shop(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
+    let roles = roles(helm, kubectl, cluster, SHOP)?;
+    let text = |path: &Path| path.display().to_string();
+    let (binary, root) = (text(&target().join("debug/causeway-e2e")), text(&root()));
+    let (kubeconfig, roles) = (text(&kubectl.kubeconfig), text(&roles));
+    for scenario in ["saturation", "tax-rate", "queue-growth"] {
+        let arguments = ["demo", "--json", "--root", &root, "--shop", scenario, "--kubeconfig", &kubeconfig];
+        let title = format!("the shop by roles on a control plane: {scenario}");
+        run(&title, &binary, &[&arguments[..], &["--roles", &roles]].concat())?;
+    }
+    let (grants, used) = granted_and_used(kubectl, cluster)?;
+    let wrong: Vec<String> = compare_shop(&grants, &used, &ELSEWHERE).into_iter().collect();
+    if grants.is_empty() || used.is_empty() || !wrong.is_empty() {
+        bail!(
+            "{} rights granted, {} kinds of requests; wrong:\n  {}",
+            grants.len(),
+            used.len(),
+            wrong.join("\n  ")
+        );
+    }
+    Ok(())
+}
+
+/// What the installed Roles grant, and what the audit log says of the roles' accounts.
+fn granted_and_used(kubectl: &Kubectl, cluster: &TestCluster) -> Result<(Vec<Grant>, BTreeSet<Use>)> {
+    let objects = kubectl.run(&[
+        "get",
+        "clusterroles,clusterrolebindings,roles,rolebindings",
+        "--all-namespaces",
+        "--selector=app.kubernetes.io/name=causeway",
+        "--output=json",
+    ])?;
+    let accounts: BTreeSet<String> =
+        ROLES.iter().map(|role| account(RELEASE, &format!("causeway-{role}"))).collect();
+    let log = std::fs::read_to_string(cluster.audit_log()).context("cannot read the audit log")?;
+    Ok((grants(&serde_json::from_str(&objects)?), uses(&log, &accounts)))
 }
 
 /// What came of the outage, as JSON.

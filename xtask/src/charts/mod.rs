@@ -43,10 +43,17 @@ pub(crate) fn installed() -> Result<PathBuf> {
     Ok(install::summary_of_roles())
 }
 
-/// Installs the charts in a cluster; gives the folder with a kubeconfig for each role.
-pub(crate) fn roles(cluster: &TestCluster) -> Result<PathBuf> {
+/// Scenarios of the shop with the rights of the charts, on an API server of its own.
+pub(crate) fn shop() -> Result<()> {
     let [helm] = paths(["helm"])?;
-    install::roles(&helm, &Kubectl::of(cluster.kubeconfig())?, cluster)
+    let cluster = TestCluster::for_charts()?;
+    install::rights_of_shop(&helm, &Kubectl::of(cluster.kubeconfig())?, &cluster)
+}
+
+/// Installs the charts in a cluster, for one tenant; gives the folder with a kubeconfig for each role.
+pub(crate) fn roles(cluster: &TestCluster, tenant: &str) -> Result<PathBuf> {
+    let [helm] = paths(["helm"])?;
+    install::roles(&helm, &Kubectl::of(cluster.kubeconfig())?, cluster, tenant)
 }
 
 /// Validates everything that the charts render against what the API server says of its kinds.

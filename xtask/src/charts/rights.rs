@@ -44,6 +44,8 @@ pub(super) struct Elsewhere {
     verbs: &'static [&'static str],
     why: &'static str,
     sometimes: bool,
+    /// Whether the shop uses it.
+    in_shop: bool,
 }
 
 impl fmt::Display for Right {
@@ -150,6 +152,20 @@ pub(super) fn compare(grants: &[Grant], uses: &BTreeSet<Use>, elsewhere: &[Elsew
     used.chain(granted).chain(excused).collect()
 }
 
+/// What is wrong where the shop was played: uses that nothing grants, and exceptions that it was to use and did not.
+pub(super) fn compare_shop(
+    grants: &[Grant],
+    uses: &BTreeSet<Use>,
+    elsewhere: &[Elsewhere],
+) -> BTreeSet<String> {
+    let used = uses.iter().filter_map(|used| stray(grants, used));
+    let unused = grants.iter().filter(|grant| {
+        elsewhere.iter().any(|entry| entry.in_shop && entry.covers(&grant.right))
+            && !uses.iter().any(|used| used.allowed && covers(grant, used))
+    });
+    used.chain(unused.map(|grant| format!("{}: the shop was to use it", grant.right))).collect()
+}
+
 /// A use that nothing grants.
 fn stray(grants: &[Grant], used: &Use) -> Option<String> {
     // Every cluster lets everybody ask who they are and what they may do.
@@ -196,7 +212,12 @@ impl Elsewhere {
         verbs: &'static [&'static str],
         why: &'static str,
     ) -> Self {
-        Self { account, group, resources, verbs, why, sometimes: false }
+        Self { account, group, resources, verbs, why, sometimes: false, in_shop: false }
+    }
+
+    /// The shop uses it.
+    pub(super) const fn in_shop(self) -> Self {
+        Self { in_shop: true, ..self }
     }
 
     /// Used or not, as things happen.
@@ -207,7 +228,7 @@ impl Elsewhere {
         verbs: &'static [&'static str],
         why: &'static str,
     ) -> Self {
-        Self { account, group, resources, verbs, why, sometimes: true }
+        Self { account, group, resources, verbs, why, sometimes: true, in_shop: false }
     }
 
     /// What it names and nothing grants.

@@ -1,4 +1,5 @@
-use causeway_causal::group::{Finding, GroupConfig, GroupEvent, GroupState, Grouper};
+use causeway_causal::group::{Finding, GroupConfig, GroupEvent, GroupState};
+use causeway_causal::grouper::Grouper;
 
 use crate::made::{MINUTE, Noise};
 

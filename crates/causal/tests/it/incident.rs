@@ -1,6 +1,7 @@
 use causeway_causal::case::{Case, Change, ChangeKind, FieldDiff};
 use causeway_causal::draft::{ExplanationError, Severity, build, change_line, verify_explanation};
-use causeway_causal::group::{Finding, GroupConfig, GroupEvent, Grouper};
+use causeway_causal::group::{Finding, GroupConfig, GroupEvent};
+use causeway_causal::grouper::Grouper;
 use causeway_causal::impact::{Impact, Share, revenue_at_risk};
 use causeway_causal::rank::rank;
 use causeway_causal::ranking::CauseClass;

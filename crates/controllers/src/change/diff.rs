@@ -16,6 +16,8 @@ pub(super) type Fields = BTreeMap<String, String>;
 /// Path, old value, new value.
 pub(super) type FieldChange = (String, String, String);
 
+/// How the keys of taints begin that follow from a node's conditions.
+const OF_CONDITIONS: &str = "node.kubernetes.io/";
 /// Longest value that is told.
 const VALUE: usize = 160;
 /// Changed fields that are told at most.
@@ -68,11 +70,12 @@ pub(super) fn of_scaler(object: &HorizontalPodAutoscaler) -> Fields {
     fields
 }
 
-/// Whether a node takes pods and is ready, and its taints.
+/// Whether a node takes pods and is ready, and its taints, but for those by which Kubernetes says again what its conditions
+/// say.
 pub(super) fn of_node(object: &NodeView) -> Fields {
     let mut fields = Fields::new();
     fields.insert("spec.unschedulable".into(), object.spec.unschedulable.to_string());
-    for taint in &object.spec.taints {
+    for taint in object.spec.taints.iter().filter(|taint| !taint.key.starts_with(OF_CONDITIONS)) {
         fields.insert(format!("spec.taints.{}", taint.key), taint.effect.clone());
     }
     if let Some(ready) = condition(&object.status.conditions, "Ready") {

@@ -270,7 +270,9 @@ impl Watcher {
         let uid = object.uid().unwrap_or_default();
         let known = if is_gone { self.before.remove(&uid) } else { self.before.insert(uid, fields.clone()) };
         let Some(before) = known else { return };
-        let changed = diff::between(&before, &fields);
+        let mut changed = diff::between(&before, &fields);
+        // A node that gets ready harms nobody.
+        changed.retain(|(path, _, now)| path != "status.ready" || now != "True");
         if changed.is_empty() {
             return;
         }

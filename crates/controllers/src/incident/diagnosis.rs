@@ -7,10 +7,8 @@ use causeway_causal::draft::{CauseDraft, EvidenceItem as Draft, IncidentDraft, S
 use causeway_causal::ranking::{CauseClass, Evidence, EvidenceKind};
 use causeway_causal::wording::sentence;
 use causeway_crds::CauseKind;
-use causeway_crds::incident::{
-    Cause, EvidenceItem, Impact, IncidentStatus, Interval, Money, PathStep, Requests, RunnerUp, Sentence,
-    Severity,
-};
+use causeway_crds::impact::{Impact, Interval, Money, Requests};
+use causeway_crds::incident::{Cause, EvidenceItem, IncidentStatus, PathStep, RunnerUp, Sentence, Severity};
 use causeway_crds::reference::ObjectRef;
 use serde_json::json;
 
