@@ -132,7 +132,8 @@ fn freeze_variables(mode: FreezeMode) -> [(&'static str, String); 7] {
         (
             "holds",
             format!(
-                "has(params.spec.changeFreeze) && params.spec.changeFreeze.mode == '{mode}' && has(params.status) && \
+                "!(has(params.spec.suspend) && params.spec.suspend) && \
+                 has(params.spec.changeFreeze) && params.spec.changeFreeze.mode == '{mode}' && has(params.status) && \
                  has(params.status.freeze) && params.status.freeze.state == 'Holding' && \
                  has(params.status.freeze.namespaces) && request.namespace in params.status.freeze.namespaces"
             ),

@@ -62,6 +62,7 @@ impl Rules {
                 continue;
             };
             let holds = freeze.mode == FreezeMode::Deny
+                && !event.spec.suspend
                 && status.state == FreezeState::Holding
                 && status.namespaces.iter().any(|frozen| frozen == namespace);
             let is_exempt =
@@ -191,6 +192,14 @@ mod tests {
         let fresh = Rules::default();
         fresh.remember(peaks.get("sale").await.unwrap());
         assert_eq!(fresh.freezes.lock().len(), 1);
+        let suspend = async |suspend: bool| {
+            let spec = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+            peaks.patch("sale", &PatchParams::default(), &spec).await.unwrap();
+        };
+        suspend(true).await;
+        deployments.patch("web", &dry, &image(json!({}))).await.unwrap();
+        suspend(false).await;
+        assert!(deployments.patch("web", &dry, &image(json!({}))).await.is_err());
         state("Over").await;
         deployments.patch("web", &dry, &image(json!({}))).await.unwrap();
         peaks.delete("sale", &kube::api::DeleteParams::default()).await.unwrap();

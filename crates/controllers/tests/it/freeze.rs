@@ -332,6 +332,12 @@ async fn the_api_server_holds_changes_back() {
     let deny = json!({"spec": {"changeFreeze": {"mode": "Deny"}}});
     peaks.patch("frozen-test", &PatchParams::default(), &Patch::Merge(deny)).await.unwrap();
     until("it holds again", async || deployments.patch("web", &dry, &image(json!({}))).await.is_err()).await;
+    let suspend = json!({"spec": {"suspend": true}});
+    peaks.patch("frozen-test", &PatchParams::default(), &Patch::Merge(suspend)).await.unwrap();
+    until("it is suspended", async || deployments.patch("web", &dry, &image(json!({}))).await.is_ok()).await;
+    let goes_on = json!({"spec": {"suspend": false}});
+    peaks.patch("frozen-test", &PatchParams::default(), &Patch::Merge(goes_on)).await.unwrap();
+    until("it goes on", async || deployments.patch("web", &dry, &image(json!({}))).await.is_err()).await;
     state("Over").await;
     until("it is over", async || deployments.patch("web", &dry, &image(json!({}))).await.is_ok()).await;
 
