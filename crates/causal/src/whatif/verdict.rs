@@ -49,11 +49,13 @@ pub(super) fn judge(
     let saves = entry_points(system)
         .filter_map(|at| Some((at, outlook.band(at, Signal::Errors)?)))
         .any(|(_, band)| band.likely[1] < band.now - LOST);
+    // What lies at the bottom of it says more than what people would see.
+    let bottom = starved(system, changes, present, after);
     let reason = taken(system, changes, present, after)
         .or_else(|| crammed(system, changes, present, after))
-        .or_else(|| levels(system, outlook))
+        .or_else(|| levels(system, outlook).map(|seen| bottom.clone().unwrap_or(seen)))
         .or_else(|| itself(system, changes, outlook))
-        .or_else(|| starved(system, changes, present, after).filter(|_| !saves))
+        .or_else(|| bottom.clone().filter(|_| !saves))
         .or_else(|| cold(system, changes, present, outlook).filter(|_| !saves));
     if let Some(reason) = reason {
         return (Verdict::Harm, reason);
