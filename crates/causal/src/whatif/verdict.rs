@@ -1,6 +1,6 @@
 //! Whether a repair would do harm, and the sentence that says why.
 
-use super::level::now;
+use super::level::{now, windows};
 use super::load::{FULL, Load, granted};
 use super::outlook::{COLD, Outlook};
 use super::system::{Change, System};
@@ -18,8 +18,12 @@ const SLOWER: f64 = 3.0;
 const LONG_S: f64 = 1.0;
 /// Share of failures from which guesses are not good enough.
 const FAILING: f64 = 0.2;
+/// Seconds for which a change of a service may be what is wrong with it.
+const RECENT_S: f64 = 900.0;
+/// Share of the requests from which most are turned away.
+const MOSTLY: f64 = 0.5;
 /// Share of failures from which there is nothing left to lose.
-const BROKEN: f64 = 0.5;
+const BROKEN: f64 = 0.75;
 /// Largest share of instances that is reckoned with as away: who lets all go at once means it.
 const MOST_AWAY: f64 = 0.75;
 /// Used share of the nodes of a service from which more of it has no room.
@@ -53,6 +57,7 @@ pub(super) fn judge(
     let bottom = starved(system, changes, present, after);
     let reason = taken(system, changes, present, after)
         .or_else(|| crammed(system, changes, present, after))
+        .or_else(|| flooded(system, changes, present, after))
         .or_else(|| levels(system, outlook).map(|seen| bottom.clone().unwrap_or(seen)))
         .or_else(|| itself(system, changes, outlook))
         .or_else(|| bottom.clone().filter(|_| !saves))
@@ -156,6 +161,32 @@ fn crammed(system: &System, changes: &[Change], present: &[Load], after: &[Load]
                 "{} of the cores of the nodes of {} are used: more of it would take from what else runs there",
                 percent(full),
                 service.entity
+            )
+        })
+    })
+}
+
+/// More instances of what turns most requests away, and still not enough: more are let in than are answered in time, and callers
+/// that were told no at once wait instead, with all that they hold.
+fn flooded(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
+    let grown =
+        changes.iter().filter(|change| matches!(change, Change::Instances { .. } | Change::Bounds { .. }));
+    grown.flat_map(|change| system.touched(change)).find_map(|at| {
+        let (old, new, service) = (&present[at], &after[at], &system.services[at]);
+        let refused = now(&service.errors, system.window_s);
+        // What was changed holds for new instances too; what went wrong in the old ones alone does not.
+        let recent = service.rate.len().saturating_sub(windows(RECENT_S, system.window_s));
+        let newest = service.releases.last().max(service.configs.last());
+        let inherited = newest.is_some_and(|at| *at >= recent);
+        (inherited && new.instances > old.instances && refused >= MOSTLY && new.bound() >= 1.0).then(|| {
+            format!(
+                "{} → {} instances of {} would still be asked for {} of what they can do: callers that are turned away at once now, \
+                 {} of them, would wait",
+                whole(old.instances),
+                whole(new.instances),
+                service.entity,
+                percent(new.bound()),
+                percent(refused)
             )
         })
     })
