@@ -76,7 +76,7 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
                 ]);
             }
             Cause::Config { .. } => {
-                found.extend([revert(victim), scale(victim, "4"), restart(victim)]);
+                found.extend([revert(victim), scale(victim, "4"), scale(victim, "8"), restart(victim)]);
             }
             Cause::Demand { .. } => {
                 let grow = |name: &String| {
@@ -105,16 +105,14 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
             }
             Cause::Status { .. } | Cause::Volume { .. } => {}
         }
-        // Under more demand than can be served, taking capacity anywhere sheds load, which helps those who get through. Nobody
-        // means that by a repair.
-        if !matches!(fault.cause, Cause::Demand { .. }) {
-            let other = any(&mut rng);
-            found.push(if seed.is_multiple_of(2) { scale(&other, "0.4") } else { cpu(&other, "0.5") });
-        }
+        let other = any(&mut rng);
+        found.push(if seed.is_multiple_of(2) { scale(&other, "0.4") } else { cpu(&other, "0.5") });
         found.push(restart(&any(&mut rng)));
         return found;
     }
+    found.push(scale(&any(&mut rng), "0.4"));
     found.push(scale(&any(&mut rng), "0.3"));
+    found.push(cpu(&any(&mut rng), "0.5"));
     found.push(cpu(&any(&mut rng), "0.4"));
     found.push(restart(&any(&mut rng)));
     if rng.chance(0.5) {
@@ -125,7 +123,7 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
         .filter(|n| world.cluster.configs[&config_name(n)].get("DB_POOL_SIZE").is_some_and(|p| p != "4"))
         .collect();
     match (pooled.get(rng.below(pooled.len())), scaled.get(rng.below(scaled.len()))) {
-        (Some(name), _) if rng.chance(0.7) => found.push(scale(name, "4")),
+        (Some(name), _) if rng.chance(0.5) => found.push(scale(name, "4")),
         (_, Some(name)) => found.push(bounds(name, "0.5")),
         _ => found.push(scale(&any(&mut rng), "2")),
     }

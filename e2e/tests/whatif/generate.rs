@@ -23,7 +23,7 @@ fn rounded(value: f64) -> f64 {
 }
 
 /// A shop of eight to twelve services in three tiers, three stores and a broker. Instances use 25 to 80 % of their CPU, stores
-/// give out 50 to 100 % of their connections, nodes are used by 45 to 80 %.
+/// give out 40 to 110 % of their connections, nodes are used by 45 to 80 %.
 pub(crate) fn topology(seed: u64) -> Topology {
     let mut rng = Rng::new(seed, "topology");
     let demand = between(&mut rng, 30.0, 70.0);
@@ -106,7 +106,7 @@ fn store(name: &str, rng: &mut Rng) -> Store {
         name: name.to_owned(),
         system: "postgresql".to_owned(),
         work_ms: between(rng, 1.5, 4.0),
-        hold_ms: between(rng, 20.0, 150.0),
+        hold_ms: between(rng, 10.0, 60.0),
         cores: 4.0,
         max_connections: 1.0,
     }
@@ -166,7 +166,7 @@ fn fit(topology: &mut Topology, rng: &mut Rng) {
     }
     for store in &mut topology.stores {
         if let Some(asked) = asked.get(&store.name) {
-            store.max_connections = (asked * between(rng, 1.0, 2.0)).ceil().max(4.0);
+            store.max_connections = (asked * between(rng, 0.9, 2.5)).ceil().max(4.0);
         }
     }
     let nodes = 3 + rng.below(3);
