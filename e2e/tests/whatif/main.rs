@@ -31,7 +31,7 @@ use crate::deeds::Deed;
 use crate::stage::{Cost, Stage};
 
 /// Seeds that the model was made with.
-const TUNED_ON: [std::ops::Range<u64>; 4] = [0..16, 100..114, 200..216, 300..316];
+const TUNED_ON: [std::ops::Range<u64>; 6] = [0..16, 100..114, 200..216, 300..316, 500..518, 600..624];
 /// Seeds that the figures are asserted on.
 const ASSERTED_ON: std::ops::Range<u64> = 400..418;
 /// Actions of the asserted seeds.

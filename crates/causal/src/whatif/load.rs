@@ -6,6 +6,8 @@ use super::system::{Change, Service, System};
 
 /// From this use on a limit is no measure of what is asked for: more can't be seen.
 pub(super) const FULL: f64 = 0.92;
+/// What is asked of nodes, of what they have, from which all that runs there gets too little: less is within the error of use.
+const CROWDED: f64 = 1.03;
 /// Least share of its demand that a service is taken to serve.
 const TRICKLE: f64 = 0.05;
 /// Used share of a node from which more may be asked for than can be seen, and what is taken to be asked for then.
@@ -35,7 +37,7 @@ pub(super) struct Load {
 impl Load {
     /// The limit that counts. Where nodes are asked for more than they have, all that runs there gets too little.
     pub(super) fn bound(&self) -> f64 {
-        let nodes = if self.crowded > 1.0 { self.crowded } else { 0.0 };
+        let nodes = if self.crowded > CROWDED { self.crowded } else { 0.0 };
         (self.cpu * self.crowded).max(self.pool).max(nodes)
     }
 

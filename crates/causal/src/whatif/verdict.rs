@@ -1,9 +1,9 @@
 //! Whether a repair would do harm, and the sentence that says why.
 
-use super::level::now;
+use super::level::{now, usual, windows};
 use super::load::{FULL, Load, granted};
 use super::outlook::{COLD, Outlook};
-use super::system::{Change, System};
+use super::system::{Change, Service, System};
 use super::{Signal, Verdict};
 use crate::wording::quantity;
 
@@ -18,8 +18,14 @@ const SLOWER: f64 = 3.0;
 const LONG_S: f64 = 1.0;
 /// Share of failures from which guesses are not good enough.
 const FAILING: f64 = 0.2;
-/// Share of failures from which there is nothing left to lose.
-const BROKEN: f64 = 0.5;
+/// Seconds for which a change of a service may be what is wrong with it.
+const RECENT_S: f64 = 900.0;
+/// Share of the requests from which most are turned away.
+const MOSTLY: f64 = 0.5;
+/// Times the usual latency from which a service is in trouble.
+const TROUBLED: f64 = 2.0;
+/// Use of what a repair would starve from which nothing that it saves elsewhere makes up for it.
+const DROWNED: f64 = 1.2;
 /// Largest share of instances that is reckoned with as away: who lets all go at once means it.
 const MOST_AWAY: f64 = 0.75;
 /// Used share of the nodes of a service from which more of it has no room.
@@ -49,11 +55,16 @@ pub(super) fn judge(
     let saves = entry_points(system)
         .filter_map(|at| Some((at, outlook.band(at, Signal::Errors)?)))
         .any(|(_, band)| band.likely[1] < band.now - LOST);
+    // What lies at the bottom of it says more than what people would see.
+    let starves = starved(present, after);
+    let bottom = starves.map(|at| shortage(system, changes, present, after, at));
+    let drowned = starves.is_some_and(|at| after[at].bound() >= DROWNED);
     let reason = taken(system, changes, present, after)
         .or_else(|| crammed(system, changes, present, after))
-        .or_else(|| levels(system, outlook))
+        .or_else(|| flooded(system, changes, present, after))
+        .or_else(|| levels(system, outlook).map(|seen| bottom.clone().unwrap_or(seen)))
         .or_else(|| itself(system, changes, outlook))
-        .or_else(|| starved(system, changes, present, after).filter(|_| !saves))
+        .or_else(|| bottom.clone().filter(|_| !saves || drowned))
         .or_else(|| cold(system, changes, present, outlook).filter(|_| !saves));
     if let Some(reason) = reason {
         return (Verdict::Harm, reason);
@@ -159,14 +170,43 @@ fn crammed(system: &System, changes: &[Change], present: &[Load], after: &[Load]
     })
 }
 
+/// More instances of what turns most requests away, and still not enough: more are let in than are answered in time, and callers
+/// that were told no at once wait instead, with all that they hold.
+fn flooded(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
+    let grown =
+        changes.iter().filter(|change| matches!(change, Change::Instances { .. } | Change::Bounds { .. }));
+    grown.flat_map(|change| system.touched(change)).find_map(|at| {
+        let (old, new, service) = (&present[at], &after[at], &system.services[at]);
+        let refused = now(&service.errors, system.window_s);
+        // What was changed holds for new instances too; what went wrong in the old ones alone does not.
+        let recent = service.rate.len().saturating_sub(windows(RECENT_S, system.window_s));
+        let newest = service.releases.last().max(service.configs.last());
+        let inherited = newest.is_some_and(|at| *at >= recent);
+        (inherited && new.instances > old.instances && refused >= MOSTLY && new.bound() >= 1.0).then(|| {
+            format!(
+                "{} → {} instances of {} would still be asked for {} of what they can do: callers that are turned away at once now, \
+                 {} of them, would wait",
+                whole(old.instances),
+                whole(new.instances),
+                service.entity,
+                percent(new.bound()),
+                percent(refused)
+            )
+        })
+    })
+}
+
 /// A service that would ask for more than there is, and does not now.
-fn starved(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
-    let (before, then) = (granted(system, present), granted(system, after));
+fn starved(present: &[Load], after: &[Load]) -> Option<usize> {
     let starves = |at: &usize| {
         after[*at].bound() >= STARVED && present[*at].bound() < STARVED.min(after[*at].bound() - 0.02)
     };
-    let at =
-        (0..after.len()).filter(starves).max_by(|a, b| after[*a].bound().total_cmp(&after[*b].bound()))?;
+    (0..after.len()).filter(starves).max_by(|a, b| after[*a].bound().total_cmp(&after[*b].bound()))
+}
+
+/// What of it is too little, with the figures.
+fn shortage(system: &System, changes: &[Change], present: &[Load], after: &[Load], at: usize) -> String {
+    let (before, then) = (granted(system, present), granted(system, after));
     let (entity, old, new) = (&system.services[at].entity, &present[at], &after[at]);
     let counts = format!("{} → {} instances of {}", whole(old.instances), whole(new.instances), entity);
     if new.pool >= new.cpu.max(new.crowded) {
@@ -174,7 +214,7 @@ fn starved(system: &System, changes: &[Change], present: &[Load], after: &[Load]
             let pooled = system.services[at].pools.iter().any(|(pool, _)| *pool == store);
             if pooled && then[store].0 > of.most && then[store].0 > before[store].0 {
                 let grown = largest(system, present, after, store).unwrap_or(at);
-                return Some(format!(
+                return format!(
                     "{} → {} instances of {} ask for {} connections of {}, which takes {}: {entity} would need {} of its own",
                     whole(present[grown].instances),
                     whole(after[grown].instances),
@@ -183,42 +223,39 @@ fn starved(system: &System, changes: &[Change], present: &[Load], after: &[Load]
                     of.entity,
                     whole(of.most),
                     percent(new.pool)
-                ));
+                );
             }
         }
-        return Some(format!(
+        return format!(
             "{counts} would need {} of their connections, {} now",
             percent(new.pool),
             percent(old.pool)
-        ));
+        );
     }
     if new.crowded > new.cpu {
-        return Some(format!(
-            "{} of their cores would be asked of the nodes of {entity}",
-            percent(new.crowded)
-        ));
+        return format!("{} of their cores would be asked of the nodes of {entity}", percent(new.crowded));
     }
     let touched = changes.iter().any(|change| system.touched(change).contains(&at));
     if touched && (new.instances - old.instances).abs() > 0.01 {
-        return Some(format!(
+        return format!(
             "{counts} would need {} of their CPU limit, {} now",
             percent(new.cpu),
             percent(old.cpu)
-        ));
+        );
     }
     if touched {
-        return Some(format!(
+        return format!(
             "{entity} would need {} of its CPU limit, {} now",
             percent(new.cpu),
             percent(old.cpu)
-        ));
+        );
     }
-    Some(format!(
+    format!(
         "{entity} would get {} requests a second, {} now, and need {} of its CPU limit",
         two(new.rate),
         two(old.rate),
         percent(new.cpu)
-    ))
+    )
 }
 
 /// The client of a store that grows most.
@@ -234,7 +271,9 @@ fn largest(system: &System, present: &[Load], after: &[Load], store: usize) -> O
 /// Instances that would be replaced although those that are new could not carry their share: callers that wait for them give
 /// up and ask again, which keeps them starved after they are warm.
 fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook<'_>) -> Option<String> {
-    let rolled = changes.iter().filter(|change| matches!(change, Change::Roll { .. } | Change::Empty { .. }));
+    let rolled = changes.iter().filter(|change| {
+        matches!(change, Change::Roll { .. } | Change::Empty { .. } | Change::Remove { .. })
+    });
     let mut at_once = rolled.flat_map(|change| system.touched(change));
     at_once.find_map(|at| {
         let (load, service) = (&present[at], &system.services[at]);
@@ -253,7 +292,7 @@ fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook
         let waited_for = system.calls.iter().any(|call| call.to == at && call.waits);
         let mends = outlook.band(at, Signal::Errors).is_some_and(|b| b.likely[1] < b.now - LOST_ITSELF);
         // Where CPU is what is short, new instances are no remedy; where something else is, they may be.
-        let works = load.cpu >= FULL || load.bound() < 1.0 && now(&service.errors, system.window_s) < BROKEN;
+        let works = load.cpu >= FULL || load.bound() < 1.0 && !is_in_trouble(service, system.window_s);
         (!mends && works && (waited_for || used > 1.0) && need > COLD_STARVED).then(|| {
             format!(
                 "{} would use {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
@@ -263,6 +302,12 @@ fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook
             )
         })
     })
+}
+
+/// Whether a service fails more, or takes much longer, than usual.
+fn is_in_trouble(service: &Service, window_s: f64) -> bool {
+    let slow = now(&service.latency, window_s) > TROUBLED * usual(&service.latency, window_s);
+    slow || now(&service.errors, window_s) > usual(&service.errors, window_s) + LOST_ITSELF
 }
 
 /// What is foretold of the first that is touched.
