@@ -19,12 +19,11 @@ use crate::detect::{Point, Watched};
 use crate::foresee::is_crossing;
 use crate::golden::{Golden, is_golden};
 use crate::groups::grouper;
-use crate::history::History;
 use crate::incident::Incident;
 use crate::learned::Counts;
 use crate::measured;
 use crate::noise::Noise;
-use crate::objective::{Objectives, is_objective, is_own_signal};
+use crate::objective::{Objectives, is_objective};
 use crate::peak::{Calendar, golden_subject};
 use crate::placement::{Placement, Placements};
 use crate::recent::{Recent, RecentWindow};
@@ -46,6 +45,8 @@ pub struct Engine {
     pub(crate) objectives: Objectives,
     pub(crate) baselines: Baselines,
     pub(crate) metrics: MetricHistory,
+    /// Golden signals that spans give.
+    pub(crate) served: MetricHistory,
     pub(crate) recent: Recent,
     pub(crate) calls: Calls,
     pub(crate) tenants: BTreeMap<Arc<str>, String>,
@@ -82,6 +83,7 @@ impl Engine {
             objectives: Objectives::default(),
             baselines: Baselines::default(),
             metrics: BTreeMap::new(),
+            served: BTreeMap::new(),
             recent: Recent::default(),
             calls: Calls::default(),
             tenants: BTreeMap::new(),
@@ -337,22 +339,8 @@ impl Engine {
         self.calls.observe(&content.spans, &self.placements);
         self.calls.observe_metrics(&content.series, &self.placements);
         self.placements.observe(window.end_us, &mut self.calls.topology);
-        for (id, values) in &content.series {
-            if is_own_signal(id) {
-                continue;
-            }
-            if !self.metrics.contains_key(id) && self.metrics.len() >= self.config.max_series {
-                self.counts.series_refused += 1;
-                continue;
-            }
-            self.metrics.entry(id.clone()).or_insert_with(|| History::new(values.kind)).push(
-                window,
-                values,
-                self.config.history_us,
-            );
-        }
+        self.keep(window, &content.series);
         let history_us = self.config.history_us;
-        self.metrics.retain(|_, h| h.newest_us().is_some_and(|t| t >= window.end_us - history_us));
         let completeness = Completeness {
             watermark_us: window.end_us,
             seen: content.records,

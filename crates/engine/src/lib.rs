@@ -22,6 +22,7 @@ mod golden;
 mod groups;
 mod history;
 mod incident;
+mod keep;
 mod learned;
 mod measured;
 mod noise;

@@ -25,7 +25,7 @@ use crate::placement::Placements;
 use crate::state::States;
 
 /// Format of the snapshot; another one is not read, and the engine relearns.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// A snapshot can't be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,7 @@ struct Snapshot {
     objectives: Vec<Objective>,
     baselines: Vec<Baseline>,
     metrics: Vec<(SeriesId, History)>,
+    served: Vec<(SeriesId, History)>,
     topology: TopologySnapshot,
     roots: BTreeMap<Arc<str>, u64>,
     tenants: BTreeMap<Arc<str>, String>,
@@ -88,6 +89,7 @@ impl Engine {
             objectives: self.objectives.snapshot(),
             baselines: self.baselines.snapshot(),
             metrics: self.metrics.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+            served: self.served.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
             topology: self.calls.topology.snapshot(),
             roots: self.calls.roots.clone(),
             tenants: self.tenants.clone(),
@@ -122,6 +124,7 @@ impl Engine {
         engine.objectives = Objectives::restore(snapshot.objectives);
         engine.baselines = Baselines::restore(snapshot.baselines);
         engine.metrics = snapshot.metrics.into_iter().collect();
+        engine.served = snapshot.served.into_iter().collect();
         engine.calls = Calls::restore(Topology::restore(snapshot.topology), snapshot.roots);
         engine.tenants = snapshot.tenants;
         engine.template_texts = snapshot.templates.into_iter().collect();

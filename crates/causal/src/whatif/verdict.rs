@@ -328,10 +328,10 @@ fn summary(system: &System, touched: &[usize], outlook: &Outlook<'_>, after: &[L
     .into_iter()
     .flatten()
     .collect();
-    let fullest = (0..after.len()).filter(|other| !touched.contains(other)).max_by(|a, b| {
-        let bound = |at: &usize| if after[*at].bound().is_finite() { after[*at].bound() } else { 0.0 };
-        bound(a).total_cmp(&bound(b))
-    });
+    let neighbours = (0..after.len()).filter(|other| !touched.contains(other));
+    let fullest = neighbours
+        .filter(|other| after[*other].bound().is_finite() && after[*other].bound() > 0.0)
+        .max_by(|a, b| after[*a].bound().total_cmp(&after[*b].bound()));
     let near = fullest.map(|other| {
         format!(
             "; the fullest neighbour is {} at {}",

@@ -39,7 +39,7 @@ impl Engine {
             return None;
         }
         let grid = Grid::between(from_us, until_us, self.config.window_us);
-        let courses = series::courses(&self.metrics, &grid, Some(entity));
+        let courses = series::courses(&[&self.metrics, &self.served], &grid, Some(entity));
         let values = courses.get(entity)?.values(signal, &grid);
         let known: Vec<f64> = values.into_iter().filter(|value| value.is_finite()).collect();
         let enough = known.len() * 2 >= grid.length;
@@ -50,7 +50,7 @@ impl Engine {
     fn system(&self) -> System {
         let Some(until_us) = self.watermark_us() else { return System::default() };
         let grid = Grid::between(until_us - self.config.history_us, until_us, self.config.window_us);
-        let courses = series::courses(&self.metrics, &grid, None);
+        let courses = series::courses(&[&self.metrics, &self.served], &grid, None);
         let traffic = traces::count(self.recent.between(until_us - TRACES_US, until_us));
         let mut system = System { window_s: grid.window_us as f64 / 1e6, ..System::default() };
         system.services = courses

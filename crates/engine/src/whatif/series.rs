@@ -59,12 +59,13 @@ pub(super) struct Course {
 
 /// Courses by entity, of `only` or of all. O(series + their windows).
 pub(super) fn courses(
-    metrics: &MetricHistory,
+    histories: &[&MetricHistory],
     grid: &Grid,
     only: Option<&str>,
 ) -> BTreeMap<Arc<str>, Course> {
     let mut courses: BTreeMap<Arc<str>, Course> = BTreeMap::new();
-    for (id, history) in metrics.iter().filter(|(id, _)| only.is_none_or(|only| only == id.entity.as_ref())) {
+    let all = histories.iter().flat_map(|histories| histories.iter());
+    for (id, history) in all.filter(|(id, _)| only.is_none_or(|only| only == id.entity.as_ref())) {
         if let Some((what, factor)) = says(&id.signal, &id.group) {
             let course = courses.entry(Arc::clone(&id.entity)).or_default();
             course.add(what, factor, &id.group, history, grid);
