@@ -41,6 +41,9 @@ enum Task {
         /// Take the binaries as they are
         #[arg(long)]
         no_build: bool,
+        /// Only the shop by roles, which uses rights that the outage does not
+        #[arg(long)]
+        shop: bool,
     },
     /// Build real tools that tests use, and print where they are
     Tools {
@@ -68,7 +71,7 @@ fn main() -> ExitCode {
         Task::Demo { arguments } => demo::demo(&arguments),
         Task::Test(arguments) => test::test(&arguments),
         Task::Cluster(task) => cluster::cluster(task),
-        Task::Charts { no_build } => charts::charts(no_build),
+        Task::Charts { no_build, shop } => charts::charts(no_build, shop),
         Task::Tools { names } => go::print(&names),
         Task::Codegen { check } => codegen::codegen(check, &[]),
         Task::Tidy => tidy::tidy(),

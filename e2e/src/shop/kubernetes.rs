@@ -49,9 +49,19 @@ impl Kubernetes {
         for node in &topology.nodes {
             let size = json!({"cpu": node.cores.to_string(), "memory": "64Gi", "pods": "110"});
             let labels = json!({POOL: pool(node.pool.as_ref())});
-            let object = json!({"metadata": {"name": node.name, "labels": labels},
-                "status": {"capacity": size, "allocatable": size}});
-            nodes.create(&PostParams::default(), &serde_json::from_value(object)?).await?;
+            let status = json!({"capacity": size, "allocatable": size});
+            let object = json!({"metadata": {"name": node.name, "labels": labels}, "status": status});
+            // Whoever plays the kubelet takes over the size that a node has from the beginning.
+            match nodes.create(&PostParams::default(), &serde_json::from_value(object)?).await {
+                Err(kube::Error::Api(error)) if error.code == 409 => {
+                    let (labels, status) =
+                        (json!({"metadata": {"labels": labels}}), json!({"status": status}));
+                    let parameters = PatchParams::default();
+                    nodes.patch(&node.name, &parameters, &Patch::Merge(labels)).await?;
+                    nodes.patch_status(&node.name, &parameters, &Patch::Merge(status)).await?;
+                }
+                created => drop(created?),
+            }
         }
         let begun = Instant::now();
         let is_ready = |node: &Node| {

@@ -185,27 +185,34 @@ pub(super) fn rights(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Re
     tried(kubectl, cluster)
 }
 
-/// Scenarios of the shop, with the rights of the chart alone: what the outage of [`rights`] has no use for.
-pub(super) fn rights_of_shop(helm: &str, kubectl: &Kubectl, cluster: &TestCluster) -> Result<()> {
-    let roles = roles(helm, kubectl, cluster, SHOP)?;
+/// Scenarios of the shop, with the rights of the chart alone: what the outage of [`rights`] has no use for. Each has an API
+/// server of its own.
+pub(super) fn rights_of_shop(helm: &str) -> Result<()> {
     let text = |path: &Path| path.display().to_string();
     let (binary, root) = (text(&target().join("debug/causeway-e2e")), text(&root()));
-    let (kubeconfig, roles) = (text(&kubectl.kubeconfig), text(&roles));
+    let (mut granted, mut used) = (Vec::new(), BTreeSet::new());
     for scenario in ["saturation", "tax-rate"] {
+        let cluster = TestCluster::for_charts()?;
+        let kubectl = Kubectl::of(cluster.kubeconfig())?;
+        let roles = text(&roles(helm, &kubectl, &cluster, SHOP)?);
+        let kubeconfig = text(&kubectl.kubeconfig);
         let arguments = ["demo", "--json", "--root", &root, "--shop", scenario, "--kubeconfig", &kubeconfig];
         let title = format!("the shop by roles on a control plane: {scenario}");
         run(&title, &binary, &[&arguments[..], &["--roles", &roles]].concat())?;
+        let (grants, uses) = granted_and_used(&kubectl, &cluster)?;
+        granted = grants;
+        used.extend(uses);
     }
-    let (grants, used) = granted_and_used(kubectl, cluster)?;
-    let wrong: Vec<String> = compare_shop(&grants, &used, &ELSEWHERE).into_iter().collect();
-    if grants.is_empty() || used.is_empty() || !wrong.is_empty() {
+    let wrong: Vec<String> = compare_shop(&granted, &used, &ELSEWHERE).into_iter().collect();
+    if granted.is_empty() || used.is_empty() || !wrong.is_empty() {
         bail!(
             "{} rights granted, {} kinds of requests; wrong:\n  {}",
-            grants.len(),
+            granted.len(),
             used.len(),
             wrong.join("\n  ")
         );
     }
+    say(&format!("the shop: {} kinds of requests, each granted", used.len()));
     Ok(())
 }
 
