@@ -319,7 +319,7 @@ fn crowding(system: &System, used: &[f64], left: &[usize]) -> Vec<f64> {
         let share = used[node] / system.nodes[node].cores;
         let was = system.nodes[node].used / system.nodes[node].cores;
         match share {
-            _ if left.contains(&node) || !share.is_finite() => 1.0,
+            _ if !share.is_finite() => 1.0,
             _ if was >= NODE_FULL.0 && share >= NODE_FULL.0 && waits => NODE_FULL.1.max(share),
             _ if share > 1.0 => share,
             _ => 1.0,
@@ -328,9 +328,11 @@ fn crowding(system: &System, used: &[f64], left: &[usize]) -> Vec<f64> {
     let of = |service: &Service| {
         let usually = usual(&service.latency, system.window_s);
         let waits = now(&service.latency, system.window_s) > SLOWED * usually;
-        let placed = service.placed.iter().filter(|(n, _)| *n < used.len());
-        let sum: f64 = placed.map(|(n, count)| slow(*n, waits) * count).sum();
-        if total(service) > 0.0 { sum / total(service) } else { 1.0 }
+        // What has left a node shares the fate of those that were elsewhere already.
+        let placed = service.placed.iter().filter(|(n, _)| *n < used.len() && !left.contains(n));
+        let (sum, all) =
+            placed.fold((0.0, 0.0), |(sum, all), (n, count)| (sum + slow(*n, waits) * count, all + count));
+        if all > 0.0 { sum / all } else { 1.0 }
     };
     system.services.iter().map(of).collect()
 }
