@@ -31,9 +31,10 @@ use crate::deeds::Deed;
 use crate::stage::{Cost, Stage};
 
 /// Seeds that the model was made with.
-const TUNED_ON: [std::ops::Range<u64>; 6] = [0..16, 100..114, 200..216, 300..316, 500..518, 600..624];
+const TUNED_ON: [std::ops::Range<u64>; 9] =
+    [0..16, 100..114, 200..216, 300..316, 400..422, 500..518, 600..624, 720..742, 800..922];
 /// Seeds that the figures are asserted on.
-const ASSERTED_ON: std::ops::Range<u64> = 400..418;
+const ASSERTED_ON: std::ops::Range<u64> = 1000..1022;
 /// Actions of the asserted seeds.
 const ACTIONS: usize = 200;
 /// Share from which an action is harmful, or helpful.
@@ -232,11 +233,8 @@ fn harmful_actions_are_refused_helpful_ones_are_not_and_intervals_hold() {
     assert!((0.7..=0.9).contains(&figures.held), "intervals hold {}", figures.held);
 }
 
-/// The same on the seeds that the model was made with: `cargo test --workspace --test whatif -- --ignored --nocapture`.
 #[test]
-#[ignore = "for work on the model"]
-fn on_the_seeds_that_the_model_was_made_with() {
-    let cases: Vec<Case> = TUNED_ON.into_iter().flatten().flat_map(cases).collect();
-    tell(&cases);
-    println!("{}", figures(&cases).table);
+fn the_model_has_not_seen_what_it_is_judged_by() {
+    let seen = |seed: &u64| TUNED_ON.iter().any(|seeds| seeds.contains(seed));
+    assert_eq!(ASSERTED_ON.filter(seen).count(), 0);
 }

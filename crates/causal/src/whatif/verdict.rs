@@ -1,6 +1,6 @@
 //! Whether a repair would do harm, and the sentence that says why.
 
-use super::level::{now, usual, windows};
+use super::level::{now, usual};
 use super::load::{FULL, Load, granted};
 use super::outlook::{COLD, Outlook};
 use super::system::{Change, Service, System};
@@ -18,10 +18,6 @@ const SLOWER: f64 = 3.0;
 const LONG_S: f64 = 1.0;
 /// Share of failures from which guesses are not good enough.
 const FAILING: f64 = 0.2;
-/// Seconds for which a change of a service may be what is wrong with it.
-const RECENT_S: f64 = 900.0;
-/// Share of the requests from which most are turned away.
-const MOSTLY: f64 = 0.5;
 /// Times the usual latency from which a service is in trouble.
 const TROUBLED: f64 = 2.0;
 /// Use of what a repair would starve from which nothing that it saves elsewhere makes up for it.
@@ -61,7 +57,6 @@ pub(super) fn judge(
     let drowned = starves.is_some_and(|at| after[at].bound() >= DROWNED);
     let reason = taken(system, changes, present, after)
         .or_else(|| crammed(system, changes, present, after))
-        .or_else(|| flooded(system, changes, present, after))
         .or_else(|| levels(system, outlook).map(|seen| bottom.clone().unwrap_or(seen)))
         .or_else(|| itself(system, changes, outlook))
         .or_else(|| bottom.clone().filter(|_| !saves || drowned))
@@ -160,37 +155,13 @@ fn crammed(system: &System, changes: &[Change], present: &[Load], after: &[Load]
         };
         let (sum, all) = service.placed.iter().fold((0.0, 0.0), of);
         let full = sum / all;
-        (more && old.crowded > 1.0 && full >= CRAMMED).then(|| {
+        // What suffers itself gets its share of the cores at least.
+        let suffers = is_in_trouble(service, system.window_s);
+        (more && !suffers && old.crowded > 1.0 && full >= CRAMMED).then(|| {
             format!(
                 "{} of the cores of the nodes of {} are used: more of it would take from what else runs there",
                 percent(full),
                 service.entity
-            )
-        })
-    })
-}
-
-/// More instances of what turns most requests away, and still not enough: more are let in than are answered in time, and callers
-/// that were told no at once wait instead, with all that they hold.
-fn flooded(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
-    let grown =
-        changes.iter().filter(|change| matches!(change, Change::Instances { .. } | Change::Bounds { .. }));
-    grown.flat_map(|change| system.touched(change)).find_map(|at| {
-        let (old, new, service) = (&present[at], &after[at], &system.services[at]);
-        let refused = now(&service.errors, system.window_s);
-        // What was changed holds for new instances too; what went wrong in the old ones alone does not.
-        let recent = service.rate.len().saturating_sub(windows(RECENT_S, system.window_s));
-        let newest = service.releases.last().max(service.configs.last());
-        let inherited = newest.is_some_and(|at| *at >= recent);
-        (inherited && new.instances > old.instances && refused >= MOSTLY && new.bound() >= 1.0).then(|| {
-            format!(
-                "{} → {} instances of {} would still be asked for {} of what they can do: callers that are turned away at once now, \
-                 {} of them, would wait",
-                whole(old.instances),
-                whole(new.instances),
-                service.entity,
-                percent(new.bound()),
-                percent(refused)
             )
         })
     })
@@ -282,7 +253,13 @@ fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook
             Change::Cpu { factor, .. } if system.touched(change).contains(&at) => Some(*factor),
             _ => None,
         });
-        let used = load.cpu / cut.unwrap_or(1.0);
+        let undone = changes.iter().any(|change| {
+            matches!(change, Change::UndoRelease { .. } | Change::UndoConfig { .. })
+                && system.touched(change).contains(&at)
+        });
+        let before = outlook.band(at, Signal::Cpu).map(|band| band.likely[1]).filter(|_| undone);
+        // What is taken back needs what it needed before.
+        let used = load.cpu.min(before.unwrap_or(f64::INFINITY)) / cut.unwrap_or(1.0);
         let away = changes.iter().find_map(|change| match change {
             Change::Roll { at_once, .. } if system.touched(change).contains(&at) => Some(at_once.min(MOST_AWAY)),
             _ => None,
@@ -292,7 +269,7 @@ fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook
         let waited_for = system.calls.iter().any(|call| call.to == at && call.waits);
         let mends = outlook.band(at, Signal::Errors).is_some_and(|b| b.likely[1] < b.now - LOST_ITSELF);
         // Where CPU is what is short, new instances are no remedy; where something else is, they may be.
-        let works = load.cpu >= FULL || load.bound() < 1.0 && !is_in_trouble(service, system.window_s);
+        let works = used >= FULL || load.bound() < 1.0 && !is_in_trouble(service, system.window_s);
         (!mends && works && (waited_for || used > 1.0) && need > COLD_STARVED).then(|| {
             format!(
                 "{} would use {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
