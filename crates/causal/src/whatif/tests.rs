@@ -139,6 +139,11 @@ fn little_known_is_said_and_is_no_harm() {
     blind.services[1].cpu = vec![f64::NAN; 180];
     blind.services[1].pool = vec![f64::NAN; 180];
     assert_eq!(predict(&blind, &[scale("shop/orders", 6.0, 3.0)]).verdict, Verdict::Unknown);
+    let service = "shop/orders".to_owned();
+    let restart = Change::Roll { service: service.clone(), at_once: 0.25, most: f64::NAN, target: f64::NAN };
+    assert_ne!(predict(&blind, std::slice::from_ref(&restart)).verdict, Verdict::Harm);
+    blind.services[1].releases = vec![170];
+    assert_ne!(predict(&blind, &[Change::UndoRelease { service }, restart]).verdict, Verdict::Harm);
     let nothing = predict(&shop(), &[Change::Nothing { service: "shop/orders".to_owned() }]);
     assert_eq!(nothing.verdict, Verdict::NoHarm);
     assert!(nothing.summary.starts_with("no effect on neighbours is expected"), "{}", nothing.summary);

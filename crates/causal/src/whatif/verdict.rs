@@ -259,7 +259,7 @@ fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook
         });
         let before = outlook.band(at, Signal::Cpu).map(|band| band.likely[1]).filter(|_| undone);
         // What is taken back needs what it needed before.
-        let used = load.cpu.min(before.unwrap_or(f64::INFINITY)) / cut.unwrap_or(1.0);
+        let used = before.map_or(load.cpu, |before| load.cpu.min(before)) / cut.unwrap_or(1.0);
         let away = changes.iter().find_map(|change| match change {
             Change::Roll { at_once, .. } if system.touched(change).contains(&at) => Some(at_once.min(MOST_AWAY)),
             _ => None,
