@@ -54,7 +54,12 @@ pub(crate) async fn owners_take_dependents_along(client: Client, ns: String) {
 pub(crate) async fn orphans_survive(client: Client, ns: String) {
     let api = boats(&client, &ns);
     let top = api.create(&ours(), &boat("top", json!({ "hull": "wood" }))).await.unwrap();
+    let gone = api.create(&ours(), &boat("gone", json!({ "hull": "wood" }))).await.unwrap();
+    api.delete("gone", &DeleteParams::default()).await.unwrap();
     api.create(&ours(), &owned("leaf", &top)).await.unwrap();
+    // The garbage collector lets go of the dependents that it has seen: when this one is collected, it has seen the leaf.
+    api.create(&ours(), &owned("later", &gone)).await.unwrap();
+    eventually(|| async { api.get_opt("later").await.unwrap().is_none() }).await;
     let params =
         DeleteParams { propagation_policy: Some(PropagationPolicy::Orphan), ..DeleteParams::default() };
     api.delete("top", &params).await.unwrap();
