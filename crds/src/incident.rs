@@ -7,6 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::escalation::Escalation;
 use crate::impact::{Impact, Money};
 use crate::reference::ObjectRef;
 use crate::remediation::MeasuredEffect;
@@ -313,28 +314,6 @@ pub struct RemediationLink {
     /// What was measured of its predicted effect; the executor notes it in the Remediation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<MeasuredEffect>,
-}
-
-/// That an incident was told anew, because nobody looked after it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Escalation {
-    /// When, by the clock.
-    pub at: Time,
-    /// Why.
-    pub reason: EscalationReason,
-    /// One sentence.
-    #[schemars(length(max = 512))]
-    pub message: String,
-}
-
-/// Why an incident was escalated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum EscalationReason {
-    /// Nobody acknowledged it within the time that a declared peak allows.
-    Unacknowledged,
-    /// Nobody decided about its repair in time.
-    ApprovalExpired,
 }
 
 /// What was observed and decided. Written by the operator only.

@@ -15,6 +15,7 @@ pub mod cluster_guardrail;
 pub mod condition;
 pub mod convert;
 pub mod definitions;
+pub mod escalation;
 pub mod impact;
 pub mod incident;
 pub mod log_source;

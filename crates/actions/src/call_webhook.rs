@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::diff::printable;
 use crate::digest::{canonical_json, sha256_hex};
-use crate::mutation::{Inverse, Mutation, WebhookCall};
+use crate::inverse::Inverse;
+use crate::mutation::{Mutation, WebhookCall};
 use crate::plan::{Action, Plan, PlanError, Risk};
 use crate::reference::SecretKeyRef;
 use crate::view::{TargetView, target_ref};

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::mutation::{Inverse, Mutation};
+use crate::inverse::Inverse;
+use crate::mutation::Mutation;
 
 /// `sha256:` and 64 hexadecimal digits over `bytes`.
 pub fn sha256_hex(bytes: &[u8]) -> String {

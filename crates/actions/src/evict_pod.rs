@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::mutation::{Inverse, Mutation, PodMutation};
+use crate::inverse::Inverse;
+use crate::mutation::{Mutation, PodMutation};
 use crate::plan::{Action, Plan, PlanError, Risk};
 use crate::reference::TargetRef;
 use crate::view::{Reads, TargetView, target_ref};

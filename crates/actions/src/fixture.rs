@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::mutation::{Inverse, Mutation};
+use crate::inverse::Inverse;
+use crate::mutation::Mutation;
 use crate::plan::Plan;
 use crate::view::TargetView;
 

@@ -11,6 +11,7 @@ pub mod diff;
 pub mod digest;
 pub mod factor;
 pub mod git_change;
+pub mod inverse;
 pub mod live_state;
 pub mod mutation;
 pub mod plan;
@@ -29,10 +30,10 @@ pub use decimal::Decimal;
 pub use digest::{canonical_json, plan_digest, sha256_hex};
 pub use factor::Factor;
 pub use git_change::{AwaitFields, FieldChange, GitChange, GitMode, GitProvider, GitRepository, SecretName};
+pub use inverse::Inverse;
 pub use live_state::{LiveState, live_state};
 pub use mutation::{
-    DrainMutation, Inverse, JobMutation, JsonPatch, Mutation, PodMutation, ScaleMutation, WaitMutation,
-    WebhookCall,
+    DrainMutation, JobMutation, JsonPatch, Mutation, PodMutation, ScaleMutation, WaitMutation, WebhookCall,
 };
 pub use plan::{Action, Plan, PlanError, Risk};
 pub use reference::{SecretKeyRef, TargetRef};

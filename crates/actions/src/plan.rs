@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::diff;
-use crate::mutation::{Inverse, JsonPatch, Mutation};
+use crate::inverse::Inverse;
+use crate::mutation::{JsonPatch, Mutation};
 use crate::view::{Reads, TargetView, target_ref};
 
 /// How much can go wrong.

@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::fixture;
+use crate::inverse::Inverse;
 use crate::live_state::{LiveState, live_state};
-use crate::mutation::{Inverse, Mutation};
+use crate::mutation::Mutation;
 use crate::registry::ActionSpec;
 use crate::sequence::plan_sequence;
 use crate::view::TargetView;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::mutation::Inverse;
+use crate::inverse::Inverse;
 use crate::plan::{Action, Plan, PlanError, Risk};
 use crate::view::{TargetView, object_at, target_ref};
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::diff::printable;
 use crate::digest::{canonical_json, sha256_hex};
-use crate::mutation::{Inverse, JobMutation, Mutation};
+use crate::inverse::Inverse;
+use crate::mutation::{JobMutation, Mutation};
 use crate::plan::{Action, Plan, PlanError, Risk};
 use crate::view::{Reads, TargetView, annotation, target_ref};
 

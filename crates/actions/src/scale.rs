@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use crate::factor::Factor;
 use crate::diff;
-use crate::mutation::{Inverse, Mutation, ScaleMutation};
+use crate::inverse::Inverse;
+use crate::mutation::{Mutation, ScaleMutation};
 use crate::plan::{Action, Plan, PlanError, Risk};
 use crate::registry::set_hpa_bounds;
 use crate::view::{TargetView, integer, object_at, target_ref};

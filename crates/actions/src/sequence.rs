@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::mutation::{Inverse, Mutation};
+use crate::inverse::Inverse;
+use crate::mutation::Mutation;
 use crate::plan::{Plan, PlanError, Risk};
 use crate::registry::ActionSpec;
 use crate::view::{TargetView, object_at};

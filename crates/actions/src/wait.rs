@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::mutation::{Inverse, Mutation, WaitMutation};
+use crate::inverse::Inverse;
+use crate::mutation::{Mutation, WaitMutation};
 use crate::plan::{Action, Plan, PlanError, Risk};
 use crate::view::{TargetView, target_ref};
 

@@ -27,6 +27,7 @@ use crate::objective::{Objectives, is_objective};
 use crate::peak::{Calendar, golden_subject};
 use crate::placement::{Placement, Placements};
 use crate::recent::{Recent, RecentWindow};
+use crate::source_event::source_event;
 use crate::state::{State, States, is_state};
 
 /// Changes kept for rankings.
@@ -390,17 +391,5 @@ impl Engine {
         let states =
             measured::states(&self.metrics, at_us, &tenant, &|state| known.contains(&state.series()));
         self.measured.set(states, at_us)
-    }
-}
-
-fn source_event(source: &SourceRef, now_us: Micros, reason: &str, what: &str) -> Event {
-    Event {
-        time_us: now_us,
-        namespace: source.namespace.clone(),
-        kind: "Source".to_owned(),
-        entity: format!("LogSource/{}/{}", source.namespace, source.name),
-        reason: reason.to_owned(),
-        message: format!("LogSource {} {what}", source.name),
-        attributes: Vec::new(),
     }
 }

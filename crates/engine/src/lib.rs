@@ -32,6 +32,7 @@ mod placement;
 mod recent;
 mod simulate;
 mod snapshot;
+mod source_event;
 mod state;
 mod usage;
 mod view;

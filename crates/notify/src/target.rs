@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::dead_letter::{DeadLetter, DeadLetters};
 use crate::error::NotifyError;
+use crate::failure::Failure;
 use crate::flood::FloodLimits;
 use crate::literal::one_line;
 use crate::metrics::{self, NotifyMetrics};
@@ -18,11 +19,6 @@ use crate::notifier::{Digest, DigestLine, Message, MessageRef, Notifier, Updates
 
 /// How long a finished incident is remembered.
 const KEEP_FINISHED: SignedDuration = SignedDuration::from_hours(48);
-
-/// Time after which a message that met an outage is tried again.
-const RETRY_LATER: SignedDuration = SignedDuration::from_mins(15);
-/// Age at which such a message is given up for good.
-const GIVE_UP: SignedDuration = SignedDuration::from_hours(24);
 
 /// What is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,26 +61,6 @@ pub struct SentMessage {
     /// Set while this content has not arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-}
-
-/// A content that did not arrive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Failure {
-    /// When it was tried first.
-    pub since: Timestamp,
-    /// When it was tried last.
-    pub last: Timestamp,
-    /// Whether the receiver was out of reach, so that it can arrive later; else it was refused.
-    pub is_outage: bool,
-}
-
-impl Failure {
-    /// When it is worth another try; `None` when it never is.
-    fn next_try(&self) -> Option<Timestamp> {
-        let next = self.last.checked_add(RETRY_LATER).ok()?;
-        (self.is_outage && next.duration_since(self.since) < GIVE_UP).then_some(next)
-    }
 }
 
 /// An incident that was held back.

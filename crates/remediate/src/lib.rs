@@ -18,6 +18,7 @@ pub mod effect;
 pub mod gitops;
 pub mod guard;
 pub mod machine;
+pub mod other_run;
 pub mod ownership;
 pub mod precondition;
 pub mod reason;

@@ -11,8 +11,9 @@ use serde_json::Value;
 use crate::earn::EarnRule;
 use crate::effect::PredictedEffect;
 use crate::guard::freeze::FreezeView;
+pub use crate::other_run::OtherRun;
 use crate::schedule::Schedule;
-use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState, Unreconciled, WhatIf};
+use crate::vocabulary::{ApprovalDecision, Autonomy, Phase, SymptomState, Unreconciled, WhatIf};
 
 /// A Remediation: the immutable plan, and how far it got.
 #[derive(Debug, Clone, PartialEq)]
@@ -308,55 +309,6 @@ pub struct SymptomView {
     pub clear_since: Option<Timestamp>,
     /// How far the data reaches.
     pub watermark: Option<Timestamp>,
-}
-
-/// Another Remediation.
-#[derive(Debug, Clone, PartialEq)]
-pub struct OtherRun {
-    /// Name of it.
-    pub name: String,
-    /// Namespace of it.
-    pub namespace: String,
-    /// Its Incident as namespace/name.
-    pub incident: String,
-    /// Its policy.
-    pub policy: String,
-    /// Its runbook.
-    pub runbook: String,
-    /// Its cause.
-    pub cause_id: String,
-    /// Its evidence.
-    pub evidence_digest: String,
-    /// Its actions.
-    pub actions: Vec<ActionKind>,
-    /// What it touches.
-    pub targets: Vec<TargetRef>,
-    /// Shared dependencies that it touches.
-    pub shared_dependencies: Vec<String>,
-    /// The Remediation whose change it takes back.
-    pub restores: Option<String>,
-    /// Approvals that it used.
-    pub approvals_used: Vec<String>,
-    /// Its phase.
-    pub phase: Phase,
-    /// Its outcome.
-    pub outcome: Option<Outcome>,
-    /// When its first step was claimed; `None` if it changed nothing.
-    pub began_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-}
-
-impl OtherRun {
-    /// Whether it has begun and is not over.
-    pub fn is_running(&self) -> bool {
-        self.began_at.is_some() && !self.phase.is_final()
-    }
-
-    /// Whether it touches one of `targets`.
-    pub fn touches(&self, targets: &[TargetRef]) -> bool {
-        self.targets.iter().any(|own| targets.iter().any(|target| target.uid == own.uid))
-    }
 }
 
 impl Observed {

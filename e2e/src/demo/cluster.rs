@@ -10,6 +10,7 @@ use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::Scope;
 use kube::{Api, Client, Config, Discovery, ResourceExt};
+use serde_json::Value;
 
 use crate::process::Places;
 
@@ -89,4 +90,19 @@ async fn apply(client: &Client, documents: &str) -> Result<()> {
             .with_context(|| format!("{} {name} was refused", types.kind))?;
     }
     Ok(())
+}
+
+/// Token of the user of a kubeconfig.
+pub(super) fn administrator(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let kubeconfig: Value = serde_saphyr::from_str(&text)?;
+    let named = |list: &str, name: &Value| {
+        let list = kubeconfig[list].as_array();
+        list.into_iter().flatten().find(|one| one["name"] == *name).cloned().unwrap_or_default()
+    };
+    let context = named("contexts", &kubeconfig["current-context"]);
+    let user = named("users", &context["context"]["user"]);
+    user["user"]["token"].as_str().map(str::to_owned).with_context(|| {
+        format!("{}: its user has no token, by which the console would let it in", path.display())
+    })
 }

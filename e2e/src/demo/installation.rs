@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::cluster::administrator;
 use super::crash_points::{CrashPoints, Met, Victim};
 use crate::process::{Endpoints, Places, Running};
 
@@ -386,19 +387,4 @@ impl Installation {
         let rest = [&self.gateway, &self.executor, &self.console];
         rest.into_iter().chain(&self.operators).try_for_each(Actor::stop)
     }
-}
-
-/// Token of the user of a kubeconfig.
-fn administrator(path: &Path) -> Result<String> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let kubeconfig: Value = serde_saphyr::from_str(&text)?;
-    let named = |list: &str, name: &Value| {
-        let list = kubeconfig[list].as_array();
-        list.into_iter().flatten().find(|one| one["name"] == *name).cloned().unwrap_or_default()
-    };
-    let context = named("contexts", &kubeconfig["current-context"]);
-    let user = named("users", &context["context"]["user"]);
-    user["user"]["token"].as_str().map(str::to_owned).with_context(|| {
-        format!("{}: its user has no token, by which the console would let it in", path.display())
-    })
 }

@@ -12,6 +12,7 @@ mod run;
 mod screen;
 mod shop;
 mod slack;
+mod start;
 mod summary;
 pub(crate) mod tables;
 

@@ -1,6 +1,6 @@
 //! One run: warm-up, fault, repair, recovery.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -13,8 +13,9 @@ use super::installation::Installation;
 use super::remote::{EngineState, Remote};
 use super::screen::Screen;
 use super::slack::SlackStandIn;
+use super::start::{places, start_causeway};
 use super::summary::Summary;
-use super::{DemoArguments, Victim, manifests, report};
+use super::{DemoArguments, manifests, report};
 use crate::control_plane::ControlPlane;
 use crate::feeder::{Feeder, Mode};
 use crate::otlp::{Exporter, Sent};
@@ -97,54 +98,6 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
     }
     demo.finish(&summary, &work)?;
     Ok(summary)
-}
-
-/// The folders of a run, made anew.
-pub(super) fn places(arguments: &DemoArguments) -> Result<Places> {
-    let work = match &arguments.data {
-        Some(folder) => folder.clone(),
-        None => std::env::temp_dir().join(format!("causeway-demo-{}", std::process::id())),
-    };
-    if work.exists() {
-        bail!("{} exists already: name another folder with --data", work.display());
-    }
-    let places = Places {
-        causeway: binary(arguments)?,
-        data: work.join("data"),
-        manifests: work.join("manifests"),
-        logs: work,
-        cluster: arguments.kubeconfig.clone(),
-        roles: arguments.roles.clone(),
-        arguments: Vec::new(),
-    };
-    std::fs::create_dir_all(&places.data)?;
-    Ok(places)
-}
-
-fn binary(arguments: &DemoArguments) -> Result<PathBuf> {
-    let path = match &arguments.causeway {
-        Some(path) => path.clone(),
-        None => std::env::current_exe()?.with_file_name("causeway"),
-    };
-    if !path.exists() {
-        bail!("{} is missing: run `cargo xtask demo`, or name the binary with --causeway", path.display());
-    }
-    Ok(path)
-}
-
-/// Starts Causeway: as one process, or as roles, of which `victims` are killed at each of their writes.
-pub(super) async fn start_causeway(
-    places: &Places,
-    now: Timestamp,
-    victims: &[Victim],
-) -> Result<(Option<Running>, Option<Installation>, Endpoints)> {
-    if places.roles.is_some() {
-        let installation = Installation::start(places, now, victims).await?;
-        let endpoints = installation.endpoints();
-        return Ok((None, Some(installation), endpoints));
-    }
-    let (causeway, endpoints) = places.start_causeway(now, None).await?;
-    Ok((Some(causeway), None, endpoints))
 }
 
 impl Demo {

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use causeway_crds::incident::{Escalation, EscalationReason, IncidentState, IncidentStatus};
+use causeway_crds::escalation::{Escalation, EscalationReason};
+use causeway_crds::incident::{IncidentState, IncidentStatus};
 use causeway_crds::occurrence::escalation_due;
 use causeway_crds::remediation_policy::OnExpire;
 use causeway_crds::{ConditionType, Incident, Outcome, PeakEvent, Reason, Remediation};

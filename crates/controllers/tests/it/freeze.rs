@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use causeway_crds::admission::freeze_rules;
-use causeway_crds::incident::EscalationReason;
+use causeway_crds::escalation::EscalationReason;
 use causeway_crds::peak_event::FreezeState;
 use causeway_crds::{
     Incident, NotificationTarget, PeakEvent, Phase, Remediation, RemediationPolicy, RemediationStatus,
@@ -134,15 +134,20 @@ async fn escalated(world: &World) -> Option<EscalationReason> {
     reason
 }
 
-#[tokio::test]
-async fn what_nobody_acknowledges_in_a_peak_is_escalated_once() {
-    let mut world = World::shop("Suggest").await;
+/// An incident in a peak that lets five minutes pass before it is told anew.
+async fn incident_in_a_peak(world: &mut World) {
     let spec =
         json!({"window": window(world.now(), -60, 7_200), "namespaces": ["shop"], "escalateAfter": "5m"});
-    peak(&world, "sale", spec).await;
+    peak(world, "sale", spec).await;
     world.start();
     world.settle().await;
     world.publish(incident(world.now())).await;
+}
+
+#[tokio::test]
+async fn what_nobody_acknowledges_in_a_peak_is_escalated_once() {
+    let mut world = World::shop("Suggest").await;
+    incident_in_a_peak(&mut world).await;
     world.pass(290).await;
     assert_eq!(escalated(&world).await, None);
     world.pass(20).await;
@@ -207,12 +212,7 @@ async fn a_target_of_the_second_line_hears_of_what_is_escalated_only() {
     let target = json!({"metadata": {"name": "second"}, "spec": {"type": "Webhook", "webhook": {"url": url},
         "send": {"onlyEscalated": true}}});
     world.create::<NotificationTarget>(target).await;
-    let spec =
-        json!({"window": window(world.now(), -60, 7_200), "namespaces": ["shop"], "escalateAfter": "5m"});
-    peak(&world, "sale", spec).await;
-    world.start();
-    world.settle().await;
-    world.publish(incident(world.now())).await;
+    incident_in_a_peak(&mut world).await;
     world.pass(240).await;
     assert_eq!(bodies.lock().unwrap().len(), 0);
     world.pass(120).await;
