@@ -3,6 +3,7 @@
 //! The feeder never reads a recording's label; the simulator, a process of its own, is the only reader.
 
 pub mod control_plane;
+pub mod crash_points;
 pub mod demo;
 pub mod feeder;
 pub mod otlp;

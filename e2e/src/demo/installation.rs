@@ -13,7 +13,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::cluster::administrator;
-use super::crash_points::{CrashPoints, Met, Victim};
+use super::victim::Victim;
+use crate::crash_points::{CrashPoints, Die, Met};
 use crate::process::{Endpoints, Places, Running};
 
 /// How long a step may take, with the election of a new leader in it.
@@ -115,8 +116,20 @@ struct Setup {
 }
 
 impl Setup {
-    async fn door(&self, role: &Path, victim: Victim, index: usize, met: &Met) -> Result<CrashPoints> {
-        CrashPoints::open(role, &self.places.logs, victim, index, met).await
+    /// Kills `killed` at the writes of a role, which reaches the API server by the file that this writes.
+    async fn door(
+        &self,
+        (role, written): (&Path, &Path),
+        victim: Victim,
+        killed: Vec<Actor>,
+        met: &Met,
+    ) -> Result<CrashPoints> {
+        let killed = Arc::new(killed);
+        let die: Die = Arc::new(move || {
+            let killed = Arc::clone(&killed);
+            Box::pin(async move { killed.iter().try_for_each(Actor::crash) })
+        });
+        CrashPoints::open(role, written, victim.writes(), die, met).await
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -202,7 +215,8 @@ pub(super) struct Installation {
     gateway: Actor,
     executor: Actor,
     console: Actor,
-    doors: Vec<CrashPoints>,
+    /// Before the executor, if it is killed. An operator says itself when it has settled.
+    door: Option<CrashPoints>,
     met: Met,
     http: reqwest::Client,
     /// The administrator's.
@@ -228,45 +242,38 @@ impl Installation {
             let setup = setup.clone();
             Actor::new(move || setup.gateway())
         };
-        let (mut doors, met) = (Vec::new(), Met::default());
+        let met = Met::default();
         let mut operators = Vec::new();
         for (index, admin) in setup.ports.operators.into_iter().enumerate() {
-            let killed = victims.contains(&Victim::Operator);
-            let mut kubeconfig = setup.roles.join("operator");
-            let door = match killed {
-                true => Some(setup.door(&kubeconfig, Victim::Operator, index, &met).await?),
-                false => None,
-            };
-            if let Some(door) = &door {
-                kubeconfig = door.kubeconfig();
-            }
+            let (role, written) =
+                (setup.roles.join("operator"), setup.file(&format!("operator-{index}.kubeconfig")));
+            let is_killed = victims.contains(&Victim::Operator);
+            let kubeconfig = if is_killed { written.clone() } else { role.clone() };
             let owned = setup.clone();
             let actor = Actor::new(move || owned.operator(&kubeconfig, index, admin));
-            if let Some(door) = door {
+            if is_killed {
                 // What is under way from the gateway to a dying operator dies as well.
-                door.kills(vec![actor.clone(), gateway.clone()]);
-                doors.push(door);
+                let killed = vec![actor.clone(), gateway.clone()];
+                setup.door((&role, &written), Victim::Operator, killed, &met).await?;
             }
             operators.push(actor);
         }
-        let mut kubeconfig = setup.roles.join("executor");
-        let door = match victims.contains(&Victim::Executor) {
-            true => Some(setup.door(&kubeconfig, Victim::Executor, 0, &met).await?),
-            false => None,
-        };
-        if let Some(door) = &door {
-            kubeconfig = door.kubeconfig();
-        }
+        let (role, written) = (setup.roles.join("executor"), setup.file("executor.kubeconfig"));
+        let is_killed = victims.contains(&Victim::Executor);
+        let kubeconfig = if is_killed { written.clone() } else { role.clone() };
         let owned = setup.clone();
         let executor = Actor::new(move || owned.executor(&kubeconfig));
-        if let Some(door) = door {
-            door.kills(vec![executor.clone()]);
-            doors.push(door);
-        }
+        let door = match is_killed {
+            true => {
+                let killed = vec![executor.clone()];
+                Some(setup.door((&role, &written), Victim::Executor, killed, &met).await?)
+            }
+            false => None,
+        };
         let owned = setup.clone();
         let console = Actor::new(move || owned.console());
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(120)).build()?;
-        let all = Self { setup, operators, gateway, executor, console, doors, met, http, token };
+        let all = Self { setup, operators, gateway, executor, console, door, met, http, token };
         all.tend()?;
         all.answers(&format!("{}/readyz", url(all.setup.ports.gateway))).await?;
         all.answers(&url(all.setup.ports.console)).await?;
@@ -359,10 +366,10 @@ impl Installation {
 
     /// Waits until nobody dies of what the last step brought.
     pub(super) async fn at_rest(&self) -> Result<()> {
-        for door in &self.doors {
-            door.at_rest().await?;
+        match &self.door {
+            Some(door) => door.at_rest().await,
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Writes at which processes were killed.

@@ -2,7 +2,6 @@
 
 mod ask;
 pub(crate) mod cluster;
-mod crash_points;
 mod installation;
 mod manifests;
 mod mrkdwn;
@@ -15,14 +14,15 @@ mod slack;
 mod start;
 mod summary;
 pub(crate) mod tables;
+mod victim;
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Args;
 
-pub use crash_points::Victim;
 pub use summary::Summary;
+pub use victim::Victim;
 
 /// Arguments of `demo`.
 #[derive(Args, Clone, Debug)]

@@ -5,12 +5,18 @@
 mod baseline;
 mod cluster;
 mod configuration;
+#[allow(dead_code, unreachable_pub, reason = "it is public where the scenarios use it")]
+#[path = "../../../../e2e/src/crash_points.rs"]
+mod crash_points;
+mod deeds;
+mod every_action;
 mod flux;
 mod freeze;
 #[allow(dead_code, reason = "what only the tests of the crate gitops ask for")]
 #[path = "../../../gitops/tests/it/server.rs"]
 mod git_server;
 mod gitops;
+mod hook;
 mod lifecycle;
 mod notification;
 mod peak_event;

@@ -25,6 +25,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{
     ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams, PostParams,
 };
+use kube::client::Body;
 use kube::{Api, Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +33,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
+
+use crate::crash_points::CrashPoints;
 
 pub(crate) const SHOP: &str = "shop";
 pub(crate) const FINGERPRINT: &str = "3fa9c1d2e4b5";
@@ -184,6 +187,8 @@ pub(crate) struct World {
     pub(crate) audit: Arc<FakeAudit>,
     pub(crate) bundles: Bundles,
     pub(crate) folder: tempfile::TempDir,
+    /// Between the process and the API, if it dies at its writes.
+    pub(crate) points: Option<CrashPoints>,
     activity: Activity,
     clock: Clock,
     now: Arc<Mutex<Timestamp>>,
@@ -223,6 +228,7 @@ impl World {
             audit: Arc::default(),
             bundles: Bundles::default(),
             folder: tempfile::tempdir().unwrap(),
+            points: None,
             activity: Activity::new(),
             clock: Clock::from_fn(read),
             now,
@@ -306,7 +312,7 @@ impl World {
         let (feed, inbox) = IncidentFeed::new();
         let stop = CancellationToken::new();
         let context = Context {
-            client: self.cluster.client("causeway"),
+            client: self.points.as_ref().map_or_else(|| self.cluster.client("causeway"), through),
             activity: self.activity.clone(),
             clock: self.clock.clone(),
             metrics: ControllerMetrics::detached(),
@@ -383,15 +389,20 @@ impl World {
         *self.now.lock().unwrap()
     }
 
+    /// Moves the clock and the time of the data by ten seconds, and waits for nothing.
+    pub(crate) fn tick(&self) {
+        {
+            let mut now = self.now.lock().unwrap();
+            *now = now.checked_add(jiff::SignedDuration::from_secs(10)).unwrap();
+            self.engine.watermark.lock().unwrap().replace(now.as_microsecond());
+        }
+        self.clock.moved();
+    }
+
     /// Moves the clock and the time of the data, in steps of ten seconds.
     pub(crate) async fn pass(&self, seconds: i64) {
         for _ in 0..seconds / 10 {
-            {
-                let mut now = self.now.lock().unwrap();
-                *now = now.checked_add(jiff::SignedDuration::from_secs(10)).unwrap();
-                self.engine.watermark.lock().unwrap().replace(now.as_microsecond());
-            }
-            self.clock.moved();
+            self.tick();
             self.settle().await;
         }
     }
@@ -406,10 +417,15 @@ impl World {
         self.settle().await;
     }
 
-    /// Tells of the incident as the engine has it.
-    pub(crate) async fn publish(&self, incident: Incident) {
+    /// Tells of the incident as the engine has it, and waits for nothing.
+    pub(crate) fn tell(&self, incident: Incident) {
         self.engine.incidents.lock().unwrap().insert(incident.fingerprint.clone(), incident.clone());
         self.running.as_ref().unwrap().feed.publish(incident, self.activity.busy());
+    }
+
+    /// Tells of the incident as the engine has it.
+    pub(crate) async fn publish(&self, incident: Incident) {
+        self.tell(incident);
         self.settle().await;
     }
 
@@ -490,6 +506,19 @@ impl World {
     {
         Api::<K>::all(self.client.clone()).delete(name, &DeleteParams::default()).await.unwrap();
     }
+}
+
+/// A client whose requests go through crash points.
+fn through(points: &CrashPoints) -> Client {
+    let points = points.clone();
+    let send = service_fn(move |request: http::Request<Body>| {
+        let points = points.clone();
+        async move {
+            let (parts, body) = request.into_parts();
+            points.through(parts, body.collect_bytes().await?).await.map_err(tower::BoxError::from)
+        }
+    });
+    Client::new(send, "default")
 }
 
 /// Flux's Kustomization, as far as it is suspended and resumed.
