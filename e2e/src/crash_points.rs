@@ -48,6 +48,8 @@ pub type Name = fn(&Write) -> Option<String>;
 pub struct Write {
     /// HTTP method.
     pub method: Method,
+    /// Empty for what is in none.
+    pub namespace: String,
     /// Plural.
     pub resource: String,
     /// Name, empty for a new object.
@@ -75,15 +77,13 @@ impl Write {
             return None;
         }
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let mut rest = match path.split_once("/namespaces/") {
-            // Behind the name of the namespace: resource, name, subresource.
-            Some((_, behind)) => behind.split('/').skip(1),
-            // Behind `/api/v1` or `/apis/GROUP/VERSION`.
-            None => path.split('/').skip(if path.starts_with("/api/") { 3 } else { 4 }),
-        };
+        // Behind `/api/v1` or `/apis/GROUP/VERSION`: the namespace, then resource, name, subresource.
+        let mut rest = path.split('/').skip(if path.starts_with("/api/") { 3 } else { 4 }).peekable();
+        let namespace = rest.next_if_eq(&"namespaces").and_then(|_| rest.next()).unwrap_or_default();
         let resource = rest.next().filter(|resource| !BESIDE.contains(resource))?.to_owned();
         Some(Self {
             method: method.clone(),
+            namespace: namespace.to_owned(),
             name: rest.next().unwrap_or_default().to_owned(),
             subresource: rest.next().map(|sub| format!("/{sub}")).unwrap_or_default(),
             is_rehearsal: query.contains("dryRun=") || is_rehearsal(body),

@@ -10,6 +10,8 @@ use causeway_crds::{RemediationSpec, Runbook};
 use causeway_remediate::{Applier, Facts, GitRule, Precondition, PreconditionError, Reason, through_git};
 use serde_json::{Value, json};
 
+use crate::text::bounded;
+
 /// What is known of the cause and of the cluster when a plan is made.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Around {
@@ -108,6 +110,11 @@ pub(crate) fn of(
     };
     through_git(plan, |mutation| live(view, mutation), applier, git, &run)
         .map_err(|(reason, message)| Refusal::Git { reason, message })
+}
+
+/// The difference of a plan as a Remediation shows it.
+pub(crate) fn plan_diff(plan: &Plan) -> String {
+    bounded(&plan.diff, 16_384)
 }
 
 /// Values of all parameters.

@@ -298,7 +298,7 @@ fn remediation(
         risk: plan.risk.max(runbook.spec.risk),
         planned_at: stamp(now),
         plan_digest: plan.digest(),
-        diff: bounded(&plan.diff, 16_384),
+        diff: plan::plan_diff(&plan),
         mutations: plan.mutations,
         inverse: plan.inverse.clone(),
         verify: runbook.spec.verify.clone(),

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use causeway_actions::{LiveState, Mutation, TargetRef, live_state, plan_digest};
+use causeway_actions::{LiveState, Mutation, Plan, TargetRef, live_state, plan_digest};
+use causeway_crds::incident::Cause;
 use causeway_crds::remediation::MeasuredEffect;
 use causeway_crds::view::{
     approval_view, guardrail_view, other_run, pause_view, policy_view, remediation_view, spec_digest,
@@ -11,7 +12,7 @@ use causeway_crds::view::{
 };
 use causeway_crds::{
     Approval, ClusterGuardrail, Incident, MonitoredService, Pause, PeakEvent, Remediation, RemediationPolicy,
-    Runbook,
+    RemediationSpec, Runbook,
 };
 use causeway_remediate::{
     Direction, Observed, OtherRun, Outcome, RemediationView, StepState, SymptomState, SymptomView,
@@ -27,7 +28,7 @@ use serde_json::Value;
 
 use super::{Remediations, World};
 use crate::error::{ControllerError, Doing};
-use crate::plan::{self, Around};
+use crate::plan::{self, Around, plan_diff};
 use crate::target_view::{self, Target};
 use crate::{FIXER, objects};
 
@@ -61,12 +62,17 @@ impl Remediations {
     pub(super) async fn observe(&self, object: &Remediation) -> Result<World, ControllerError> {
         let client = &self.client;
         let namespace = object.namespace().unwrap_or_default();
-        let view = remediation_view(object);
+        let mut view = remediation_view(object);
         let policy: Option<RemediationPolicy> = get(client, &namespace, &object.spec.policy_ref.name).await?;
         let incident_ref = &object.spec.incident_ref;
         let place = incident_ref.namespace.clone().unwrap_or_else(|| namespace.clone());
         let incident: Option<Incident> = get(client, &place, &incident_ref.name).await?;
         let incident = incident.filter(|incident| incident.spec.fingerprint == incident_ref.fingerprint);
+        if let Some(now) = incident.as_ref().and_then(cause_of) {
+            // Doubts that came up since count.
+            view.confidence = view.confidence.min(now.confidence.to_f64());
+            view.margin = view.margin.min(now.margin.to_f64());
+        }
         let fixer: Option<ServiceAccount> = get(client, &namespace, FIXER).await?;
         let admission_since = self.admission.since(client).await?;
         let approvals: Vec<Approval> = list(Api::namespaced(client.clone(), &namespace)).await?;
@@ -106,7 +112,9 @@ impl Remediations {
             approvals,
             symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),
             live: self.live(&view).await?,
-            rebuilt_digest: self.rebuilt(object, &view, policy.as_ref(), &runs, &others).await?,
+            rebuilt_digest: self
+                .rebuilt(object, &view, (policy.as_ref(), incident.as_ref()), (&runs, &others))
+                .await?,
             hurting,
             others,
             service_workloads: self.service_workloads(&view).await?,
@@ -156,9 +164,8 @@ impl Remediations {
         &self,
         object: &Remediation,
         view: &RemediationView,
-        policy: Option<&RemediationPolicy>,
-        runs: &[Remediation],
-        others: &[OtherRun],
+        (policy, incident): (Option<&RemediationPolicy>, Option<&Incident>),
+        (runs, others): (&[Remediation], &[OtherRun]),
     ) -> Result<Option<Result<String, String>>, ControllerError> {
         if view.progress.any(Direction::Apply, StepState::Done) || view.progress.is_undoing() {
             return Ok(None);
@@ -197,7 +204,10 @@ impl Remediations {
         };
         let listed = policy.and_then(|policy| policy.spec.listed(&named.name));
         let made = plan::of(&runbook, listed, git, &seen, &around);
-        Ok(Some(made.map(|plan| plan.digest()).map_err(|refusal| refusal.to_string())))
+        Ok(Some(made.map_err(|refusal| refusal.to_string()).and_then(|plan| {
+            let stale = differs(&object.spec, &runbook, &plan, incident.and_then(cause_of));
+            stale.map_or_else(|| Ok(plan.digest()), Err)
+        })))
     }
 
     /// The digest of what takes the named Remediation back now.
@@ -246,6 +256,30 @@ impl Remediations {
         };
         Ok(services.iter().filter(touches).map(|s| s.spec.workloads.len()).max().unwrap_or(1).max(1))
     }
+}
+
+fn cause_of(incident: &Incident) -> Option<&Cause> {
+    incident.status.as_ref()?.cause.as_ref()
+}
+
+/// What the proof says besides mutations and inverse, and is not so: the executor takes nobody's word for it.
+fn differs(spec: &RemediationSpec, runbook: &Runbook, plan: &Plan, cause: Option<&Cause>) -> Option<String> {
+    let actions = runbook.spec.steps.iter().map(|step| step.action.kind());
+    let cause_is = |cause: &Cause| {
+        cause.id == spec.cause.id && cause.kind == spec.cause.kind && cause.entity == spec.cause.entity
+    };
+    let other = match cause {
+        _ if !actions.eq(spec.actions.iter().copied()) => {
+            "spec.actions are not those of the Runbook".to_owned()
+        }
+        _ if spec.verify != runbook.spec.verify => "spec.verify is not that of the Runbook".to_owned(),
+        _ if spec.diff != plan_diff(plan) => "spec.diff does not show what would be changed".to_owned(),
+        Some(now) if !cause_is(now) => {
+            format!("the Incident names another cause now: {} of {}", now.kind, now.entity)
+        }
+        _ => return None,
+    };
+    Some(other)
 }
 
 async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, ControllerError>

@@ -252,12 +252,19 @@ impl Deed {
             let pods = api(client, "v1", "Pod", &namespace);
             pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
         }
-        if acts_on_pods {
+        if acts_on_pods && !is_played {
+            // All of them have come up, and one of them is not well.
             let pods = api(client, "v1", "Pod", &namespace);
+            let ready = |pod: &DynamicObject| causeway_actions::registry::evict_pod::is_ready(&pod.data);
             until(&format!("{}: pods", self.name), async || {
-                !pods.list(&ListParams::default()).await.unwrap().items.is_empty()
+                let pods = pods.list(&ListParams::default()).await.unwrap();
+                pods.items.len() == 4 && pods.iter().all(ready)
             })
             .await;
+            let one = pods.list(&ListParams::default()).await.unwrap().items.remove(0).name_any();
+            let unwell =
+                json!({"status": {"conditions": [{"type": "Ready", "status": "False", "reason": "Unwell"}]}});
+            pods.patch_status(&one, &PatchParams::default(), &Patch::Strategic(unwell)).await.unwrap();
         }
     }
 
@@ -326,7 +333,7 @@ impl Deed {
 }
 
 /// Waits for what others do.
-async fn until(what: &str, mut good: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut good: impl AsyncFnMut() -> bool) {
     let begun = std::time::Instant::now();
     while !good().await {
         assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{what}");
@@ -347,7 +354,7 @@ pub(crate) fn api(client: &Client, version: &str, kind: &str, namespace: &str) -
     };
     let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), &plural);
     match kind {
-        "Node" | "Namespace" | "ClusterGuardrail" => Api::all_with(client.clone(), &resource),
+        "Node" | "CustomResourceDefinition" => Api::all_with(client.clone(), &resource),
         _ => Api::namespaced_with(client.clone(), namespace, &resource),
     }
 }

@@ -21,8 +21,8 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::accounts::{ALONE, client, define, real_cluster, remove};
 use crate::git_server::{PASSWORD, Repository, Server, USER, git};
-use crate::real::{ALONE, client, define, real_cluster, remove};
 use crate::world::{FakeAudit, FakeEngine, FakeGateway, SHOP, incident, notifications};
 
 const RUN: &str = "gateway-3fa9c1-1";
@@ -222,7 +222,7 @@ async fn clear(cluster: &Cluster) {
     let free = Patch::Merge(json!({"metadata": {"finalizers": null}}));
     let kustomizations = cluster.api("kustomize.toolkit.fluxcd.io/v1", "Kustomization", "kustomizations");
     kustomizations.patch("apps", &PatchParams::default(), &free).await.ok();
-    remove(&cluster.client).await;
+    remove(&cluster.client, &[SHOP]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,8 +19,8 @@ use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
+use crate::accounts::{ALONE, client, define, real_cluster};
 use crate::peak_event::{get, peak, window, world};
-use crate::real::{ALONE, client, define, real_cluster};
 use crate::slo::condition;
 use crate::world::{World, incident};
 

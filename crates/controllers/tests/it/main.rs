@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::unwrap_in_result, clippy::expect_used, clippy::panic)]
 
+mod accounts;
+mod audit_log;
 mod baseline;
 mod cluster;
 mod configuration;
@@ -10,6 +12,7 @@ mod configuration;
 mod crash_points;
 mod deeds;
 mod every_action;
+mod executor;
 mod flux;
 mod freeze;
 #[allow(dead_code, reason = "what only the tests of the crate gitops ask for")]
@@ -19,8 +22,11 @@ mod gitops;
 mod hook;
 mod lifecycle;
 mod notification;
+mod operator;
 mod peak_event;
+mod proof;
 mod real;
+mod real_actions;
 mod repair;
 mod slo;
 mod steps;

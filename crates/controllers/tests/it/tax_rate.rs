@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tower::{Layer, service_fn};
 
-use crate::real::{ALONE, client, define, real_cluster};
+use crate::accounts::{ALONE, client, define, real_cluster};
 use crate::world::{FakeGateway, notifications};
 
 const MANIFESTS: &str = include_str!("../../../../examples/tax-rate/manifests.yaml");
