@@ -1,5 +1,6 @@
 //! Bounded texts, times and numbers for statuses.
 
+use causeway_kubekit::is_deceptive;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -7,17 +8,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 /// terminal: control characters but the line feed, and the marks that change the direction of writing.
 pub(crate) fn bounded(text: &str, limit: usize) -> String {
     let mut cut: String =
-        text.chars().take(limit).map(|c| if deceives(c) { '\u{fffd}' } else { c }).collect();
+        text.chars().take(limit).map(|c| if is_deceptive(c) { '\u{fffd}' } else { c }).collect();
     if text.chars().nth(limit).is_some() {
         cut.pop();
         cut.push('…');
     }
     cut
-}
-
-fn deceives(c: char) -> bool {
-    (c.is_control() && c != '\n')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Whole seconds, rounded down: what the API keeps.

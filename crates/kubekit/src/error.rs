@@ -67,20 +67,42 @@ pub trait ReconcileError: std::error::Error + Send + Sync + 'static {
     }
 }
 
-/// The error with its causes, `outer: inner: innermost`, without repeating a cause that the outer text contains.
+/// The error with its causes, `outer: inner: innermost`, without repeating a cause that the outer text contains, and
+/// without what could deceive a reader or a terminal. Of an answer of the API server only its message.
 #[must_use]
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
+pub fn error_chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = told(error);
     let mut next = error.source();
     while let Some(cause) = next {
-        let cause_text = cause.to_string();
+        let cause_text = told(cause);
         if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
         }
-        next = cause.source();
+        next = if answer(cause).is_some() { None } else { cause.source() };
     }
-    text
+    text.chars().map(|c| if is_deceptive(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    answer(error).map_or_else(|| error.to_string(), |status| status.message.clone())
+}
+
+/// The answer of the API server that an error is.
+fn answer<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a kube::core::Status> {
+    let boxed = error.downcast_ref::<Box<kube::Error>>().map(AsRef::as_ref);
+    match boxed.or_else(|| error.downcast_ref())? {
+        kube::Error::Api(status) => Some(status),
+        _ => None,
+    }
+}
+
+/// Whether a character could deceive a reader or a terminal: a control character but the line feed, one without width, or
+/// a mark that changes the direction of writing.
+#[must_use]
+pub fn is_deceptive(c: char) -> bool {
+    (c.is_control() && c != '\n')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 #[cfg(test)]
@@ -95,5 +117,16 @@ mod tests {
     fn causes_are_joined_once() {
         let error = Outer(std::io::Error::other("disk gone"));
         assert_eq!(error_chain(&error), "target can't be read: disk gone");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("reading Secret shop/token")]
+    struct Refused(#[source] Box<kube::Error>);
+
+    #[test]
+    fn the_api_server_is_quoted_once_and_harmlessly() {
+        let status = kube::core::Status::failure("secrets \"\u{202e}token\" is forbidden", "Forbidden");
+        let error = Refused(Box::new(kube::Error::Api(Box::new(status))));
+        assert_eq!(error_chain(&error), "reading Secret shop/token: secrets \"\u{fffd}token\" is forbidden");
     }
 }

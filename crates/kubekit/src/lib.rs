@@ -41,7 +41,7 @@ pub use conditions::{Conditions, MESSAGE_LIMIT, Progress, READY, RECONCILING, ST
 pub use conformance::{Violation, check_conditions};
 pub use controller::{Controller, ControllerConfig, Runtime, Triggers};
 pub use elector::{Elector, ElectorConfig, Leadership, LeadershipLost, while_leading};
-pub use error::{Category, ReconcileError, error_chain};
+pub use error::{Category, ReconcileError, error_chain, is_deceptive};
 pub use events::{EventKind, Occurrence};
 pub use key::ObjectKey;
 pub use metrics::ControllerMetrics;
