@@ -11,9 +11,6 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// How long the API server is frozen: longer than two terms of a Lease.
-const FROZEN: Duration = Duration::from_secs(35);
-
 /// `cluster.json`, as far as it is needed here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -69,12 +66,12 @@ impl ControlPlane {
         signal("-STOP", self.part("kube-apiserver")?.pid)
     }
 
-    /// Waits for longer than two terms of a Lease, and lets the API server go on.
+    /// Waits, and lets the API server go on.
     ///
     /// # Errors
     /// When it has ended.
-    pub async fn thaw(&self) -> Result<()> {
-        tokio::time::sleep(FROZEN).await;
+    pub async fn thaw(&self, after: Duration) -> Result<()> {
+        tokio::time::sleep(after).await;
         signal("-CONT", self.part("kube-apiserver")?.pid)
     }
 

@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use crate::kubeconfig;
 use anyhow::{Context, Result, bail};
+use causeway_console::inert;
 use causeway_model::Rows;
 use clap::{Args, ValueEnum};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+
+/// Longest value in a table, in characters.
+const CELL: usize = 2000;
 
 /// How an answer is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize)]
@@ -165,14 +169,15 @@ fn complaint(body: &str) -> String {
     said.unwrap_or_else(|| body.trim().to_owned())
 }
 
-/// A table for the terminal; the first row is the header.
+/// A table for the terminal; the first row is the header. What telemetry says can't move the cursor or turn the text, and of
+/// a long value only the begin is shown: CSV and JSON have all of it, as it is.
 pub(crate) fn table(rows: &[Vec<String>]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     if let Some((header, rows)) = rows.split_first() {
         table.set_header(header);
         for row in rows {
-            table.add_row(row);
+            table.add_row(row.iter().map(|cell| inert(cell, CELL)));
         }
     }
     table

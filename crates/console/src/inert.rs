@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 /// The text, with at most `limit` characters of it.
-pub(crate) fn inert(text: &str, limit: usize) -> String {
+pub fn inert(text: &str, limit: usize) -> String {
     let mut out = String::with_capacity(text.len().min(limit.saturating_mul(4)));
     let mut rest = text.chars();
     for c in rest.by_ref().take(limit) {

@@ -1,6 +1,6 @@
 //! The state machine of a repair.
 
-use causeway_actions::{Inverse, LiveState, live_state};
+use causeway_actions::{Inverse, LiveState, Mutation, live_state};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -109,12 +109,21 @@ fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Time
         let message = "the claim names a step that the plan does not have";
         return Decision::finish(Phase::Failed, Outcome::Error, Reason::ProofIncomplete, message);
     };
-    let moment = if direction == Direction::Undo { Moment::Undo } else { moment_of(view) };
+    // A commit that was made before a crash may have reached the target since: the plan is not stale, but under way. Making it
+    // again finds it, and changes no file that has another value than was shown.
+    let may_be_in_git =
+        observed.claim_origin == ClaimOrigin::Found && matches!(mutation, Mutation::GitChange(_));
+    let moment = match direction {
+        Direction::Undo => Moment::Undo,
+        Direction::Apply if may_be_in_git => Moment::Continue,
+        Direction::Apply => moment_of(view),
+    };
     let proceed = |decision: Decision| match gate(view, observed, now, moment) {
         Ok(_) => decision,
         Err(Decision::Finish { reason, message, .. }) if moment == Moment::Continue => {
             // What was done before has to be taken back, so that this is the failure of a step and not the end.
-            Decision::RecordResult { step, direction, state: StepState::Failed, reason, message }
+            let state = if may_be_in_git { StepState::Unknown } else { StepState::Failed };
+            Decision::RecordResult { step, direction, state, reason, message }
         }
         Err(other) => other,
     };
@@ -324,6 +333,34 @@ mod tests {
         world.observed.rebuilt_digest = Some(Ok("sha256:now".into()));
         assert_eq!(ends(&world.run(at(60))), (Phase::Refused, Outcome::Stale, Reason::StalePlan));
         assert!(world.made.is_empty());
+    }
+
+    #[test]
+    fn a_commit_that_reached_the_target_before_a_crash_could_be_told_is_found_again() {
+        let mut view = view();
+        let target = view.targets[0].clone();
+        let change = serde_json::json!({"type": "GitChange", "gitChange": {"target": target, "idempotencyKey": "k",
+            "repository": {"url": "https://git.example.com/a", "branch": "main", "path": "."}, "pullRequest": false,
+            "fields": [{"path": "/spec/replicas", "from": "2", "to": "4"}]}});
+        view.mutations = vec![serde_json::from_value(change).unwrap()];
+        crate::fixture::reseal(&mut view);
+        let claim =
+            Claim { step: 0, direction: Direction::Apply, resource_version: "1".into(), generation: None };
+        view.progress.claim = Some(claim.clone());
+        let mut observed = observed();
+        observed.live.insert("uid-checkout".into(), live("checkout", 4));
+        observed.rebuilt_digest = Some(Ok("sha256:of a plan from 4 to 8".into()));
+        observed.policy.as_mut().unwrap().runbooks[0].1 = Autonomy::Auto;
+        let again = step(&view, &observed, at(60));
+        assert_eq!(again, Decision::Mutate { step: 0, direction: Direction::Apply });
+        // Before it was claimed, the same is a stale plan.
+        view.progress.claim = None;
+        assert_eq!(ends(&step(&view, &observed, at(60))).2, Reason::StalePlan);
+        // Whoever may not go on says that somebody has to look.
+        view.progress.claim = Some(claim);
+        observed.opted_in = false;
+        let stopped = step(&view, &observed, at(60));
+        assert!(matches!(stopped, Decision::RecordResult { state: StepState::Unknown, .. }), "{stopped:?}");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod ask;
 pub(crate) mod cluster;
+mod hostile;
 mod installation;
 mod manifests;
 mod mrkdwn;
@@ -13,6 +14,7 @@ mod shop;
 mod slack;
 mod start;
 mod summary;
+mod surfaces;
 pub(crate) mod tables;
 mod victim;
 
@@ -73,10 +75,14 @@ pub struct DemoArguments {
     /// is done twice. Needs a cluster of `cargo xtask cluster`
     #[arg(long, requires = "roles", value_enum, value_delimiter = ',')]
     pub crash_points: Vec<Victim>,
-    /// While the outage is found and repaired, freeze the API server for longer than two terms of a Lease, and kill its
-    /// store; needs a cluster of `cargo xtask cluster`
-    #[arg(long, requires = "kubeconfig", conflicts_with_all = ["all", "wrong_fix", "no_repair", "crash_points"])]
-    pub outage: bool,
+    /// While the outage is found and repaired, freeze the API server for so many seconds, by default longer than two terms of
+    /// a Lease, and kill its store; needs a cluster of `cargo xtask cluster`
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "35", requires = "kubeconfig",
+        conflicts_with_all = ["all", "wrong_fix", "no_repair", "crash_points"])]
+    pub outage: Option<u64>,
+    /// Put something hostile behind log lines and names, for readers, terminals, pages and models, and look at every surface
+    #[arg(long, conflicts_with_all = ["all", "shop", "roles"])]
+    pub hostile: bool,
     /// Leave Causeway running at the end
     #[arg(long)]
     pub keep: bool,

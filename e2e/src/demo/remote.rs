@@ -122,6 +122,14 @@ impl Remote {
         self.json(self.http.get(format!("{}/api/v1/topology", self.api))).await
     }
 
+    /// A page of the console.
+    pub(super) async fn page(&self, path: &str, parameters: &[(&str, &str)]) -> Result<String> {
+        let mut url = reqwest::Url::parse(&format!("{}{path}", self.api))?;
+        url.query_pairs_mut().extend_pairs(parameters);
+        let answer = self.http.get(url).bearer_auth(&self.token).send().await?;
+        Ok(answer.error_for_status().with_context(|| format!("the console has no {path}"))?.text().await?)
+    }
+
     /// Rows of a query, the header first.
     pub(super) async fn query(&self, sql: &str) -> Result<Vec<Vec<String>>> {
         let request = self.http.post(format!("{}/api/v1/query", self.api)).json(&json!({"sql": sql}));

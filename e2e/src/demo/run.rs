@@ -15,7 +15,7 @@ use super::screen::Screen;
 use super::slack::SlackStandIn;
 use super::start::{places, start_causeway};
 use super::summary::Summary;
-use super::{DemoArguments, manifests, report};
+use super::{DemoArguments, hostile, manifests, report, surfaces};
 use crate::control_plane::ControlPlane;
 use crate::feeder::{Feeder, Mode};
 use crate::otlp::{Exporter, Sent};
@@ -32,6 +32,8 @@ const MAX_FAULT: u32 = 120;
 const MAX_UNDETECTED: u32 = 30;
 /// Steps of normal data after the repair at most: 12 minutes.
 const MAX_RECOVERY: u32 = 72;
+/// How long a step waits for a frozen API server at most.
+const STEP_WAITS: Duration = Duration::from_secs(60);
 /// Step of the fault in which the API server is frozen: the Incident is about to be written.
 const FREEZE: u32 = WARM_UP + 4;
 /// Step of the fault in which the store of the API server is killed: the repair is being verified.
@@ -87,6 +89,11 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
     let incidents = demo.incidents().await?;
     let remediations = demo.remediations().await?;
     demo.screen.end(&summary, &incidents, &remediations, &messages);
+    if arguments.hostile {
+        let data = report::gather(&demo.remote, &summary, &incidents, &remediations).await?;
+        hostile::escaped("the report", &report::render(&data)?)?;
+        surfaces::look(&demo.remote, &demo.places, &incidents, &remediations, &messages).await?;
+    }
     if !arguments.json {
         let data = report::gather(&demo.remote, &summary, &incidents, &remediations).await?;
         std::fs::write(&arguments.report, report::render(&data)?)
@@ -111,7 +118,8 @@ impl Demo {
         let total = i64::from(WARM_UP + MAX_RECOVERY) * STEP.as_secs();
         let seconds = (Timestamp::now().as_second() - total).div_euclid(60) * 60;
         let now = Timestamp::from_second(seconds)?;
-        let asked = places.cluster.as_deref().filter(|_| arguments.outage || arguments.roles.is_some());
+        let asked =
+            places.cluster.as_deref().filter(|_| arguments.outage.is_some() || arguments.roles.is_some());
         let control_plane = asked.map(ControlPlane::of).transpose()?;
         let mutations_before = control_plane.as_ref().map_or(Ok(0), ControlPlane::mutations)?;
         let screen = Screen::new(arguments, Screen::of_recording(&recording), TOKEN);
@@ -258,7 +266,10 @@ impl Demo {
     /// One step: send, move the clock, let the cluster come to rest, settle again.
     async fn advance(&mut self) -> Result<()> {
         let (from, to) = (self.now, self.now + STEP);
-        let payload = self.feeder.step(from.as_microsecond(), to.as_microsecond());
+        let mut payload = self.feeder.step(from.as_microsecond(), to.as_microsecond());
+        if self.arguments.hostile {
+            hostile::poison(&mut payload, self.step);
+        }
         let requests = self.exporter.encode(payload);
         let crash = self.crash_in_this_step();
         for (index, (path, body)) in requests.bodies.iter().enumerate() {
@@ -270,10 +281,10 @@ impl Demo {
         self.sent.add(requests.sent);
         self.now = to;
         self.step += 1;
-        if self.arguments.outage
+        if let Some(seconds) = self.arguments.outage
             && let Some(control_plane) = self.control_plane.take()
         {
-            let came_through = self.settle_through(&control_plane).await;
+            let came_through = self.settle_through(&control_plane, Duration::from_secs(seconds)).await;
             self.control_plane = Some(control_plane);
             return came_through;
         }
@@ -281,12 +292,15 @@ impl Demo {
     }
 
     /// Settles while the control plane has its outage, if it is the step for one.
-    async fn settle_through(&mut self, control_plane: &ControlPlane) -> Result<()> {
+    async fn settle_through(&mut self, control_plane: &ControlPlane, frozen: Duration) -> Result<()> {
         match self.step {
             FREEZE => {
                 control_plane.freeze()?;
-                self.screen.outage("the API server is frozen for longer than two terms of a Lease");
-                let (thawed, settled) = tokio::join!(control_plane.thaw(), self.settle());
+                self.screen.outage(&format!("the API server is frozen for {} s", frozen.as_secs()));
+                // The time of the data goes on at the end: a step does not wait longer than that.
+                let waits = frozen.min(STEP_WAITS);
+                tokio::time::sleep(frozen.saturating_sub(waits)).await;
+                let (thawed, settled) = tokio::join!(control_plane.thaw(waits), self.settle());
                 thawed.and(settled)
             }
             KILL_STORE => {

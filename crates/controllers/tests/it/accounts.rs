@@ -27,6 +27,8 @@ pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(
 pub(crate) const SYSTEM: &str = "causeway-test";
 /// Longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait until namespaces are gone.
+const REMOVAL: Duration = Duration::from_secs(300);
 /// Who the operator is.
 pub(crate) const OPERATOR: &str = "system:serviceaccount:causeway-test:causeway-operator";
 /// Names the right of the fixer of nodes.
@@ -206,7 +208,7 @@ pub(crate) async fn remove(admin: &Client, namespaces: &[&str]) {
         let begun = std::time::Instant::now();
         for name in names {
             while api.get_opt(name).await.unwrap().is_some() {
-                assert!(begun.elapsed() < PATIENCE, "{name} is not removed");
+                assert!(begun.elapsed() < REMOVAL, "{name} is not removed");
                 tokio::task::yield_now().await;
             }
         }

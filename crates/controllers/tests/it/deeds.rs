@@ -372,8 +372,10 @@ fn secret(name: &str, data: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data})
 }
 
+/// A node on which nobody puts what does not ask for it.
 fn node() -> Value {
-    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "set later"}})
+    json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "set later"},
+        "spec": {"taints": [{"key": "example.com/deeds", "effect": "NoSchedule"}]}})
 }
 
 /// A release after the first, with another image and another Secret.

@@ -22,7 +22,7 @@ use crate::executor::Executor;
 use crate::operator::Operator;
 
 /// Longest wait for all of them.
-const DEADLINE: Duration = Duration::from_secs(1200);
+const DEADLINE: Duration = Duration::from_secs(900);
 /// By how much the time of the data goes ahead in each round.
 const AHEAD: i64 = 10_000_000;
 
@@ -101,6 +101,8 @@ async fn kill_at_each_write_of_each_action_on_a_real_control_plane_makes_each_ch
     prepare(&admin, &deeds).await;
     let folder = tempfile::tempdir().unwrap();
     let operator = Operator::start(&admin, &kubeconfig, folder.path()).await;
+    // What is there before it looks is no change.
+    operator.activity.settled().await;
     let mut before = Vec::new();
     for deed in &deeds {
         deed.happen(&admin, false).await;
@@ -119,10 +121,9 @@ async fn kill_at_each_write_of_each_action_on_a_real_control_plane_makes_each_ch
         let dies = executor.clone();
         let die: Die = Arc::new(move || {
             let dies = dies.clone();
-            Box::pin(async move {
-                dies.crash().await;
-                Ok(())
-            })
+            // The request ends with the process that made it, and whatever waits for its answer.
+            let crash = tokio::spawn(async move { dies.crash().await });
+            Box::pin(async move { Ok(crash.await?) })
         });
         let name = |write: &Write| Some(format!("{}/{}: {write}", write.namespace, write.name));
         doors.push(CrashPoints::open(&own, &kubeconfig, name, die, &met).await.unwrap());
