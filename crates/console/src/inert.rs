@@ -39,7 +39,7 @@ fn is_hidden(c: char) -> bool {
 }
 
 /// All texts of a value, keys included.
-pub(crate) fn inert_value(value: Value, limit: usize) -> Value {
+pub fn inert_value(value: Value, limit: usize) -> Value {
     match value {
         Value::String(text) => Value::String(inert(&text, limit)),
         Value::Array(items) => items.into_iter().map(|item| inert_value(item, limit)).collect(),

@@ -30,6 +30,6 @@ mod telemetry;
 
 pub use console::{Console, ConsoleConfig};
 pub use gate::Gate;
-pub use inert::inert;
+pub use inert::{inert, inert_value};
 pub use remote::Remote;
 pub use telemetry::Telemetry;

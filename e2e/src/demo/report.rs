@@ -3,6 +3,7 @@
 use anyhow::Result;
 use causeway_console::draw::{self, TopologyPicture};
 use causeway_console::story::{self, Moment};
+use causeway_console::{inert, inert_value};
 use causeway_model::{BandPoint, CallEdge};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,6 +13,9 @@ use super::remote::Remote;
 use super::summary::Summary;
 
 const TEMPLATE: &str = include_str!("report.html");
+
+/// Longest text that is shown whole, in characters.
+const LONGEST: usize = 4000;
 
 /// Everything the page shows.
 #[derive(Debug, Serialize)]
@@ -50,12 +54,12 @@ pub(super) async fn gather<'a>(
     };
     let points: Vec<BandPoint> = parsed(&series, "points")?;
     let edges: Vec<CallEdge> = parsed(&remote.topology().await?, "edges")?;
-    let first_lines = match story::first_lines_sql(&incident) {
-        Some(sql) => {
-            remote.query(&sql).await.map(|rows| rows.into_iter().skip(1).collect()).unwrap_or_default()
-        }
+    let rows = match story::first_lines_sql(&incident) {
+        Some(sql) => remote.query(&sql).await.unwrap_or_default(),
         None => Vec::new(),
     };
+    let shown = |row: &Vec<String>| row.iter().map(|cell| inert(cell, LONGEST)).collect();
+    let first_lines = rows.iter().skip(1).map(shown).collect();
     Ok(Data {
         summary,
         remediations,
@@ -70,7 +74,7 @@ pub(super) async fn gather<'a>(
         path,
         first_lines,
         timeline,
-        incident,
+        incident: inert_value(incident, LONGEST),
     })
 }
 
