@@ -17,7 +17,7 @@ use crate::tools::{chromedriver, deny, python};
 /// Arguments of `test`.
 #[derive(Args)]
 pub(crate) struct TestArguments {
-    /// Also what takes long: all recordings, ten crashes, and the shop on a control plane
+    /// Also what takes long: all recordings, ten crashes, ten minutes without an API server, and the shop on a control plane
     #[arg(long)]
     full: bool,
     /// Tests that need a real cluster use this one, as its current context; by default one is started for them
@@ -112,10 +112,12 @@ fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
     let report = report.to_str().context("the target folder's path is not UTF-8")?;
     let base = ["demo", "--json", "--root", root, "--report", report];
     let summary = |name: &str| target().join(format!("summary-{name}.json"));
-    let (alone, cluster_of_one) = (summary("standalone"), summary("cluster"));
+    let (alone, hostile, cluster_of_one) = (summary("standalone"), summary("hostile"), summary("cluster"));
     let alone = alone.to_str().context("the target folder's path is not UTF-8")?;
+    let hostile = hostile.to_str().context("the target folder's path is not UTF-8")?;
     let mut variants: Vec<(&str, Vec<&str>)> = vec![
         ("scenario: outage found, explained, repaired", vec!["--summary", alone]),
+        ("scenario: the same with hostile lines and names", vec!["--hostile", "--summary", hostile]),
         ("scenario: kill -9 in the middle of the feed", vec!["--crash", "3"]),
         ("scenario: a useless repair first", vec!["--wrong-fix"]),
         ("scenario: nothing may be repaired", vec!["--no-repair"]),
@@ -129,21 +131,27 @@ fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
         variants.push(("scenario of the shop: a noisy neighbour", vec!["--shop", "noisy-neighbour"]));
         variants.push(("scenario of the shop: what it costs", vec!["--shop", "bad-release", "--no-repair"]));
         variants.push(("scenario: ten crashes", vec!["--crash", "10"]));
+        variants.push(("scenario: hostile lines as evidence", vec!["--case", "3a03fee3", "--hostile"]));
         variants.push(("scenario: all recordings", vec!["--all"]));
     }
     let cluster = TestCluster::for_demo(false)?;
     let kubeconfig = cluster.kubeconfig();
     let kubeconfig = kubeconfig.to_str().context("the path of the kubeconfig is not UTF-8")?;
     let on_cluster = cluster_of_one.to_str().context("the target folder's path is not UTF-8")?;
-    let outage = vec!["--kubeconfig", kubeconfig, "--outage", "--summary", on_cluster];
+    // Longer than two terms of a Lease, or ten minutes.
+    let frozen = if arguments.full { "600" } else { "35" };
+    let outage = vec!["--kubeconfig", kubeconfig, "--outage", frozen, "--summary", on_cluster];
     variants.push(("scenario: a real control plane, frozen and killed while it repairs", outage));
     for (title, extra) in variants {
         let all: Vec<&str> = base.iter().copied().chain(extra).collect();
         run(title, binary, &all)?;
     }
-    say("the same cause, kinds of evidence and repairs: standalone, on a cluster, by separate roles");
+    say(
+        "the same cause, kinds of evidence and repairs: standalone, with hostile lines, on a cluster, by separate roles",
+    );
     same(&[
         ("standalone", Path::new(alone)),
+        ("with hostile lines", Path::new(hostile)),
         ("one process on a cluster", &cluster_of_one),
         ("roles on a cluster", roles),
     ])

@@ -1,7 +1,9 @@
 //! From an incident to a verified repair, and everything that keeps a repair from being made.
 
 use causeway_crds::incident::IncidentState;
-use causeway_crds::{Approval, ClusterGuardrail, Incident, Outcome, Pause, Phase, Remediation};
+use causeway_crds::{
+    Approval, ClusterGuardrail, Incident, MonitoredService, Outcome, Pause, Phase, Remediation,
+};
 use causeway_engine::{IncidentPhase, SymptomState};
 use causeway_kubekit::check_conditions;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -261,6 +263,44 @@ async fn a_stale_plan_changes_nothing() {
     // A new plan is made for what is there now.
     let second: Remediation = world.get("gateway-3fa9c1-2").await;
     assert!(second.spec.diff.contains("10"), "{}", second.spec.diff);
+}
+
+#[tokio::test]
+async fn two_incidents_that_need_the_same_database_lead_to_one_action() {
+    let mut world = World::shop("Auto").await;
+    world.deployment("cart").await;
+    for name in ["web", "cart"] {
+        let spec = json!({"telemetryName": format!("shop/{name}"), "workloads": [{"kind": "Deployment", "name": name}],
+            "dependencies": [{"external": "Database/orders"}]});
+        world.create::<MonitoredService>(json!({"metadata": {"name": name}, "spec": spec})).await;
+    }
+    let limits = json!({"spec": {"limits": {"concurrent": 5}}});
+    world.patch::<causeway_crds::RemediationPolicy>("policy", limits).await;
+    world.start();
+    world.settle().await;
+    world.publish(incident(world.now())).await;
+    let mut second = incident(world.now());
+    second.fingerprint = "77aa00112233".into();
+    second.root = "shop/cart".into();
+    let draft = second.draft.as_mut().unwrap();
+    draft.signature = "another cause".into();
+    draft.cause.entity = "shop/cart".into();
+    world.publish(second.clone()).await;
+    let other = async || world.get::<Remediation>("gateway-77aa00-1").await.status.unwrap_or_default();
+    assert_eq!(run(&world).await.phase, Phase::Verifying);
+    let waits = other().await;
+    assert_eq!((waits.phase, waits.reason.as_deref()), (Phase::Planned, Some("Busy")), "{:?}", waits.message);
+    // What helped the first one helped the second one as well.
+    second.symptom = SymptomState::Clear;
+    second.symptom_since_us = world.now().as_microsecond();
+    second.revision += 1;
+    world.publish(second).await;
+    world.symptom(SymptomState::Clear).await;
+    world.pass(140).await;
+    assert_eq!(run(&world).await.outcome, Some(Outcome::Verified));
+    assert_eq!(other().await.reason.as_deref(), Some("SymptomGone"));
+    let restarts = [restarted(&world.get("web").await), restarted(&world.get("cart").await)];
+    assert_eq!(restarts.iter().flatten().count(), 1, "{restarts:?}");
 }
 
 #[tokio::test]
