@@ -270,7 +270,7 @@ async fn two_incidents_that_need_the_same_database_lead_to_one_action() {
     let mut world = World::shop("Auto").await;
     world.deployment("cart").await;
     for name in ["web", "cart"] {
-        let spec = json!({"telemetryName": format!("shop/{name}"), "workloads": [{"kind": "Deployment", "name": name}],
+        let spec = json!({"telemetryName": format!("shop/{name}"), "workloads": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name}],
             "dependencies": [{"external": "Database/orders"}]});
         world.create::<MonitoredService>(json!({"metadata": {"name": name}, "spec": spec})).await;
     }
