@@ -89,14 +89,14 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
     let incidents = demo.incidents().await?;
     let remediations = demo.remediations().await?;
     demo.screen.end(&summary, &incidents, &remediations, &messages);
+    let data = report::gather(&demo.remote, &summary, &incidents, &remediations).await?;
+    let page = report::render(&data)?;
     if arguments.hostile {
-        let data = report::gather(&demo.remote, &summary, &incidents, &remediations).await?;
-        hostile::escaped("the report", &report::render(&data)?)?;
+        hostile::escaped("the report", &page)?;
         surfaces::look(&demo.remote, &demo.places, &incidents, &remediations, &messages).await?;
     }
     if !arguments.json {
-        let data = report::gather(&demo.remote, &summary, &incidents, &remediations).await?;
-        std::fs::write(&arguments.report, report::render(&data)?)
+        std::fs::write(&arguments.report, page)
             .with_context(|| format!("cannot write {}", arguments.report.display()))?;
     }
     if let Some(path) = &arguments.summary {
