@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use causeway_actions::{ActionKind, Decimal, Inverse, Mutation, ScaleMutation, TargetRef, plan_digest};
+use causeway_actions::{
+    ActionKind, Decimal, FlagChange, FlagProperty, Inverse, Mutation, ScaleMutation, SecretKeyRef, TargetRef,
+    plan_digest,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -31,6 +34,20 @@ pub(crate) fn target(name: &str) -> TargetRef {
 
 fn scale(name: &str, from: i32, to: i32) -> Mutation {
     Mutation::Scale(ScaleMutation { target: target(name), from, to })
+}
+
+/// A flag that a server keeps, for the target `checkout`.
+pub(crate) fn flag_change() -> FlagChange {
+    FlagChange {
+        target: target("checkout"),
+        url_secret_ref: SecretKeyRef { name: "flags".into(), key: "url".into() },
+        token_secret_ref: None,
+        flag: "new-cart".into(),
+        property: FlagProperty::DefaultVariant,
+        from: "on".into(),
+        to: "off".into(),
+        without_e_tag: false,
+    }
 }
 
 /// Two steps, both reversible.

@@ -174,7 +174,8 @@ pub struct Observed {
     /// The symptom of the incident, also when it is over; `None` only if the Incident object is gone.
     pub symptom: Option<SymptomView>,
     /// Live targets by uid, and Jobs that a plan makes by `Job/namespace/name` ([`Mutation::live_key`]); a missing key means
-    /// that the object does not exist. With their managedFields.
+    /// that the object does not exist. With their managedFields. Of flags that servers keep, those that a claim is about and
+    /// that could be read.
     pub live: BTreeMap<String, Value>,
     /// Digest of the plan made anew from live objects; `Err` with the reason if it can't be made. Needed until the first
     /// mutation only.

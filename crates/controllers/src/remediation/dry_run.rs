@@ -10,7 +10,7 @@ use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{World, drain, mutate};
+use super::{World, drain, flag, mutate};
 use crate::error::{ControllerError, Doing};
 use crate::remediation::fixer::Fixers;
 use crate::remediation::git::Repositories;
@@ -63,6 +63,12 @@ pub(super) async fn rehearse(
                     "wait until {target} shows it, at most {} min\n",
                     wait.within_minutes
                 ));
+            }
+            Mutation::FlagChange(change) => {
+                match flag::rehearse(repositories.client, repositories.http, change).await? {
+                    Ok(told) => text.push_str(&told),
+                    Err(message) => return Ok(Err(message)),
+                }
             }
             Mutation::JsonPatch(_) | Mutation::Scale(_) => {
                 let Some(before) = before else { return Ok(Err(format!("{target} does not exist"))) };

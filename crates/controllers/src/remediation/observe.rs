@@ -25,7 +25,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Remediations, World};
+use super::{Remediations, World, flag};
 use crate::error::{ControllerError, Doing};
 use crate::plan::{self, Around};
 use crate::target_view::{self, Target};
@@ -88,6 +88,8 @@ impl Remediations {
         let guardrails: Vec<ClusterGuardrail> = list(Api::all(client.clone())).await?;
         let pauses: Vec<Pause> = list(Api::all(client.clone())).await?;
         let peaks: Vec<PeakEvent> = list(Api::all(client.clone())).await?;
+        let mut live = self.live(&view).await?;
+        live.extend(self.claimed_flag(&view).await?);
         let hurting = match &object.spec.restores {
             Some(_) => self.hurting(&place, &incident_ref.name).await?,
             None => None,
@@ -105,7 +107,7 @@ impl Remediations {
             opted_in: fixer.is_some(),
             approvals,
             symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),
-            live: self.live(&view).await?,
+            live,
             rebuilt_digest: self.rebuilt(object, &view, policy.as_ref(), &runs, &others).await?,
             hurting,
             others,
@@ -149,6 +151,15 @@ impl Remediations {
             }
         }
         Ok(live)
+    }
+
+    /// The flag that the open claim is about, which tells whether the claimed change was made. Nothing if it can't be read.
+    async fn claimed_flag(&self, view: &RemediationView) -> Result<Option<(String, Value)>, ControllerError> {
+        let claim = view.progress.open_claim();
+        let mutation = claim.and_then(|claim| view.mutation(claim.step, claim.direction));
+        let Some(Mutation::FlagChange(change)) = mutation else { return Ok(None) };
+        let found = flag::look(&self.client, &self.http, change).await?;
+        Ok(found.map(|flag| (change.place(), flag)))
     }
 
     /// The digest of the plan as it would be made now; `None` once something was changed.

@@ -210,7 +210,7 @@ async fn what_git_does_not_show_is_refused_before_anything_is_changed() {
     shop.begin().await;
     let status = shop.run().await;
     assert!(
-        status.message.as_deref().unwrap().contains("Secret shop/none (spec.gitOps.secretRef) is not there")
+        status.message.as_deref().unwrap().contains("Secret shop/none is not there (spec.gitOps.secretRef)")
     );
     assert_eq!(shop.repository.log("main").len(), 1);
 }

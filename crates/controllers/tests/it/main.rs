@@ -5,6 +5,8 @@
 mod baseline;
 mod cluster;
 mod configuration;
+mod flag;
+mod flag_server;
 mod flux;
 mod freeze;
 #[allow(dead_code, reason = "what only the tests of the crate gitops ask for")]
