@@ -1,6 +1,6 @@
 //! A Remediation with everything in order, and a small world that carries decisions out, for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use causeway_actions::{
@@ -171,7 +171,7 @@ pub(crate) fn observed() -> Observed {
         peak: None,
         freeze: None,
         admission_since: Some(at(-10_000)),
-        opted_in: true,
+        opted_in: BTreeSet::from(["shop".into()]),
         approvals: vec![approval("anna")],
         symptom: Some(SymptomView { state: SymptomState::Firing, clear_since: None, watermark: Some(at(0)) }),
         live: BTreeMap::from([

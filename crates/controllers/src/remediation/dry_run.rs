@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use causeway_actions::diff::render;
 use causeway_actions::{Mutation, TargetRef, sha256_hex};
+use causeway_remediate::how_to_opt_in;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
@@ -80,6 +81,9 @@ pub(super) async fn rehearse(
                 all.extend(operations);
                 let after = match attempt(&fixers.of(&target.namespace), target, all).await? {
                     Ok(after) => after,
+                    Err(message) if target.namespace != world.view.namespace => {
+                        return Ok(Err(format!("{target}: {message}; {}", how_to_opt_in(&target.namespace))));
+                    }
                     Err(message) => return Ok(Err(format!("{target}: {message}"))),
                 };
                 text.push_str(&render(target, &plain(before), &plain(&after)));

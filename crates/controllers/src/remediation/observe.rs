@@ -1,6 +1,6 @@
 //! Reads the world around a Remediation, live: nothing that a decision rests on comes from a mirror.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use causeway_actions::{LiveState, Mutation, TargetRef, live_state, plan_digest};
@@ -67,7 +67,11 @@ impl Remediations {
         let place = incident_ref.namespace.clone().unwrap_or_else(|| namespace.clone());
         let incident: Option<Incident> = get(client, &place, &incident_ref.name).await?;
         let incident = incident.filter(|incident| incident.spec.fingerprint == incident_ref.fingerprint);
-        let fixer: Option<ServiceAccount> = get(client, &namespace, FIXER).await?;
+        let mut opted_in = BTreeSet::new();
+        for namespace in view.namespaces() {
+            let fixer: Option<ServiceAccount> = get(client, namespace, FIXER).await?;
+            opted_in.extend(fixer.map(|_| namespace.clone()));
+        }
         let admission_since = self.admission.since(client).await?;
         let approvals: Vec<Approval> = list(Api::namespaced(client.clone(), &namespace)).await?;
         let name = object.name_any();
@@ -104,7 +108,7 @@ impl Remediations {
             freeze: None,
             // Approvals from before were marked above.
             admission_since: admission_since.map(|_| Timestamp::UNIX_EPOCH),
-            opted_in: fixer.is_some(),
+            opted_in,
             approvals,
             symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),
             live,

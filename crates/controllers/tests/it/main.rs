@@ -20,6 +20,7 @@ mod real;
 mod repair;
 mod slo;
 mod steps;
+mod suspend;
 mod tax_rate;
 mod what_if;
 mod world;
