@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use causeway_actions::diff::printable;
-use causeway_actions::{FlagChange, LiveState, flag_definition};
+use causeway_actions::flag_definition::{self, FlagError};
+use causeway_actions::{FlagChange, LiveState};
+use causeway_remediate::Direction;
 use http::StatusCode;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue, IF_MATCH};
 use kube::Client;
@@ -86,22 +88,28 @@ pub(super) async fn make(
 ) -> Result<Made, ControllerError> {
     let server = match Server::of(client, http, change).await? {
         Ok(server) => server,
-        Err(missing) => return Ok(Made::Refused(missing)),
+        Err(missing) => return Ok(blind(Trouble::Refused(missing), turn)),
     };
     for _ in 0..ATTEMPTS {
-        match server.attempt(turn.is_first).await {
+        match server.attempt(turn).await {
             Ok(Some(made)) => return Ok(made),
             Ok(None) => {}
-            Err(Trouble::Refused(message)) => return Ok(Made::Refused(message)),
-            Err(Trouble::Unclear(message)) => {
-                return Ok(match turn.later(PATIENCE, message) {
-                    Made::Refused(message) => Made::Unknown(message),
-                    other => other,
-                });
-            }
+            Err(trouble) => return Ok(blind(trouble, turn)),
         }
     }
     Ok(turn.later(PATIENCE, format!("{} is written by others all the time", server.place())))
+}
+
+/// What it means that the definition can't be read, or that a write was not answered.
+fn blind(trouble: Trouble, turn: &Turn<'_>) -> Made {
+    match trouble {
+        Trouble::Refused(message) if turn.is_first => Made::Refused(message),
+        // An earlier try may have been received.
+        Trouble::Refused(message) | Trouble::Unclear(message) => match turn.later(PATIENCE, message) {
+            Made::Refused(message) => Made::Unknown(message),
+            other => other,
+        },
+    }
 }
 
 /// The flag as it is now; nothing if it can't be read.
@@ -111,9 +119,11 @@ pub(super) async fn look(
     change: &FlagChange,
 ) -> Result<Option<Value>, ControllerError> {
     let Ok(server) = Server::of(client, http, change).await? else { return Ok(None) };
-    Ok(match server.read().await {
-        // A flag that is gone is another value, not an unknown one.
-        Ok(document) => Some(flag_definition::flag(&document.text, &change.flag).unwrap_or(Value::Null)),
+    let Ok(document) = server.read().await else { return Ok(None) };
+    Ok(match flag_definition::flag(&document.text, &change.flag) {
+        Ok(flag) => Some(flag),
+        // A flag that is gone has another value, not an unknown one.
+        Err(FlagError::NoFlag(_)) => Some(Value::Null),
         Err(_) => None,
     })
 }
@@ -155,12 +165,12 @@ impl<'a> Server<'a> {
     }
 
     /// Reads, edits and writes. Nothing if somebody else has written in between.
-    async fn attempt(&self, is_first: bool) -> Result<Option<Made>, Trouble> {
+    async fn attempt(&self, turn: &Turn<'_>) -> Result<Option<Made>, Trouble> {
         let document = self.read().await?;
         let (state, found) = self.state(&document).map_err(Trouble::Refused)?;
         match state {
             LiveState::Old => {}
-            LiveState::New if is_first => {
+            LiveState::New if turn.is_first && turn.direction == Direction::Apply => {
                 let message = format!("{found} already: somebody else has set it, and it is left to them");
                 return Ok(Some(Made::Refused(message)));
             }
@@ -171,11 +181,18 @@ impl<'a> Server<'a> {
                 return Ok(Some(Made::Refused(message)));
             }
         }
-        let text = self.edited(&document).map_err(Trouble::Refused)?;
-        Ok(match self.write(&document, text).await? {
-            Written::Done => Some(Made::Done(format!("{} has {}", self.subject(), self.change.to))),
-            Written::Conflict => None,
-        })
+        let text = match self.edited(&document) {
+            Ok(text) => text,
+            Err(message) => return Ok(Some(Made::Refused(message))),
+        };
+        match self.write(&document, text).await {
+            Ok(Written::Done) => {
+                Ok(Some(Made::Done(format!("{} is {}", self.subject(), printable(&self.change.to)))))
+            }
+            Ok(Written::Conflict) => Ok(None),
+            Err(Trouble::Refused(message)) => Ok(Some(Made::Refused(message))),
+            Err(unclear) => Err(unclear),
+        }
     }
 
     /// The flag and its property for people.
@@ -185,8 +202,13 @@ impl<'a> Server<'a> {
 
     /// What the definition shows of the change, and that as a sentence.
     fn state(&self, document: &Document) -> Result<(LiveState, String), String> {
-        let flag = flag_definition::flag(&document.text, &self.change.flag);
-        let flag = flag.map_err(|error| format!("{}: {error}", self.place()))?;
+        let flag = match flag_definition::flag(&document.text, &self.change.flag) {
+            Ok(flag) => flag,
+            Err(error @ FlagError::NoFlag(_)) => {
+                return Ok((LiveState::Foreign, format!("{}: {error}", self.place())));
+            }
+            Err(error) => return Err(format!("{}: {error}", self.place())),
+        };
         let found = match self.change.value_of(&flag) {
             Some(value) => format!("{} is {}", self.subject(), printable(value)),
             None => format!("{} is not set", self.subject()),

@@ -199,8 +199,8 @@ impl Remediations {
                     now,
                     remediation: &format!("{}/{}", world.view.namespace, world.view.name),
                     rehearsed: rehearsed.filter(|_| *direction == Direction::Apply),
-                    is_first: *direction == Direction::Apply
-                        && world.observed.claim_origin == ClaimOrigin::Fresh,
+                    direction: *direction,
+                    is_first: world.observed.claim_origin == ClaimOrigin::Fresh,
                 };
                 match mutate::make(&self.repositories(), &self.fixers, mutation, &turn).await? {
                     mutate::Made::Done(message) => Ok(Deed::Step(StepState::Done, message)),

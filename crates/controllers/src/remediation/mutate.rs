@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use causeway_actions::{JobMutation, Mutation, ScaleMutation, TargetRef, WebhookCall};
 use causeway_notify::{Secret as Key, sign};
-use causeway_remediate::Claim;
+use causeway_remediate::{Claim, Direction};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
@@ -49,7 +49,9 @@ pub(super) struct Turn<'a> {
     pub(super) remediation: &'a str,
     /// What the rehearsal showed; nothing on the way back.
     pub(super) rehearsed: Option<&'a str>,
-    /// Whether this is the first try of a step forth, so that nothing of it can be there yet.
+    /// Forth or back.
+    pub(super) direction: Direction,
+    /// Whether this is the first try, so that nothing of it can have happened yet.
     pub(super) is_first: bool,
 }
 

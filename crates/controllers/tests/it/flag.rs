@@ -179,27 +179,34 @@ async fn a_crash_between_write_and_result_writes_once() {
 }
 
 #[tokio::test]
-async fn after_a_crash_a_server_that_is_down_is_waited_for_and_then_people_are_asked() {
+async fn after_a_crash_a_look_that_fails_is_repeated_and_then_people_are_asked() {
+    for (habit, says) in [
+        (Habit::Down, "GET was answered with 503"),
+        (Habit::Locked, "GET was answered with 401: check the token"),
+        (Habit::Broken, "it is no flag definition of flagd"),
+    ] {
+        let mut shop = Shop::new(|_| ()).await;
+        shop.die_at_the_write().await;
+        shop.server.habit(habit);
+        shop.restart().await;
+        shop.world.pass(300).await;
+        let status = shop.status().await;
+        let said = status.message.unwrap_or_default();
+        assert_eq!(status.phase, Phase::Applying, "{said}");
+        assert!(said.contains(says), "{said}");
+        shop.world.pass(310).await;
+        let status = shop.status().await;
+        assert_eq!((status.phase, status.reason.as_deref()), (Phase::Failed, Some("OutcomeUnknown")));
+        assert_eq!(shop.server.taken(), 1, "{habit:?}");
+    }
     let mut shop = Shop::new(|_| ()).await;
     shop.die_at_the_write().await;
     shop.server.habit(Habit::Down);
     shop.restart().await;
-    shop.world.pass(300).await;
-    let status = shop.status().await;
-    assert_eq!(status.phase, Phase::Applying, "{:?}", status.message);
-    assert!(status.message.as_deref().unwrap().contains("GET was answered with 503"), "{:?}", status.message);
-    let mut patient = Shop::new(|_| ()).await;
-    patient.die_at_the_write().await;
-    patient.server.habit(Habit::Down);
-    patient.restart().await;
-    patient.world.pass(60).await;
-    patient.server.habit(Habit::Good);
-    patient.world.pass(10).await;
-    assert_eq!(patient.status().await.phase, Phase::Verifying, "{:?}", patient.status().await.message);
-    assert_eq!(patient.server.taken(), 1);
-    shop.world.pass(310).await;
-    let status = shop.status().await;
-    assert_eq!((status.phase, status.reason.as_deref()), (Phase::Failed, Some("OutcomeUnknown")));
+    shop.world.pass(60).await;
+    shop.server.habit(Habit::Good);
+    shop.world.pass(10).await;
+    assert_eq!(shop.status().await.phase, Phase::Verifying, "{:?}", shop.status().await.message);
     assert_eq!(shop.server.taken(), 1);
 }
 

@@ -24,6 +24,10 @@ pub(crate) enum Habit {
     Silent,
     /// Everything is answered with 503.
     Down,
+    /// The token does not count any more.
+    Locked,
+    /// What is kept is no definition.
+    Broken,
     /// Everything is redirected to the same server.
     Redirects,
     /// A definition of more than 1 MiB.
@@ -95,6 +99,7 @@ fn refused(kept: &Kept, headers: &HeaderMap) -> Option<Response> {
         return Some(StatusCode::UNAUTHORIZED.into_response());
     }
     match kept.habit {
+        Habit::Locked => Some(StatusCode::UNAUTHORIZED.into_response()),
         Habit::Down => Some(StatusCode::SERVICE_UNAVAILABLE.into_response()),
         Habit::Redirects => {
             Some((StatusCode::TEMPORARY_REDIRECT, [("location", "/shop.json")]).into_response())
@@ -112,6 +117,7 @@ async fn read(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap) -> Respo
     match kept.habit {
         Habit::NoETag => kept.text.clone().into_response(),
         Habit::WeakETag => ([("etag", format!("W/{etag}"))], kept.text.clone()).into_response(),
+        Habit::Broken => ([("etag", etag)], "<html>").into_response(),
         Habit::Huge => ([("etag", etag)], " ".repeat(2 << 20)).into_response(),
         _ => ([("etag", etag)], kept.text.clone()).into_response(),
     }
