@@ -258,7 +258,10 @@ async fn post(
         Ok(answer) if answer.status().is_client_error() => {
             Ok(Made::Refused(format!("the webhook answered {}", answer.status().as_u16())))
         }
-        Ok(answer) => Ok(Made::Unknown(format!("the webhook answered {}", answer.status().as_u16()))),
+        Ok(answer) => {
+            let hint = if answer.status().is_redirection() { ": redirects are not followed" } else { "" };
+            Ok(Made::Unknown(format!("the webhook answered {}{hint}", answer.status().as_u16())))
+        }
         Err(error) if error.is_connect() || error.is_builder() => {
             Ok(Made::Refused("the webhook could not be reached: nothing was sent".to_owned()))
         }

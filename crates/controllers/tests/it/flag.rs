@@ -179,6 +179,23 @@ async fn a_crash_between_write_and_result_writes_once() {
 }
 
 #[tokio::test]
+async fn a_crash_on_the_way_back_writes_once() {
+    let mut shop = Shop::new(|_| ()).await;
+    shop.begin().await;
+    shop.server.habit(Habit::Silent);
+    tokio::select! {
+        () = shop.world.pass(330) => {}
+        () = async { while shop.server.taken() < 2 { tokio::task::yield_now().await } } => {}
+    }
+    shop.world.crash().await;
+    shop.server.habit(Habit::Good);
+    shop.restart().await;
+    let status = shop.status().await;
+    assert_eq!(status.outcome, Some(Outcome::RolledBack), "{:?}", status.message);
+    assert_eq!((shop.server.taken(), shop.server.text()), (2, FLAGS.to_owned()));
+}
+
+#[tokio::test]
 async fn after_a_crash_a_look_that_fails_is_repeated_and_then_people_are_asked() {
     for (habit, says) in [
         (Habit::Down, "GET was answered with 503"),
