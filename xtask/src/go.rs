@@ -1,4 +1,5 @@
-//! Real tools built from Go modules: `e2e/tools/NAME` pins one module each, because their dependencies collide.
+//! Real tools built from Go modules: `e2e/tools/NAME` pins one module each, because their dependencies collide. One that no
+//! module has is a `main.go` beside the `go.mod`.
 
 use std::fs::File;
 use std::io::{IsTerminal as _, Write as _};
@@ -31,7 +32,7 @@ enum Show {
     Minor,
 }
 
-const MODULES: [Module; 7] = [
+const MODULES: [Module; 8] = [
     Module {
         folder: "kubernetes",
         path: "k8s.io/kubernetes",
@@ -84,6 +85,12 @@ const MODULES: [Module; 7] = [
         programs: &[("kustomize-controller", FLUX)],
         variables: &[],
     },
+    Module {
+        folder: "git-over-ssh",
+        path: "golang.org/x/crypto",
+        programs: &[("git-over-ssh", "causeway.dev/e2e/tools/git-over-ssh")],
+        variables: &[],
+    },
 ];
 
 const FLUX: &str = "github.com/fluxcd/kustomize-controller";
@@ -109,8 +116,8 @@ pub(crate) struct Tool {
     pub(crate) path: PathBuf,
 }
 
-/// The named programs, built when they are absent. The cache's key is a hash of `go.mod` and `go.sum`, so that another
-/// version never passes for the one that is pinned.
+/// The named programs, built when they are absent. The cache's key is a hash of `go.mod`, `go.sum` and `main.go`, so that
+/// another version never passes for the one that is pinned.
 pub(crate) fn tools(names: &[&str]) -> Result<Vec<Tool>> {
     let mut found = Vec::new();
     for name in names {
@@ -231,12 +238,13 @@ impl Show {
 }
 
 impl Module {
-    /// The version that `go.mod` requires, and a hash of both files.
+    /// The version that `go.mod` requires, and a hash of all files.
     fn pinned(&self) -> Result<(String, String)> {
         let folder = folder(self.folder);
         let mut hash = Sha256::new();
         let mut version = None;
-        for name in ["go.mod", "go.sum"] {
+        let own = folder.join("main.go").exists().then_some("main.go");
+        for name in ["go.mod", "go.sum"].into_iter().chain(own) {
             let path = folder.join(name);
             let text =
                 std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -46,6 +46,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     let driver_of_browser = chromedriver()?;
     let cluster = TestCluster::prepare()?;
     let (flux, definitions) = (tool("kustomize-controller")?.path, target().join("flux-definitions.yaml"));
+    let git_over_ssh = tool("git-over-ssh")?.path;
     std::fs::create_dir_all(target())?;
     std::fs::write(&definitions, flux_definitions()?)?;
     let environment = [
@@ -56,6 +57,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
         ("CAUSEWAY_PYTHON", &python.to_string_lossy()),
         ("CAUSEWAY_BINARY", &binary.to_string_lossy()),
         ("CAUSEWAY_CLUSTER", &cluster.to_string_lossy()),
+        ("CAUSEWAY_GIT_OVER_SSH", &git_over_ssh.to_string_lossy()),
         ("CAUSEWAY_FLUX", &flux.to_string_lossy()),
         ("CAUSEWAY_FLUX_DEFINITIONS", &definitions.to_string_lossy()),
     ];

@@ -76,7 +76,7 @@ pub(crate) fn replica_set(revision: i64) -> Value {
     })
 }
 
-fn deployment() -> Value {
+pub(crate) fn deployment() -> Value {
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": "checkout", "namespace": "shop", "uid": "dep-1", "resourceVersion": "42",

@@ -17,14 +17,16 @@ pub enum LiveState {
     New,
     /// Neither: somebody else changed it, the object was replaced, or it is gone.
     Foreign,
-    /// Looking can't tell, as with a call to the outside.
+    /// Looking can't tell, as with a call to the outside, or nobody has looked.
     Unknown,
 }
 
-/// Compares `live` (the whole object; `None` if it does not exist) with both sides of `mutation`.
+/// Compares `live` (the whole object; `None` if it does not exist, or for a flag if it was not read) with both sides of
+/// `mutation`.
 pub fn live_state(mutation: &Mutation, live: Option<&Value>) -> LiveState {
     match mutation {
         Mutation::Webhook(_) => return LiveState::Unknown,
+        Mutation::FlagChange(change) => return change.state_of(live),
         Mutation::CreateJob(job) => return created(job, live),
         // A rest leaves nothing to see, and what is left of a drain is looked at where it goes on. Whether Git was changed, the
         // repository tells.

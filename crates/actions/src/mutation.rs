@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::flag_change::FlagChange;
 use crate::git_change::{AwaitFields, GitChange};
 use crate::reference::{SecretKeyRef, TargetRef};
 
@@ -32,6 +33,8 @@ pub enum Mutation {
     GitChange(GitChange),
     /// The wait until the target shows what was changed elsewhere.
     AwaitFields(AwaitFields),
+    /// A change of a flag that a server keeps.
+    FlagChange(FlagChange),
 }
 
 /// A JSON Patch (RFC 6902) of one object.
@@ -141,20 +144,22 @@ impl Mutation {
             Self::Wait(wait) => &wait.target,
             Self::GitChange(change) => &change.target,
             Self::AwaitFields(wait) => &wait.target,
+            Self::FlagChange(change) => &change.target,
         }
     }
 
-    /// By which key the object that shows whether it happened is looked up: the uid of the target, or for a new object
-    /// `Kind/namespace/name`.
+    /// By which key the object that shows whether it happened is looked up: the uid of the target, for a new object
+    /// `Kind/namespace/name`, for a flag its place.
     pub fn live_key(&self) -> String {
         match self {
             Self::CreateJob(job) => format!("Job/{}/{}", job.target.namespace, job.name),
+            Self::FlagChange(change) => change.place(),
             other => other.target().uid.clone(),
         }
     }
 
     /// Whether sending it again after a crash does no more than sending it once, whatever was changed on the target since:
-    /// a pod is pinned by its uid, a Job by its name, a commit by its trailer.
+    /// a pod is pinned by its uid, a Job by its name, a commit by its trailer, a flag by its old value.
     pub fn is_repeatable(&self) -> bool {
         match self {
             Self::JsonPatch(_) | Self::Scale(_) | Self::Webhook(_) => false,
@@ -164,7 +169,17 @@ impl Mutation {
             | Self::CreateJob(_)
             | Self::Wait(_)
             | Self::GitChange(_)
-            | Self::AwaitFields(_) => true,
+            | Self::AwaitFields(_)
+            | Self::FlagChange(_) => true,
+        }
+    }
+
+    /// Whether both change the same thing, so that one may take the other back.
+    pub fn touches_what(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::FlagChange(one), Self::FlagChange(other)) => one.place() == other.place(),
+            (Self::FlagChange(_), _) | (_, Self::FlagChange(_)) => false,
+            _ => self.target().uid == other.target().uid,
         }
     }
 }
@@ -202,9 +217,11 @@ pub enum MutationType {
     GitChange,
     /// See [`AwaitFields`].
     AwaitFields,
+    /// See [`FlagChange`].
+    FlagChange,
 }
 
-const MUTATION_RULE: &str = "(self.type == 'JsonPatch') == has(self.jsonPatch) && (self.type == 'Scale') == has(self.scale) && (self.type == 'Webhook') == has(self.webhook) && (self.type == 'Delete') == has(self.delete) && (self.type == 'Evict') == has(self.evict) && (self.type == 'Drain') == has(self.drain) && (self.type == 'CreateJob') == has(self.createJob) && (self.type == 'Wait') == has(self.wait) && (self.type == 'GitChange') == has(self.gitChange) && (self.type == 'AwaitFields') == has(self.awaitFields)";
+const MUTATION_RULE: &str = "(self.type == 'JsonPatch') == has(self.jsonPatch) && (self.type == 'Scale') == has(self.scale) && (self.type == 'Webhook') == has(self.webhook) && (self.type == 'Delete') == has(self.delete) && (self.type == 'Evict') == has(self.evict) && (self.type == 'Drain') == has(self.drain) && (self.type == 'CreateJob') == has(self.createJob) && (self.type == 'Wait') == has(self.wait) && (self.type == 'GitChange') == has(self.gitChange) && (self.type == 'AwaitFields') == has(self.awaitFields) && (self.type == 'FlagChange') == has(self.flagChange)";
 
 /// A mutation as it is written: `type` and the member of that name.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -212,8 +229,7 @@ const MUTATION_RULE: &str = "(self.type == 'JsonPatch') == has(self.jsonPatch) &
 #[schemars(rename = "Mutation", extend("x-kubernetes-validations" = [
     {"rule": MUTATION_RULE, "message": "exactly the member named by type must be set"}]))]
 pub struct MutationUnion {
-    /// Which kind of mutation: JsonPatch, Scale, Webhook, Delete, Evict, Drain, CreateJob, Wait, GitChange or
-    /// AwaitFields.
+    /// Which kind of mutation.
     pub r#type: MutationType,
     /// A JSON Patch of one object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -245,6 +261,9 @@ pub struct MutationUnion {
     /// A wait for what was changed elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub await_fields: Option<AwaitFields>,
+    /// A change of a flag that a server keeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flag_change: Option<FlagChange>,
 }
 
 impl MutationUnion {
@@ -261,6 +280,7 @@ impl MutationUnion {
             wait: None,
             git_change: None,
             await_fields: None,
+            flag_change: None,
         }
     }
 
@@ -276,6 +296,7 @@ impl MutationUnion {
             self.wait.is_some(),
             self.git_change.is_some(),
             self.await_fields.is_some(),
+            self.flag_change.is_some(),
         ]
         .into_iter()
         .filter(|set| *set)
@@ -305,6 +326,7 @@ impl TryFrom<MutationUnion> for Mutation {
             MutationType::Wait => union.wait.map(Self::Wait),
             MutationType::GitChange => union.git_change.map(Self::GitChange),
             MutationType::AwaitFields => union.await_fields.map(Self::AwaitFields),
+            MutationType::FlagChange => union.flag_change.map(Self::FlagChange),
         };
         found.ok_or(UnionMismatch)
     }
@@ -327,6 +349,9 @@ impl From<Mutation> for MutationUnion {
             }
             Mutation::AwaitFields(wait) => {
                 Self { await_fields: Some(wait), ..empty(MutationType::AwaitFields) }
+            }
+            Mutation::FlagChange(change) => {
+                Self { flag_change: Some(change), ..empty(MutationType::FlagChange) }
             }
         }
     }

@@ -25,7 +25,7 @@ fn action() -> impl Strategy<Value = Value> {
     let number =
         prop_oneof![Just("1.5"), Just("0.5"), Just("0"), Just("-3"), Just("99"), Just("params.x"), Just("2")];
     let small = -5i32..60;
-    (0usize..17, number, small.clone(), small, 0usize..HOSTILE.len(), any::<bool>()).prop_map(
+    (0usize..18, number, small.clone(), small, 0usize..HOSTILE.len(), any::<bool>()).prop_map(
         |(kind, factor, a, b, hostile, flip)| {
             let text = HOSTILE[hostile];
             let (name, member, body) = match kind {
@@ -64,6 +64,12 @@ fn action() -> impl Strategy<Value = Value> {
                     "SetFeatureFlag",
                     "setFeatureFlag",
                     json!({"configMap": "flags", "flag": "f", "variant": if flip { "off" } else { text }}),
+                ),
+                16 => (
+                    "SetFeatureFlag",
+                    "setFeatureFlag",
+                    json!({"flag": text, "variant": text, "http": {"urlSecretRef": {"name": "a", "key": text},
+                        "from": if flip { "on" } else { text }}}),
                 ),
                 _ => ("Wait", "wait", json!({"seconds": a})),
             };
@@ -113,7 +119,7 @@ fn view() -> impl Strategy<Value = TargetView> {
 }
 
 fn live<'a>(view: &'a TargetView, mutation: &Mutation) -> Option<&'a Value> {
-    if matches!(mutation, Mutation::CreateJob(_)) {
+    if matches!(mutation, Mutation::CreateJob(_) | Mutation::FlagChange(_)) {
         return None;
     }
     let objects = [&view.workload, &view.config_map, &view.hpa, &view.node].into_iter().flatten();
@@ -142,7 +148,8 @@ proptest! {
         prop_assert_eq!(matches!(plan.inverse, Inverse::None), !action.reversible());
         for mutation in &plan.mutations {
             let found = live_state(mutation, live(&view, mutation));
-            let want = if matches!(mutation, Mutation::Webhook(_)) { LiveState::Unknown } else { LiveState::Old };
+            let elsewhere = matches!(mutation, Mutation::Webhook(_) | Mutation::FlagChange(_));
+            let want = if elsewhere { LiveState::Unknown } else { LiveState::Old };
             prop_assert_eq!(found, want, "{:?}", mutation);
         }
         if let Inverse::Mutations(back) = &plan.inverse {

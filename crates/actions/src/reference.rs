@@ -10,7 +10,7 @@ pub struct SecretKeyRef {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
-    /// Key within the Secret's data.
+    /// Key of its data.
     #[schemars(length(min = 1, max = 253))]
     pub key: String,
 }
@@ -19,20 +19,20 @@ pub struct SecretKeyRef {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TargetRef {
-    /// API group and version, such as `apps/v1` or `v1`.
-    #[schemars(length(min = 1, max = 253))]
+    /// Group and version, such as `apps/v1`.
+    #[schemars(length(max = 253))]
     pub api_version: String,
-    /// Kind, such as `Deployment`.
-    #[schemars(length(min = 1, max = 63))]
+    /// Its kind.
+    #[schemars(length(max = 63))]
     pub kind: String,
-    /// Namespace of the object.
-    #[schemars(length(min = 1, max = 63))]
+    /// Its namespace.
+    #[schemars(length(max = 63))]
     pub namespace: String,
-    /// Name of the object.
-    #[schemars(length(min = 1, max = 253))]
+    /// Its name.
+    #[schemars(length(max = 253))]
     pub name: String,
-    /// The uid that the object had when the plan was made.
-    #[schemars(length(min = 1, max = 128))]
+    /// Its uid when the plan was made.
+    #[schemars(length(max = 128))]
     pub uid: String,
 }
 

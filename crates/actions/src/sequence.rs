@@ -72,7 +72,8 @@ fn apply(mutation: &Mutation, view: &mut TargetView) -> Result<(), PlanError> {
             | Mutation::CreateJob(_)
             | Mutation::Wait(_)
             | Mutation::GitChange(_)
-            | Mutation::AwaitFields(_) => {}
+            | Mutation::AwaitFields(_)
+            | Mutation::FlagChange(_) => {}
         }
     }
     Ok(())

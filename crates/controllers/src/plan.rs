@@ -102,12 +102,7 @@ pub(crate) fn of(
     }
     let namespace = plan.mutations.first().map(|mutation| mutation.target().namespace.clone());
     let run = format!("{}/{}", namespace.unwrap_or_default(), view.run);
-    let applier = |applier: &Applier| {
-        view.extra.iter().find(|object| {
-            object.get("kind").and_then(Value::as_str) == Some(applier.kind)
-                && object.pointer("/metadata/name").and_then(Value::as_str) == Some(&applier.name)
-        })
-    };
+    let applier = |applier: &Applier| view.extra.iter().find(|object| applier.is(object));
     through_git(plan, |mutation| live(view, mutation), applier, git, &run)
         .map_err(|(reason, message)| Refusal::Git { reason, message })
 }

@@ -315,13 +315,22 @@ impl House<'_> {
     fn remediations(&self, context: &Context, tasks: &mut JoinSet<()>) {
         let m = self.mirrors;
         let first_seen = FirstSeen::default();
+        // What is signed, and tokens, go to the address that a Secret names and nowhere else.
+        let http = match reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build() {
+            Ok(http) => http,
+            Err(error) => {
+                tracing::error!(%error, "TLS for calls of Remediations can't be set up: all controllers are stopped");
+                self.stop.cancel();
+                return;
+            }
+        };
         let reconciler = Remediations {
             client: self.runtime.client.clone(),
             fixers: Fixers::new(self.runtime.client.clone()),
             admission: context.admission.clone(),
             first_seen: first_seen.clone(),
             fresh: Mutex::new(HashMap::new()),
-            http: reqwest::Client::new(),
+            http,
             git: context.git.clone(),
         };
         // One at a time, so that the guards of one see the claim of the other.

@@ -87,7 +87,7 @@ pub(crate) async fn read(
         view.replica_sets = objects::list(client, "apps/v1", "ReplicaSet", &target.namespace).await?;
     }
     if git.is_some_and(|rule| rule.mode == GitMode::SuspendPatchResume) {
-        let found = appliers(client, &view, &target.namespace).await?;
+        let found = appliers(client, &view).await?;
         view.extra.extend(found);
     }
     Ok(view)
@@ -114,20 +114,16 @@ pub(crate) async fn of_targets(
     Ok(view)
 }
 
-/// What applies the objects of the view from Git, as far as it lies in their namespace and may be read.
-async fn appliers(
-    client: &Client,
-    view: &TargetView,
-    namespace: &str,
-) -> Result<Vec<Value>, ControllerError> {
+/// What applies the objects of the view from Git, as far as it may be read.
+async fn appliers(client: &Client, view: &TargetView) -> Result<Vec<Value>, ControllerError> {
     let mut seen: Vec<Applier> = Vec::new();
     let mut found = Vec::new();
     for object in [&view.workload, &view.config_map, &view.hpa].into_iter().flatten() {
         let Some(applier) = applier_of(object) else { continue };
-        if applier.namespace.as_deref() != Some(namespace) || seen.contains(&applier) {
+        if seen.contains(&applier) {
             continue;
         }
-        let api = objects::api(client, applier.api_version, applier.kind, namespace);
+        let api = objects::api(client, applier.api_version, applier.kind, &applier.namespace);
         match api.get_opt(&applier.name).await {
             Ok(Some(live)) => found.push(objects::json(live, applier.api_version, applier.kind)?),
             Ok(None) => {}

@@ -54,6 +54,9 @@ impl Git {
         if !is_branch(branch) {
             return Err(GitError::Refused(format!("spec.gitOps.branch {branch:?} is no name of a branch")));
         }
+        if credentials.authorities().is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
+            return Err(GitError::Refused("ca.crt of the Secret holds no certificate in PEM".to_owned()));
+        }
         match credentials.missing(scheme) {
             Some(key) => {
                 Err(GitError::Refused(format!("the Secret of spec.gitOps.secretRef has no key {key}")))

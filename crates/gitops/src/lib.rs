@@ -5,6 +5,7 @@
 
 pub mod credentials;
 pub mod error;
+mod failure;
 pub mod forge;
 pub mod git;
 pub mod step;

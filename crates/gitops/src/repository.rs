@@ -38,10 +38,10 @@ impl Work {
         let url = self.url.as_str();
         let arguments =
             ["fetch", "--quiet", "--no-tags", "--no-write-fetch-head", DEPTH, "--", url, reference.as_str()];
-        match self.run(&arguments, b"", &[]).await {
-            Ok(_) => {}
-            Err(GitError::Refused(said)) if said.contains("couldn't find remote ref") => return Ok(None),
-            Err(error) => return Err(error),
+        match self.attempt(&arguments, b"", &[]).await? {
+            (_, None) => {}
+            (_, Some(failure)) if failure.is_missing_branch() => return Ok(None),
+            (_, Some(failure)) => return Err(failure.into()),
         }
         let name = format!("refs/heads/{branch}^{{commit}}");
         let head = self
@@ -159,15 +159,12 @@ impl Work {
             arguments.push(&absent);
         }
         arguments.extend(["--", url, refspec.as_str()]);
-        let (answer, error) = self.attempt(&arguments, b"", &[]).await?;
-        let Some(said) = error else { return Ok(Pushed::Done) };
+        let (answer, failure) = self.attempt(&arguments, b"", &[]).await?;
+        let Some(failure) = failure else { return Ok(Pushed::Done) };
         let answer = text(answer);
+        // No word about the branch: the connection failed, or the server let nobody in.
         let Some(line) = answer.lines().find(|line| line.starts_with('!')) else {
-            // No word about the branch: the connection failed, or the server let nobody in.
-            let refused =
-                ["Authentication failed", "could not read", "Permission denied", "error: 403", "not found"];
-            let is_final = refused.iter().any(|text| said.contains(text));
-            return Err(if is_final { GitError::Refused(said) } else { GitError::Unclear(said) });
+            return Err(failure.into());
         };
         let raced =
             ["fetch first", "non-fast-forward", "stale info", "cannot lock ref", "failed to update ref"];

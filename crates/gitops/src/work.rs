@@ -11,26 +11,11 @@ use url::Url;
 
 use crate::credentials::Credentials;
 use crate::error::GitError;
+use crate::failure::Failure;
 use crate::git::Git;
 
 /// Most that a command may answer.
 const ANSWER: usize = 128 << 20;
-/// What a command says when trying again does not help.
-const FINAL: [&str; 12] = [
-    "Authentication failed",
-    "could not read Username",
-    "could not read Password",
-    "Permission denied",
-    "Host key verification failed",
-    "Repository not found",
-    "repository not found",
-    "not found",
-    "couldn't find remote ref",
-    "does not appear to be a git repository",
-    "The requested URL returned error: 403",
-    "transport '",
-];
-
 /// A bare repository in a folder that goes when this is dropped.
 pub(crate) struct Work {
     git: Git,
@@ -67,21 +52,17 @@ impl Work {
         input: &[u8],
         more: &[(&str, &OsStr)],
     ) -> Result<Vec<u8>, GitError> {
-        let (answer, error) = self.attempt(arguments, input, more).await?;
-        match error {
-            None => Ok(answer),
-            Some(said) if FINAL.iter().any(|text| said.contains(text)) => Err(GitError::Refused(said)),
-            Some(said) => Err(GitError::Unclear(said)),
-        }
+        let (answer, failure) = self.attempt(arguments, input, more).await?;
+        failure.map_or(Ok(answer), |failure| Err(failure.into()))
     }
 
-    /// Runs one command to its end: what it wrote, and what it said if it failed.
+    /// Runs one command to its end: what it wrote, and why it failed if it did.
     pub(crate) async fn attempt(
         &self,
         arguments: &[&str],
         input: &[u8],
         more: &[(&str, &OsStr)],
-    ) -> Result<(Vec<u8>, Option<String>), GitError> {
+    ) -> Result<(Vec<u8>, Option<Failure>), GitError> {
         let verb = arguments.first().copied().unwrap_or_default();
         let mut command = Command::new(&self.git.program);
         command
@@ -133,15 +114,8 @@ impl Work {
         if output.status.success() {
             return Ok((output.stdout, None));
         }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let said =
-            said.lines().rev().find(|line| !line.trim().is_empty()).map_or("no reason given", str::trim);
-        let first =
-            String::from_utf8_lossy(&output.stderr).lines().next().unwrap_or_default().trim().to_owned();
-        let said =
-            if first == said || first.is_empty() { said.to_owned() } else { format!("{first}; {said}") };
-        let said = causeway_actions::diff::printable(&said);
-        Ok((output.stdout, Some(format!("git {verb}: {}", said.chars().take(400).collect::<String>()))))
+        let failure = Failure::of(verb, &String::from_utf8_lossy(&output.stderr));
+        Ok((output.stdout, Some(failure)))
     }
 }
 

@@ -1,9 +1,12 @@
 //! A Remediation with everything in order, and a small world that carries decisions out, for tests.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use causeway_actions::{ActionKind, Decimal, Inverse, Mutation, ScaleMutation, TargetRef, plan_digest};
+use causeway_actions::{
+    ActionKind, Decimal, FlagChange, FlagProperty, Inverse, Mutation, ScaleMutation, SecretKeyRef, TargetRef,
+    plan_digest,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -31,6 +34,20 @@ pub(crate) fn target(name: &str) -> TargetRef {
 
 fn scale(name: &str, from: i32, to: i32) -> Mutation {
     Mutation::Scale(ScaleMutation { target: target(name), from, to })
+}
+
+/// A flag that a server keeps, for the target `checkout`.
+pub(crate) fn flag_change() -> FlagChange {
+    FlagChange {
+        target: target("checkout"),
+        url_secret_ref: SecretKeyRef { name: "flags".into(), key: "url".into() },
+        token_secret_ref: None,
+        flag: "new-cart".into(),
+        property: FlagProperty::DefaultVariant,
+        from: "on".into(),
+        to: "off".into(),
+        without_e_tag: false,
+    }
 }
 
 /// Two steps, both reversible.
@@ -154,7 +171,7 @@ pub(crate) fn observed() -> Observed {
         peak: None,
         freeze: None,
         admission_since: Some(at(-10_000)),
-        opted_in: true,
+        opted_in: BTreeSet::from(["shop".into()]),
         approvals: vec![approval("anna")],
         symptom: Some(SymptomView { state: SymptomState::Firing, clear_since: None, watermark: Some(at(0)) }),
         live: BTreeMap::from([

@@ -9,9 +9,9 @@
 //! Fields that Git does not name are changed directly, also where others of the same object are declared.
 
 use causeway_actions::git_change::{AwaitFields, VALUE_SOURCE, declared_source, named_path};
-use causeway_actions::view::{annotation, target_ref};
+use causeway_actions::view::annotation;
 use causeway_actions::{
-    FieldChange, GitChange, GitMode, GitRepository, Inverse, JsonPatch, Mutation, Plan, canonical_json, diff,
+    FieldChange, GitChange, GitMode, GitRepository, Inverse, JsonPatch, Mutation, Plan, canonical_json,
     sha256_hex,
 };
 use json_patch::PatchOperation;
@@ -19,6 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::applier::{Applier, applier_of, applies, how_to_opt_in, is_suspended, switches};
 use crate::duration::DurationText;
 use crate::ownership::{Owner, owner_of, owner_of_field};
 use crate::reason::Reason;
@@ -45,50 +46,9 @@ fn half_an_hour() -> DurationText {
     DurationText::from_secs(1800)
 }
 
-/// What applies an object from Git.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applier {
-    /// API group and version.
-    pub api_version: &'static str,
-    /// Kind.
-    pub kind: &'static str,
-    /// Namespace; `None` if the object does not tell.
-    pub namespace: Option<String>,
-    /// Name.
-    pub name: String,
-}
-
-impl std::fmt::Display for Applier {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}/{}", self.kind, self.namespace.as_deref().unwrap_or("?"), self.name)
-    }
-}
-
-/// What applies `live` from Git, by the labels and annotations that Flux and Argo CD leave.
-pub fn applier_of(live: &Value) -> Option<Applier> {
-    let label = |key: &str| live.pointer("/metadata/labels")?.get(key)?.as_str().map(str::to_owned);
-    for (part, api_version, kind) in [
-        ("helm", "helm.toolkit.fluxcd.io/v2", "HelmRelease"),
-        ("kustomize", "kustomize.toolkit.fluxcd.io/v1", "Kustomization"),
-    ] {
-        if let Some(name) = label(&format!("{part}.toolkit.fluxcd.io/name")) {
-            let namespace = label(&format!("{part}.toolkit.fluxcd.io/namespace"));
-            return Some(Applier { api_version, kind, namespace, name });
-        }
-    }
-    let tracked = annotation(live, "argocd.argoproj.io/tracking-id").and_then(|id| id.split(':').next());
-    let name = tracked.map(str::to_owned).or_else(|| label("argocd.argoproj.io/instance"))?;
-    // Applications outside of Argo CD's own namespace are tracked as NAMESPACE_NAME.
-    let (namespace, name) = match name.split_once('_') {
-        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
-        None => (None, name),
-    };
-    Some(Applier { api_version: "argoproj.io/v1alpha1", kind: "Application", namespace, name })
-}
-
 /// The plan with every change of a field that Git declares turned into one that lasts; the plan as it is where nothing of
-/// it is declared, or where no repository is named. `live` shows the objects before the plan, and by
-/// `(kind, name)` what applies them; `run` is namespace and name of the Remediation.
+/// it is declared, or where no repository is named. `live` shows the objects before the plan, and `applier`
+/// what applies them; `run` is namespace and name of the Remediation.
 ///
 /// # Errors
 /// [`Reason::GitOwned`] with a sentence, for a change that can't be made in Git.
@@ -296,103 +256,49 @@ fn suspended<'a>(
         steps.into_iter().filter(|step| matches!(step, Mutation::GitChange(_))).collect::<Vec<_>>()
     };
     let (forth, back) = (in_git(forth), in_git(back));
-    let mut appliers: Vec<(&Value, Applier)> = Vec::new();
-    for step in &forth {
-        let Some(applier) = live(step).and_then(applier_of) else {
-            return Err(refuse(format!(
-                "it is not known what applies {}: it can't be suspended",
-                step.target()
-            )));
-        };
-        let namespace = &step.target().namespace;
-        if applier.namespace.as_ref() != Some(namespace) {
-            return Err(refuse(format!(
-                "{applier} applies {} and is in another namespace: a policy can't suspend it, use mode PullRequest or Commit",
-                step.target()
-            )));
-        }
-        let Some(object) = find(&applier) else {
-            return Err(refuse(format!(
-                "{applier} does not exist, or Causeway may not read it: it can't be suspended"
-            )));
-        };
-        if !appliers.iter().any(|(_, known)| *known == applier) {
-            appliers.push((object, applier));
-        }
-    }
+    let mut appliers = Vec::new();
     let (mut suspend, mut resume) = (Vec::new(), Vec::new());
-    for (object, applier) in appliers {
-        let mut after = object.clone();
+    let (mut suspend_again, mut resume_again) = (Vec::new(), Vec::new());
+    for step in &forth {
+        let target = step.target();
+        let Some(applier) = live(step).and_then(applier_of) else {
+            return Err(refuse(format!("it is not known what applies {target}: it can't be suspended")));
+        };
+        let is_elsewhere = applier.namespace != target.namespace;
+        let Some(object) = find(&applier) else {
+            let how = if is_elsewhere { how_to_opt_in(&applier.namespace) } else { "check it".to_owned() };
+            return Err(refuse(format!("{applier} does not exist, or Causeway may not read it: {how}")));
+        };
+        if is_elsewhere && !applies(object, target) {
+            return Err(refuse(format!(
+                "{applier} does not say in its status that it applies {target}: in another namespace it is suspended only if it does"
+            )));
+        }
+        if appliers.contains(&applier) {
+            continue;
+        }
         if is_suspended(object) {
             return Err(refuse(format!("{applier} is suspended by somebody else")));
         }
-        mark_suspended(&mut after);
-        let target = target_ref(object).map_err(|error| refuse(format!("{applier}: {error}")))?;
-        let patch = |operations: Vec<Value>| {
-            Mutation::JsonPatch(JsonPatch {
-                target: target.clone(),
-                patch: Value::Array(operations).to_string(),
-            })
-        };
-        suspend.push(patch(diff::operations(object, &after)));
-        resume.push(patch(diff::operations(&after, object)));
+        let odd = |error| refuse(format!("{applier}: {error}"));
+        let (off, on, resumed) = switches(object).map_err(odd)?;
+        let (off_again, on_again, _) = switches(&resumed).map_err(odd)?;
+        suspend.push(off);
+        resume.push(on);
+        suspend_again.push(off_again);
+        resume_again.push(on_again);
+        appliers.push(applier);
     }
     let Inverse::Mutations(own_back) = &plan.inverse else { return Ok((Vec::new(), Vec::new())) };
-    let around = |own: &[Mutation], in_git: Vec<Mutation>| {
-        let all = suspend.iter().chain(own).cloned().chain(in_git).chain(resume.iter().cloned());
-        all.collect::<Vec<_>>()
-    };
-    Ok((around(&plan.mutations, forth), around(own_back, back)))
-}
-
-/// Annotation by which Argo CD leaves an application alone.
-const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
-
-fn is_suspended(applier: &Value) -> bool {
-    applier.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true)
-        || annotation(applier, SKIP) == Some("true")
-}
-
-fn mark_suspended(applier: &mut Value) {
-    if applier.get("kind").and_then(Value::as_str) == Some("Application") {
-        applier["metadata"]["annotations"][SKIP] = Value::from("true");
-    } else {
-        applier["spec"]["suspend"] = Value::from(true);
-    }
-}
-
-/// Whether one of `mutations` suspends what applies `live`.
-pub(crate) fn suspends(mutations: &[Mutation], live: &Value) -> bool {
-    let Some(applier) = applier_of(live) else { return false };
-    let flag = match applier.kind {
-        "Application" => format!("/metadata/annotations/{}", SKIP.replace('/', "~1")),
-        _ => "/spec/suspend".to_owned(),
-    };
-    let sets = |operation: &PatchOperation| match operation {
-        PatchOperation::Add(add) if add.path.as_str() == "/metadata/annotations" => {
-            add.value.get(SKIP).and_then(Value::as_str) == Some("true")
-        }
-        PatchOperation::Add(add) => add.path.as_str() == flag && (add.value == true || add.value == "true"),
-        PatchOperation::Replace(replace) => {
-            replace.path.as_str() == flag && (replace.value == true || replace.value == "true")
-        }
-        _ => false,
-    };
-    mutations.iter().any(|mutation| match mutation {
-        Mutation::JsonPatch(patch) => {
-            patch.target.kind == applier.kind
-                && patch.target.name == applier.name
-                && Some(&patch.target.namespace) == applier.namespace.as_ref()
-                && patch.operations().is_ok_and(|operations| operations.0.iter().any(sets))
-        }
-        _ => false,
-    })
+    let all = suspend.into_iter().chain(plan.mutations.iter().cloned()).chain(forth).chain(resume);
+    let all_back = suspend_again.into_iter().chain(own_back.iter().cloned()).chain(back).chain(resume_again);
+    Ok((all.collect(), all_back.collect()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use causeway_actions::{Risk, ScaleMutation, plan_digest};
+    use causeway_actions::{Risk, ScaleMutation, diff, plan_digest};
 
     fn rule(mode: GitMode) -> GitRule {
         let rule = json!({"url": "https://git.example.com/shop/apps", "branch": "main", "path": "apps", "provider": "GitLab", "mode": mode});
@@ -551,8 +457,8 @@ mod tests {
             (shape.map(String::from).to_vec(), shape.map(String::from).to_vec())
         );
         let web = web();
-        assert!(suspends(&turned.mutations, &web));
-        assert!(!suspends(&turned.mutations[1..], &web), "to resume is not to suspend");
+        assert!(crate::applier::suspends(&turned.mutations, &web));
+        assert!(!crate::applier::suspends(&turned.mutations[1..], &web), "to resume is not to suspend");
         let live = |m: &Mutation| (m.target().uid == "uid-web").then_some(&web);
         let allowed =
             crate::ownership::ownership(&turned.mutations, live, crate::vocabulary::Unreconciled::Refuse);
@@ -560,7 +466,7 @@ mod tests {
         let Mutation::GitChange(change) = &turned.mutations[2] else { panic!() };
         assert_eq!((change.pull_request, change.merged_within_minutes), (true, Some(30)));
         for (applier, why) in [
-            (None, "does not exist, or Causeway may not read it"),
+            (None, "Kustomization shop/apps does not exist, or Causeway may not read it: check it"),
             (Some(kustomization(json!({"suspend": true}))), "is suspended by somebody else"),
         ] {
             let (_, message) = through(scale(), mode, applier).unwrap_err();
@@ -569,29 +475,29 @@ mod tests {
     }
 
     #[test]
-    fn appliers_are_known_by_their_marks() {
-        let of =
-            |metadata: Value| applier_of(&json!({"metadata": metadata})).map(|applier| applier.to_string());
-        for (metadata, want) in [
-            (
-                json!({"labels": {"kustomize.toolkit.fluxcd.io/name": "a", "kustomize.toolkit.fluxcd.io/namespace": "f"}}),
-                "Kustomization f/a",
-            ),
-            (
-                json!({"labels": {"helm.toolkit.fluxcd.io/name": "a", "helm.toolkit.fluxcd.io/namespace": "f"}}),
-                "HelmRelease f/a",
-            ),
-            (
-                json!({"annotations": {"argocd.argoproj.io/tracking-id": "shop_a:apps/Deployment:shop/web"}}),
-                "Application shop/a",
-            ),
-            (json!({"labels": {"argocd.argoproj.io/instance": "a"}}), "Application ?/a"),
-        ] {
-            assert_eq!(of(metadata).as_deref(), Some(want));
-        }
-        assert_eq!(of(json!({})), None);
-        let mut application = json!({"kind": "Application", "metadata": {"name": "a"}});
-        mark_suspended(&mut application);
-        assert!(is_suspended(&application));
+    fn what_applies_from_another_namespace_has_to_say_so() {
+        let mut web = web();
+        web["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/namespace"] = json!("flux-system");
+        let through = |applier: Option<Value>| {
+            let find = |wanted: &Applier| applier.as_ref().filter(|object| wanted.is(object));
+            let live = |m: &Mutation| (m.target().uid == "uid-web").then_some(&web);
+            through_git(scale(), live, find, Some(&rule(GitMode::SuspendPatchResume)), "shop/r-1")
+        };
+        let applier = |namespace: &str, id: &str| {
+            let mut object = kustomization(json!({}));
+            object["metadata"]["namespace"] = json!(namespace);
+            object["status"] = json!({"inventory": {"entries": [{"id": id, "v": "v1"}]}});
+            Some(object)
+        };
+        let turned = through(applier("flux-system", "shop_web_apps_Deployment")).unwrap();
+        assert_eq!(turned.mutations[0].target().to_string(), "Kustomization/flux-system/apps");
+        let (_, message) = through(applier("flux-system", "cart_web_apps_Deployment")).unwrap_err();
+        assert!(
+            message.contains("does not say in its status that it applies Deployment/shop/web"),
+            "{message}"
+        );
+        // One of the same name elsewhere is another one.
+        let (_, message) = through(applier("shop", "shop_web_apps_Deployment")).unwrap_err();
+        assert!(message.contains("make in flux-system the ServiceAccount causeway-fixer"), "{message}");
     }
 }

@@ -10,6 +10,7 @@
 //! [`step`] decides one thing at a time and remembers nothing: everything it knows stands in the Remediation's status
 //! ([`Progress`]) and in what the caller just read ([`Observed`]). So a crash at any point is resolved by reading again.
 
+pub mod applier;
 pub mod choose;
 pub mod decision;
 pub mod duration;
@@ -33,12 +34,13 @@ mod fixture;
 #[cfg(test)]
 mod property;
 
+pub use applier::{Applier, applier_of, how_to_opt_in};
 pub use choose::{CauseView, Choice, Rejection, RunbookView, choose_runbook};
 pub use decision::Decision;
 pub use duration::DurationText;
 pub use earn::{EarnRule, Evidence, evidence};
 pub use effect::{EffectSignal, EffectVerdict, PredictedEffect, SignalForecast, SignalMeasure};
-pub use gitops::{Applier, GitRule, applier_of, through_git};
+pub use gitops::{GitRule, through_git};
 pub use guard::autonomy::effective_autonomy;
 pub use guard::freeze::FreezeView;
 pub use guard::{Moment, Verdict};

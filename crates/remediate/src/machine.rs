@@ -144,7 +144,17 @@ fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Time
         }
         LiveState::Foreign => record(StepState::Failed, Reason::NotOurs, "the target shows another value"),
         LiveState::Unknown => {
-            record(StepState::Unknown, Reason::OutcomeUnknown, "looking can't tell whether the call was made")
+            let lost =
+                record(StepState::Unknown, Reason::OutcomeUnknown, "looking can't tell whether it was made");
+            if !mutation.is_repeatable() {
+                return lost;
+            }
+            // The step looks again, and makes only what was not made; what may not go on may have been made.
+            match gate(view, observed, now, moment) {
+                Ok(_) => Decision::Mutate { step, direction },
+                Err(Decision::Finish { .. }) => lost,
+                Err(other) => other,
+            }
         }
         LiveState::Old if mutation.is_repeatable() => proceed(Decision::Mutate { step, direction }),
         LiveState::Old => match touched(claim, live) {
@@ -197,8 +207,11 @@ fn after_failure(view: &RemediationView, observed: &Observed, now: Timestamp) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Crash, World, at, live, observed, too_late, view};
-    use crate::view::{PauseView, SymptomView};
+    use causeway_actions::Mutation;
+    use serde_json::json;
+
+    use crate::fixture::{self, Crash, World, at, live, observed, too_late, view};
+    use crate::view::{PauseView, StepResult, SymptomView};
     use crate::vocabulary::{Autonomy, SymptomState};
 
     fn world() -> World {
@@ -358,7 +371,7 @@ mod tests {
         assert_eq!(ends(&step(&view, &observed, at(60))).2, Reason::StalePlan);
         // Whoever may not go on says that somebody has to look.
         view.progress.claim = Some(claim);
-        observed.opted_in = false;
+        observed.opted_in.clear();
         let stopped = step(&view, &observed, at(60));
         assert!(matches!(stopped, Decision::RecordResult { state: StepState::Unknown, .. }), "{stopped:?}");
     }
@@ -421,5 +434,48 @@ mod tests {
         world.observed.rebuilt_digest = Some(Ok(world.view.plan_digest.clone()));
         assert!(matches!(world.run(at(60)), Decision::RequestApproval { .. }));
         assert!(world.made.is_empty());
+    }
+
+    #[test]
+    fn a_flag_is_looked_at_before_anybody_is_asked() {
+        let change = fixture::flag_change();
+        let mut view = view();
+        view.mutations = vec![Mutation::FlagChange(change.clone())];
+        view.inverse = Inverse::Mutations(vec![Mutation::FlagChange(change.reversed())]);
+        fixture::reseal(&mut view);
+        let claim =
+            Claim { step: 0, direction: Direction::Apply, resource_version: "1".into(), generation: None };
+        view.progress.claim = Some(claim);
+        let decide = |flag: Option<&str>, now| {
+            let mut observed = observed();
+            observed.rebuilt_digest = Some(Ok(view.plan_digest.clone()));
+            observed.approvals[0].plan_digest.clone_from(&view.plan_digest);
+            let flag = flag.map(|value| (change.place(), json!({"defaultVariant": value})));
+            observed.live.extend(flag);
+            step(&view, &observed, now)
+        };
+        let again = Decision::Mutate { step: 0, direction: Direction::Apply };
+        assert_eq!(decide(Some("on"), at(60)), again);
+        assert_eq!(decide(None, at(60)), again, "the step itself looks");
+        for (flag, now, want) in [
+            (Some("off"), at(60), StepState::Done),
+            (Some("off"), too_late(), StepState::Done),
+            (Some("blue"), at(60), StepState::Failed),
+            (None, too_late(), StepState::Unknown),
+        ] {
+            let decision = decide(flag, now);
+            let Decision::RecordResult { state, .. } = decision else { panic!("{flag:?}: {decision:?}") };
+            assert_eq!(state, want, "{flag:?}");
+        }
+        // What was never turned is not turned back, whatever else was changed for the same target.
+        view.mutations.insert(0, crate::fixture::view().mutations[0].clone());
+        view.progress.claim = None;
+        let result = |step, state| StepResult { step, direction: Direction::Apply, state };
+        view.progress.results = vec![result(0, StepState::Done), result(1, StepState::Failed)];
+        let back = crate::undo::next(&view, &observed(), at(61));
+        assert!(
+            matches!(&back, Decision::RecordResult { state: StepState::Done, message, .. } if message == "it was never changed"),
+            "{back:?}"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use causeway_actions::{ActionKind, TargetRef};
 use jiff::Timestamp;
 
+use crate::applier::is_applier;
 use crate::vocabulary::{Outcome, Phase};
 
 /// Another Remediation.
@@ -51,5 +52,12 @@ impl OtherRun {
     /// Whether it touches one of `targets`.
     pub fn touches(&self, targets: &[TargetRef]) -> bool {
         self.targets.iter().any(|own| targets.iter().any(|target| target.uid == own.uid))
+    }
+
+    /// Whether it repaired one of `targets`. What applies a target is suspended and resumed, and not repaired: it may be
+    /// that of many.
+    pub fn repaired(&self, targets: &[TargetRef]) -> bool {
+        let mut own = self.targets.iter().filter(|own| !is_applier(own));
+        own.any(|own| targets.iter().any(|target| target.uid == own.uid))
     }
 }

@@ -14,7 +14,7 @@ use causeway_actions::Mutation;
 use json_patch::PatchOperation;
 use serde_json::Value;
 
-use crate::gitops::suspends;
+use crate::applier::suspends;
 use crate::reason::Reason;
 use crate::vocabulary::Unreconciled;
 

@@ -1,6 +1,6 @@
 //! Properties of the state machine over many worlds.
 
-use causeway_actions::{Inverse, plan_digest};
+use causeway_actions::{Inverse, Mutation, TargetRef, plan_digest};
 use proptest::prelude::*;
 
 use crate::decision::Decision;
@@ -28,7 +28,7 @@ fn disturb(kind: u8, view: &mut RemediationView, observed: &mut Observed) {
         10 => observed.admission_since = None,
         11 => observed.policy = None,
         12 => observed.rebuilt_digest = None,
-        13 => observed.opted_in = false,
+        13 => observed.opted_in.clear(),
         14 => observed.pauses.push(PauseView { name: "p".into(), namespaces: Vec::new() }),
         15 => observed.guardrails[0].protected_namespaces.push("shop".into()),
         16 => observed.others.push(past("a", view.actions[0])),
@@ -50,9 +50,31 @@ fn disturb(kind: u8, view: &mut RemediationView, observed: &mut Observed) {
         32 => effect(view, |effect| effect.signals.clear()),
         33 => *view = harmful(view.clone()),
         34 => reseal(view),
+        36 => elsewhere_too(view, observed),
         35 => policy.into_iter().for_each(|p| p.what_if = WhatIf::Ignore),
         _ => {}
     }
+}
+
+/// The second target is in another namespace that opted in, with everything else in order.
+fn elsewhere_too(view: &mut RemediationView, observed: &mut Observed) {
+    let moved = |target: &mut TargetRef| {
+        if target.name == "pricing" {
+            target.namespace = "flux-system".into();
+        }
+    };
+    view.targets.iter_mut().for_each(moved);
+    for mutation in view.mutations.iter_mut().chain(match &mut view.inverse {
+        Inverse::Mutations(back) => back.as_mut_slice(),
+        _ => &mut [],
+    }) {
+        if let Mutation::Scale(scale) = mutation {
+            moved(&mut scale.target);
+        }
+    }
+    observed.opted_in.insert("flux-system".into());
+    reseal(view);
+    observed.rebuilt_digest = Some(Ok(view.plan_digest.clone()));
 }
 
 fn effect(view: &mut RemediationView, change: impl Fn(&mut PredictedEffect)) {
@@ -76,7 +98,8 @@ fn proven(world: &World, now: jiff::Timestamp) -> Result<(), String> {
         None => check(asked == WhatIf::Ignore, "predicted effect")?,
     }
     check(now < view.expires_at || !world.made.is_empty(), "expiry")?;
-    check(observed.opted_in && observed.pauses.is_empty(), "pause or opt-in")?;
+    check(observed.opted_in.contains("shop") && observed.pauses.is_empty(), "pause or opt-in")?;
+    check(view.targets.iter().all(|target| target.namespace == "shop"), "another namespace")?;
     let context = Context { view, observed, now, moment: Moment::Begin };
     let enough =
         approvals::counting(&context).len() >= observed.policy.as_ref().map_or(1, |p| p.approvals_needed);
@@ -91,7 +114,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_is_changed_without_the_whole_proof(kinds in prop::collection::vec(0u8..37, 0..5), start in 0i64..1000) {
+    fn nothing_is_changed_without_the_whole_proof(kinds in prop::collection::vec(0u8..38, 0..5), start in 0i64..1000) {
         let (mut view, mut observed) = (view(), observed());
         for kind in kinds {
             if observed.approvals.is_empty() || observed.guardrails.is_empty() {

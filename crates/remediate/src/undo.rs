@@ -27,8 +27,7 @@ pub fn next(view: &RemediationView, observed: &Observed, now: Timestamp) -> Deci
         message: message.into(),
     };
     let changed = view.mutations.iter().enumerate().any(|(index, made)| {
-        made.target().uid == mutation.target().uid
-            && progress.result(index, Direction::Apply) == Some(StepState::Done)
+        made.touches_what(mutation) && progress.result(index, Direction::Apply) == Some(StepState::Done)
     });
     if !changed {
         return record(StepState::Done, Reason::ResolvedByLooking, "it was never changed");
@@ -40,8 +39,11 @@ pub fn next(view: &RemediationView, observed: &Observed, now: Timestamp) -> Deci
             Reason::NotOurs,
             "somebody changed the value since: it is left as it is",
         ),
-        LiveState::Unknown => record(StepState::Unknown, Reason::OutcomeUnknown, "looking can't tell"),
-        LiveState::Old => match gate(view, observed, now, Moment::Undo) {
+        LiveState::Unknown if !mutation.is_repeatable() => {
+            record(StepState::Unknown, Reason::OutcomeUnknown, "looking can't tell")
+        }
+        // What nobody has looked at yet, the step itself looks at.
+        LiveState::Old | LiveState::Unknown => match gate(view, observed, now, Moment::Undo) {
             Ok(_) => Decision::Claim { step, direction: Direction::Undo, approvals: Vec::new() },
             Err(decision) => decision,
         },

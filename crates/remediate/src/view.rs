@@ -1,6 +1,6 @@
 //! What the state machine looks at: the plan, its progress, and the world as the caller just read it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use causeway_actions::{ActionKind, Inverse, Mutation, TargetRef};
@@ -20,7 +20,7 @@ use crate::vocabulary::{ApprovalDecision, Autonomy, Phase, SymptomState, Unrecon
 pub struct RemediationView {
     /// Name of the Remediation.
     pub name: String,
-    /// Namespace of the Remediation and of its targets.
+    /// Namespace of the Remediation and of what it repairs.
     pub namespace: String,
     /// The Incident as namespace/name.
     pub incident: String,
@@ -38,7 +38,8 @@ pub struct RemediationView {
     pub margin: f64,
     /// Actions in the order of the runbook.
     pub actions: Vec<ActionKind>,
-    /// Objects that are touched.
+    /// Objects that are touched: first what is repaired. One of another namespace applies a target of this one, and is
+    /// suspended and resumed, nothing else.
     pub targets: Vec<TargetRef>,
     /// Shared dependencies that are touched.
     pub shared_dependencies: Vec<String>,
@@ -167,14 +168,15 @@ pub struct Observed {
     pub freeze: Option<FreezeView>,
     /// Since when the admission policies stand as shipped; `None` if they do not.
     pub admission_since: Option<Timestamp>,
-    /// Whether the namespace has the account that the executor acts as.
-    pub opted_in: bool,
+    /// Namespaces that have the account that the executor acts as, among those of [`RemediationView::namespaces`].
+    pub opted_in: BTreeSet<String>,
     /// Approvals that name this Remediation.
     pub approvals: Vec<ApprovalView>,
     /// The symptom of the incident, also when it is over; `None` only if the Incident object is gone.
     pub symptom: Option<SymptomView>,
     /// Live targets by uid, and Jobs that a plan makes by `Job/namespace/name` ([`Mutation::live_key`]); a missing key means
-    /// that the object does not exist. With their managedFields.
+    /// that the object does not exist. With their managedFields. Of flags that servers keep, those that a claim is about and
+    /// that could be read.
     pub live: BTreeMap<String, Value>,
     /// Digest of the plan made anew from live objects; `Err` with the reason if it can't be made. Needed until the first
     /// mutation only.
@@ -319,6 +321,12 @@ impl Observed {
 }
 
 impl RemediationView {
+    /// The namespace of the Remediation, and those of its targets.
+    pub fn namespaces(&self) -> BTreeSet<&String> {
+        let touched = self.targets.iter().chain(self.mutations.iter().map(Mutation::target));
+        touched.map(|target| &target.namespace).chain([&self.namespace]).collect()
+    }
+
     /// Mutations of the inverse; empty when it is not `Mutations`.
     pub fn undo_mutations(&self) -> &[Mutation] {
         match &self.inverse {

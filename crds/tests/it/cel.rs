@@ -290,6 +290,40 @@ fn small_rules() {
 }
 
 #[test]
+fn a_flag_is_in_one_place_and_pinned_over_http() {
+    let page = "runbook.md";
+    let server = |more: Value| {
+        let mut server = json!({"urlSecretRef": {"name": "flags", "key": "url"}});
+        server.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        server
+    };
+    let (pinned, open) = (server(json!({"from": "on"})), server(json!({})));
+    let of = |action: Value| {
+        [("/spec/steps/0", json!({"name": "flag", "type": "SetFeatureFlag", "setFeatureFlag": action}))]
+    };
+    accepts(page, &of(json!({"flag": "cart", "variant": "off", "http": pinned})));
+    accepts(page, &of(json!({"flag": "cart", "state": "Disabled", "http": open})));
+    accepts(page, &of(json!({"flag": "cart", "state": "Disabled", "variant": "off", "configMap": "flags"})));
+    refuses(
+        page,
+        &of(json!({"flag": "cart", "variant": "off", "http": pinned, "configMap": "flags"})),
+        "not both",
+    );
+    refuses(page, &of(json!({"flag": "cart", "http": open})), "either variant or state");
+    refuses(
+        page,
+        &of(json!({"flag": "cart", "state": "Disabled", "variant": "off", "http": pinned})),
+        "either variant or state",
+    );
+    refuses(page, &of(json!({"flag": "cart", "variant": "off", "http": open})), "the variant from before");
+    refuses(
+        page,
+        &of(json!({"flag": "cart", "state": "Disabled", "http": pinned})),
+        "the variant from before",
+    );
+}
+
+#[test]
 fn peak_events_are_times_that_can_be() {
     let page = "peak-event.md";
     let window = |start: &str, end: &str| json!({"start": start, "end": end, "timeZone": "Europe/Amsterdam"});

@@ -356,7 +356,7 @@ fn a_plan_becomes_a_remediation_that_the_state_machine_takes() {
         peak: None,
         freeze: None,
         admission_since: Some("2026-11-01T00:00:00Z".parse().unwrap()),
-        opted_in: true,
+        opted_in: ["shop".to_owned()].into(),
         approvals: Vec::new(),
         symptom: view::symptom_view(&incident),
         live: live.map(|o| (o["metadata"]["uid"].as_str().unwrap().to_owned(), o.clone())).collect(),

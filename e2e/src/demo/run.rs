@@ -300,7 +300,7 @@ impl Demo {
                 // The time of the data goes on at the end: a step does not wait longer than that.
                 let waits = frozen.min(STEP_WAITS);
                 tokio::time::sleep(frozen.saturating_sub(waits)).await;
-                let (thawed, settled) = tokio::join!(control_plane.thaw(waits), self.settle());
+                let (thawed, settled) = tokio::join!(control_plane.thaw(waits), self.settle_late());
                 thawed.and(settled)
             }
             KILL_STORE => {
@@ -309,6 +309,17 @@ impl Demo {
                 self.settle().await
             }
             _ => self.settle().await,
+        }
+    }
+
+    /// Settles, and asks again where nobody lets it in because the API server does not answer.
+    async fn settle_late(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            match self.settle().await {
+                Err(_) if begun.elapsed() < 2 * STEP_WAITS => tokio::time::sleep(Duration::from_secs(1)).await,
+                settled => return settled,
+            }
         }
     }
 

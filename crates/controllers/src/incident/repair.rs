@@ -267,7 +267,7 @@ fn remediation(
     let has = |is_it: fn(&Mutation) -> bool| plan.mutations.iter().any(is_it);
     let via = if has(|mutation| matches!(mutation, Mutation::GitChange(_))) {
         Via::Git
-    } else if has(|mutation| matches!(mutation, Mutation::Webhook(_))) {
+    } else if has(|mutation| matches!(mutation, Mutation::Webhook(_) | Mutation::FlagChange(_))) {
         Via::Webhook
     } else {
         Via::Patch

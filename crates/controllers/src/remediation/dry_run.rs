@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use causeway_actions::diff::render;
 use causeway_actions::{Mutation, TargetRef, sha256_hex};
+use causeway_remediate::how_to_opt_in;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use super::{World, drain, mutate};
+use super::{World, drain, flag, mutate};
 use crate::error::{ControllerError, Doing};
 use crate::remediation::fixer::Fixers;
 use crate::remediation::git::Repositories;
@@ -64,6 +65,12 @@ pub(super) async fn rehearse(
                     wait.within_minutes
                 ));
             }
+            Mutation::FlagChange(change) => {
+                match flag::rehearse(repositories.client, repositories.http, change).await? {
+                    Ok(told) => text.push_str(&told),
+                    Err(message) => return Ok(Err(message)),
+                }
+            }
             Mutation::JsonPatch(_) | Mutation::Scale(_) => {
                 let Some(before) = before else { return Ok(Err(format!("{target} does not exist"))) };
                 let operations = match operations(mutation) {
@@ -74,6 +81,9 @@ pub(super) async fn rehearse(
                 all.extend(operations);
                 let after = match attempt(&fixers.of(&target.namespace), target, all).await? {
                     Ok(after) => after,
+                    Err(message) if target.namespace != world.view.namespace => {
+                        return Ok(Err(format!("{target}: {message}; {}", how_to_opt_in(&target.namespace))));
+                    }
                     Err(message) => return Ok(Err(format!("{target}: {message}"))),
                 };
                 text.push_str(&render(target, &plain(before), &plain(&after)));

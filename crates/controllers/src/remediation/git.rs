@@ -6,12 +6,11 @@ use causeway_actions::{AwaitFields, GitChange, GitProvider, LiveState, Mutation,
 use causeway_gitops::{Credentials, Git, GitError, Made as InGit, Mode, Provider, Step, Target};
 use causeway_manifests::{Change, ObjectId};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::Api;
 
 use super::mutate::{Made, Turn};
-use crate::error::{ControllerError, Doing};
+use super::secret;
+use crate::error::ControllerError;
 use crate::objects;
 
 /// How long a repository may not answer, or be pushed to by others, until it is given up.
@@ -130,19 +129,10 @@ impl Repositories<'_> {
             return Ok(Ok(Credentials::default()));
         };
         let namespace = &change.target.namespace;
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        match api.get_opt(name).await {
-            Ok(Some(secret)) => {
-                let data = secret.data.unwrap_or_default().into_iter().map(|(key, value)| (key, value.0));
-                Ok(Ok(Credentials::from_secret(&data.collect())))
-            }
-            Ok(None) => Ok(Err(format!("Secret {namespace}/{name} (spec.gitOps.secretRef) is not there"))),
-            Err(kube::Error::Api(status)) if status.code == 403 => Ok(Err(format!(
-                "Secret {namespace}/{name} (spec.gitOps.secretRef) may not be read: {}",
-                status.message
-            ))),
-            Err(error) => Err(error).doing(|| format!("reading Secret {namespace}/{name}")),
-        }
+        let data = secret::data(self.client, namespace, name).await?;
+        Ok(data
+            .map(|data| Credentials::from_secret(&data))
+            .map_err(|missing| format!("{missing} (spec.gitOps.secretRef)")))
     }
 }
 

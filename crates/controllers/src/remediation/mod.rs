@@ -7,10 +7,12 @@
 mod drain;
 mod dry_run;
 mod fixer;
+mod flag;
 mod git;
 mod mutate;
 mod observe;
 mod record;
+mod secret;
 
 use std::collections::HashMap;
 
@@ -197,6 +199,8 @@ impl Remediations {
                     now,
                     remediation: &format!("{}/{}", world.view.namespace, world.view.name),
                     rehearsed: rehearsed.filter(|_| *direction == Direction::Apply),
+                    direction: *direction,
+                    is_first: world.observed.claim_origin == ClaimOrigin::Fresh,
                 };
                 match mutate::make(&self.repositories(), &self.fixers, mutation, &turn).await? {
                     mutate::Made::Done(message) => Ok(Deed::Step(StepState::Done, message)),

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use causeway_actions::{JobMutation, Mutation, ScaleMutation, SecretKeyRef, TargetRef, WebhookCall};
+use causeway_actions::{JobMutation, Mutation, ScaleMutation, TargetRef, WebhookCall};
 use causeway_notify::{Secret as Key, sign};
-use causeway_remediate::Claim;
+use causeway_remediate::{Claim, Direction};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{
     Api, DeleteParams, DynamicObject, EvictParams, Patch, PatchParams, PostParams, Preconditions,
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::error::{ControllerError, Doing};
 use crate::remediation::fixer::Fixers;
 use crate::remediation::git::Repositories;
-use crate::remediation::{drain, git};
+use crate::remediation::{drain, flag, git, secret};
 use crate::{EXECUTOR, objects};
 
 /// Longest wait for the answer to a webhook.
@@ -49,6 +49,10 @@ pub(super) struct Turn<'a> {
     pub(super) remediation: &'a str,
     /// What the rehearsal showed; nothing on the way back.
     pub(super) rehearsed: Option<&'a str>,
+    /// Forth or back.
+    pub(super) direction: Direction,
+    /// Whether this is the first try, so that nothing of it can have happened yet.
+    pub(super) is_first: bool,
 }
 
 impl Made {
@@ -133,6 +137,7 @@ pub(super) async fn make(
             repositories.make(change, turn.remediation, turn.rehearsed, turn).await
         }
         Mutation::AwaitFields(wait) => git::arrived(client, wait, turn).await,
+        Mutation::FlagChange(change) => flag::make(client, http, change, turn).await,
         Mutation::Wait(wait) => {
             let rest = Duration::from_secs(u64::from(wait.seconds.unsigned_abs()));
             let end = turn.claimed_at.checked_add(rest).unwrap_or(now);
@@ -229,8 +234,9 @@ async fn post(
     now: Timestamp,
 ) -> Result<Made, ControllerError> {
     let namespace = &call.target.namespace;
-    let Some(url) = secret(client, namespace, &call.url_secret_ref).await? else {
-        return Ok(Made::Refused(missing(namespace, &call.url_secret_ref)));
+    let url = match secret::text(client, namespace, &call.url_secret_ref).await? {
+        Ok(url) => url,
+        Err(missing) => return Ok(Made::Refused(format!("{missing}: nothing was sent"))),
     };
     let mut request = http
         .post(url)
@@ -240,8 +246,9 @@ async fn post(
         .header("webhook-id", &call.idempotency_key)
         .header("webhook-timestamp", now.as_second().to_string());
     if let Some(reference) = &call.signing_secret_ref {
-        let Some(key) = secret(client, namespace, reference).await? else {
-            return Ok(Made::Refused(missing(namespace, reference)));
+        let key = match secret::text(client, namespace, reference).await? {
+            Ok(key) => key,
+            Err(missing) => return Ok(Made::Refused(format!("{missing}: nothing was sent"))),
         };
         let signature = sign(&Key::new(&key), &call.idempotency_key, now, call.body.as_bytes());
         request = request.header("webhook-signature", signature);
@@ -251,26 +258,13 @@ async fn post(
         Ok(answer) if answer.status().is_client_error() => {
             Ok(Made::Refused(format!("the webhook answered {}", answer.status().as_u16())))
         }
-        Ok(answer) => Ok(Made::Unknown(format!("the webhook answered {}", answer.status().as_u16()))),
+        Ok(answer) => {
+            let hint = if answer.status().is_redirection() { ": redirects are not followed" } else { "" };
+            Ok(Made::Unknown(format!("the webhook answered {}{hint}", answer.status().as_u16())))
+        }
         Err(error) if error.is_connect() || error.is_builder() => {
             Ok(Made::Refused("the webhook could not be reached: nothing was sent".to_owned()))
         }
         Err(_) => Ok(Made::Unknown("the webhook did not answer in time".to_owned())),
     }
-}
-
-async fn secret(
-    client: &Client,
-    namespace: &str,
-    reference: &SecretKeyRef,
-) -> Result<Option<String>, ControllerError> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    let found = api.get_opt(&reference.name).await;
-    let found = found.doing(|| format!("reading Secret {namespace}/{}", reference.name))?;
-    let value = found.and_then(|secret| secret.data?.remove(&reference.key));
-    Ok(value.and_then(|value| String::from_utf8(value.0).ok()).map(|text| text.trim().to_owned()))
-}
-
-fn missing(namespace: &str, reference: &SecretKeyRef) -> String {
-    format!("Secret {namespace}/{}, key {}, is not there: nothing was sent", reference.name, reference.key)
 }

@@ -1,6 +1,6 @@
 //! Reads the world around a Remediation, live: nothing that a decision rests on comes from a mirror.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use causeway_actions::{LiveState, Mutation, Plan, TargetRef, live_state, plan_digest};
@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Remediations, World};
+use super::{Remediations, World, flag};
 use crate::error::{ControllerError, Doing};
 use crate::plan::{self, Around, plan_diff};
 use crate::target_view::{self, Target};
@@ -73,7 +73,11 @@ impl Remediations {
             view.confidence = view.confidence.min(now.confidence.to_f64());
             view.margin = view.margin.min(now.margin.to_f64());
         }
-        let fixer: Option<ServiceAccount> = get(client, &namespace, FIXER).await?;
+        let mut opted_in = BTreeSet::new();
+        for namespace in view.namespaces() {
+            let fixer: Option<ServiceAccount> = get(client, namespace, FIXER).await?;
+            opted_in.extend(fixer.map(|_| namespace.clone()));
+        }
         let admission_since = self.admission.since(client).await?;
         let approvals: Vec<Approval> = list(Api::namespaced(client.clone(), &namespace)).await?;
         let name = object.name_any();
@@ -94,6 +98,8 @@ impl Remediations {
         let guardrails: Vec<ClusterGuardrail> = list(Api::all(client.clone())).await?;
         let pauses: Vec<Pause> = list(Api::all(client.clone())).await?;
         let peaks: Vec<PeakEvent> = list(Api::all(client.clone())).await?;
+        let mut live = self.live(&view).await?;
+        live.extend(self.claimed_flag(&view).await?);
         let hurting = match &object.spec.restores {
             Some(_) => self.hurting(&place, &incident_ref.name).await?,
             None => None,
@@ -108,10 +114,10 @@ impl Remediations {
             freeze: None,
             // Approvals from before were marked above.
             admission_since: admission_since.map(|_| Timestamp::UNIX_EPOCH),
-            opted_in: fixer.is_some(),
+            opted_in,
             approvals,
             symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),
-            live: self.live(&view).await?,
+            live,
             rebuilt_digest: self
                 .rebuilt(object, &view, (policy.as_ref(), incident.as_ref()), (&runs, &others))
                 .await?,
@@ -157,6 +163,15 @@ impl Remediations {
             }
         }
         Ok(live)
+    }
+
+    /// The flag that the open claim is about, which tells whether the claimed change was made. Nothing if it can't be read.
+    async fn claimed_flag(&self, view: &RemediationView) -> Result<Option<(String, Value)>, ControllerError> {
+        let claim = view.progress.open_claim();
+        let mutation = claim.and_then(|claim| view.mutation(claim.step, claim.direction));
+        let Some(Mutation::FlagChange(change)) = mutation else { return Ok(None) };
+        let found = flag::look(&self.client, &self.http, change).await?;
+        Ok(found.map(|flag| (change.place(), flag)))
     }
 
     /// The digest of the plan as it would be made now; `None` once something was changed.

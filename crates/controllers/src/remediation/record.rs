@@ -126,11 +126,11 @@ fn rehearsed(status: &mut RemediationStatus, deed: &Deed, now: Timestamp) {
                 diff: rehearsal.diff.clone(),
                 at: stamp(now),
             });
-            why(status, Reason::Progressing, "The plan was rehearsed on the API server");
-            note(status, now, "DryRun", Some(EXECUTOR), "rehearsed on the API server");
+            why(status, Reason::Progressing, "The plan was rehearsed");
+            note(status, now, "DryRun", Some(EXECUTOR), "rehearsed");
         }
         Deed::DryRun(Err(message)) => {
-            let message = format!("the API server refused the rehearsal: {message}");
+            let message = format!("the rehearsal was refused: {message}");
             finish(status, Phase::Refused, Outcome::Refused, "DryRunRefused", &message, now);
         }
         _ => {}

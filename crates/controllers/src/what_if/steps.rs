@@ -66,9 +66,11 @@ impl Meaning<'_> {
                 let Some(before) = plan::live(self.view, mutation) else { return Vec::new() };
                 self.between(&target.kind, before, &declared(before, change))
             }
-            Mutation::Webhook(_) | Mutation::CreateJob(_) | Mutation::Wait(_) | Mutation::AwaitFields(_) => {
-                Vec::new()
-            }
+            Mutation::Webhook(_)
+            | Mutation::CreateJob(_)
+            | Mutation::Wait(_)
+            | Mutation::AwaitFields(_)
+            | Mutation::FlagChange(_) => Vec::new(),
         }
     }
 

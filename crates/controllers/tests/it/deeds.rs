@@ -11,6 +11,7 @@ use kube::api::{
 use kube::{Client, ResourceExt as _};
 use serde_json::{Value, json};
 
+use crate::flag_server::{FlagServer, TOKEN};
 use crate::git_server::{PASSWORD, Repository, Server, USER};
 use crate::hook::Hook;
 use crate::world::incident;
@@ -57,6 +58,7 @@ pub(crate) struct Deed {
     mode: Option<&'static str>,
     hook: Option<Hook>,
     git: Option<(Server, Repository)>,
+    flags: Option<FlagServer>,
 }
 
 impl Deed {
@@ -73,6 +75,7 @@ impl Deed {
             mode: None,
             hook: None,
             git: None,
+            flags: None,
         }
     }
 
@@ -143,9 +146,10 @@ impl Deed {
         format!("gateway-{}-1", &self.incident(at).fingerprint[..6])
     }
 
-    /// How often something outside of the cluster was asked to act: the keys of the calls, or the commits.
+    /// How often something outside of the cluster was changed: calls, documents that were taken, or commits.
     pub(crate) fn elsewhere(&self) -> Option<usize> {
         let calls = self.hook.as_ref().map(|hook| hook.calls().len());
+        let calls = calls.or_else(|| self.flags.as_ref().map(FlagServer::taken));
         // The first commit is the repository's own.
         calls.or_else(|| self.git.as_ref().map(|(_, repository)| repository.log("main").len() - 1))
     }
@@ -394,7 +398,7 @@ async fn repository(namespace: &str) -> (Server, Repository) {
     (server, repository)
 }
 
-/// Every action there is, each once, and the two ways through Git.
+/// Every action there is, flags at a server too, and the two ways through Git.
 pub(crate) async fn all() -> Vec<Deed> {
     let one = |action: &str, member: &str, parameters: Value| json!([{"name": "do", "type": action, member: parameters}]);
     let scale = || one("Scale", "scale", json!({"factor": "2", "min": 1, "max": 20}));
@@ -420,6 +424,20 @@ pub(crate) async fn all() -> Vec<Deed> {
     let mut resume =
         Deed::new("resume-rollout", On::Deployment, one("ResumeRollout", "resumeRollout", json!({})), 2);
     resume.web = json!({"spec": {"paused": true}});
+    let server = FlagServer::start(FLAGS).await;
+    let mut flag_at_server = Deed::new(
+        "flag-at-server",
+        On::Deployment,
+        one(
+            "SetFeatureFlag",
+            "setFeatureFlag",
+            json!({"flag": "new-cart", "variant": "off", "http": {"urlSecretRef": {"name": "flags", "key": "url"},
+                "tokenSecretRef": {"name": "flags", "key": "token"}, "from": "on"}}),
+        ),
+        0,
+    )
+    .with(secret("flags", json!({"url": server.url, "token": TOKEN})));
+    flag_at_server.flags = Some(server);
     let autoscaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": {
         "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 2, "maxReplicas": 6}});
     let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "vacuum", "annotations": {"causeway.dev/runbook-job": "true"}},
@@ -492,6 +510,7 @@ pub(crate) async fn all() -> Vec<Deed> {
             json!([{"name": "pause", "type": "PauseRollout", "pauseRollout": {}}, {"name": "rest", "type": "Wait", "wait": {"seconds": 1}}]),
             2,
         ),
+        flag_at_server,
         through_git,
         suspended,
     ]

@@ -4,7 +4,7 @@ use causeway_crds::{Incident, Outcome, Phase, Remediation, RemediationPolicy};
 use causeway_engine::SymptomState;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::git_server::{PASSWORD, Repository, Server, USER};
@@ -12,21 +12,65 @@ use crate::world::{SHOP, World, incident};
 
 const INCIDENT: &str = "gateway-3fa9c1";
 const RUN: &str = "gateway-3fa9c1-1";
-const WEB: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 4 # per zone\n  paused: false\n";
+pub(crate) const WEB: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec:\n  replicas: 4 # per zone\n  paused: false\n";
+pub(crate) const RELEASE: &str = "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata:\n  name: apps\nspec:\n  values:\n    replicaCount: 4 # per zone\n    image: {tag: \"1\"}\n";
+
+/// What applies the Deployment `web`: who it is in managedFields, its marks, and what Git has.
+#[derive(Clone)]
+pub(crate) struct Applied {
+    pub(crate) manager: &'static str,
+    pub(crate) marks: Value,
+    pub(crate) file: &'static str,
+}
+
+impl Applied {
+    /// By a Kustomization `apps`.
+    pub(crate) fn by_kustomization(namespace: &str) -> Self {
+        let labels = json!({"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": namespace});
+        Self { manager: "kustomize-controller", marks: json!({"labels": labels}), file: WEB }
+    }
+
+    /// By a HelmRelease `apps`.
+    pub(crate) fn by_release(namespace: &str) -> Self {
+        let labels =
+            json!({"helm.toolkit.fluxcd.io/name": "apps", "helm.toolkit.fluxcd.io/namespace": namespace});
+        Self { manager: "helm-controller", marks: json!({"labels": labels}), file: RELEASE }
+    }
+
+    /// By an Application `apps` in the namespace of Argo CD.
+    pub(crate) fn by_application() -> Self {
+        let marks =
+            json!({"annotations": {"argocd.argoproj.io/tracking-id": "apps:apps/Deployment:shop/web"}});
+        Self { manager: "argocd-controller", marks, file: WEB }
+    }
+
+    async fn apply(&self, world: &World, replicas: i32) {
+        let mut object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": self.marks,
+            "spec": {"replicas": replicas}});
+        object["metadata"]["name"] = json!("web");
+        let params = PatchParams::apply(self.manager).force();
+        world.api::<Deployment>().patch("web", &params, &Patch::Apply(object)).await.unwrap();
+    }
+}
 
 /// A shop whose Deployment `web` comes from the server's repository, and a runbook that doubles its replicas.
-struct Shop {
-    world: World,
-    server: Server,
-    repository: Repository,
+pub(crate) struct Shop {
+    pub(crate) world: World,
+    pub(crate) server: Server,
+    pub(crate) repository: Repository,
+    applied: Applied,
 }
 
 impl Shop {
     async fn new(git_ops: impl Fn(&mut Value)) -> Self {
+        Self::applied(Applied::by_kustomization(SHOP), git_ops).await
+    }
+
+    pub(crate) async fn applied(applied: Applied, git_ops: impl Fn(&mut Value)) -> Self {
         let server = Server::start().await;
-        let repository = server.repository(&[("apps/shop/web.yaml", WEB)]);
+        let repository = server.repository(&[("apps/shop/web.yaml", applied.file)]);
         let world = World::shop("Auto").await;
-        apply(&world, 4).await;
+        applied.apply(&world, 4).await;
         world.create::<Secret>(json!({"metadata": {"name": "git"}, "stringData": {}, "data": {}})).await;
         let data = json!({"username": encoded(USER), "password": encoded(PASSWORD)});
         world.patch::<Secret>("git", json!({"data": data})).await;
@@ -37,41 +81,38 @@ impl Shop {
         git_ops(&mut rule);
         let spec = json!({"spec": {"runbooks": [{"name": "grow"}], "gitOps": rule}});
         world.patch::<RemediationPolicy>("policy", spec).await;
-        Self { world, server, repository }
+        Self { world, server, repository, applied }
     }
 
-    async fn begin(&mut self) {
+    pub(crate) async fn begin(&mut self) {
         self.world.start();
         self.world.settle().await;
         self.world.publish(incident(self.world.now())).await;
     }
 
-    async fn run(&self) -> causeway_crds::RemediationStatus {
+    pub(crate) async fn run(&self) -> causeway_crds::RemediationStatus {
         self.world.get::<Remediation>(RUN).await.status.unwrap_or_default()
     }
 
-    /// Flux applies what is on main.
+    /// What applies the Deployment does so with what is on main.
     async fn flux(&self) {
         let text = self.repository.read("main", "apps/shop/web.yaml");
-        let line = text.lines().find(|line| line.contains("replicas:")).unwrap();
+        let line = text.lines().find(|line| line.contains("replica")).unwrap();
         let replicas: i32 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        apply(&self.world, replicas).await;
+        self.applied.apply(&self.world, replicas).await;
         self.world.pass(10).await;
     }
 
-    async fn replicas(&self) -> i32 {
+    pub(crate) async fn replicas(&self) -> i32 {
         self.world.get::<Deployment>("web").await.spec.unwrap().replicas.unwrap()
     }
-}
 
-/// What Flux keeps of the Deployment: its marks and the replicas.
-async fn apply(world: &World, replicas: i32) {
-    let labels =
-        json!({"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": SHOP});
-    let object = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "labels": labels},
-        "spec": {"replicas": replicas}});
-    let params = PatchParams::apply("kustomize-controller").force();
-    world.api::<Deployment>().patch("web", &params, &Patch::Apply(object)).await.unwrap();
+    /// Why nothing was planned, as the Incident tells.
+    pub(crate) async fn refused(&self) -> String {
+        assert!(self.world.list::<Remediation>().await.is_empty());
+        let status = self.world.get::<Incident>(INCIDENT).await.status.unwrap();
+        serde_json::to_string(&status.conditions).unwrap()
+    }
 }
 
 fn encoded(text: &str) -> String {
@@ -210,7 +251,7 @@ async fn what_git_does_not_show_is_refused_before_anything_is_changed() {
     shop.begin().await;
     let status = shop.run().await;
     assert!(
-        status.message.as_deref().unwrap().contains("Secret shop/none (spec.gitOps.secretRef) is not there")
+        status.message.as_deref().unwrap().contains("Secret shop/none is not there (spec.gitOps.secretRef)")
     );
     assert_eq!(shop.repository.log("main").len(), 1);
 }
@@ -220,55 +261,29 @@ async fn without_a_repository_it_is_left() {
     let mut shop = Shop::new(|_| ()).await;
     shop.world.patch::<RemediationPolicy>("policy", json!({"spec": {"gitOps": null}})).await;
     shop.begin().await;
-    assert!(shop.world.list::<Remediation>().await.is_empty());
-    let status = shop.world.get::<Incident>(INCIDENT).await.status.unwrap();
-    let told = serde_json::to_string(&status.conditions).unwrap();
+    let told = shop.refused().await;
     assert!(told.contains("GitOwned") && told.contains("spec.gitOps"), "{told}");
 }
 
-fn kustomizations(world: &World) -> Api<DynamicObject> {
-    let gvk = GroupVersionKind::gvk("kustomize.toolkit.fluxcd.io", "v1", "Kustomization");
-    Api::namespaced_with(
-        world.client.clone(),
-        SHOP,
-        &ApiResource::from_gvk_with_plural(&gvk, "kustomizations"),
-    )
-}
-
 #[tokio::test]
-async fn suspended_patched_committed_and_resumed() {
-    for provider in [None, Some("Gitea")] {
-        let mut shop = Shop::new(|rule| {
-            rule["mode"] = json!("SuspendPatchResume");
-            rule["provider"] = json!(provider);
-        })
-        .await;
-        let object = json!({"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
-            "metadata": {"name": "apps"}, "spec": {"path": "apps/shop"}});
-        let api = kustomizations(&shop.world);
-        api.create(&PostParams::default(), &serde_json::from_value(object).unwrap()).await.unwrap();
-        let suspended = async || api.get("apps").await.unwrap().data["spec"]["suspend"].as_bool();
-        shop.begin().await;
-        assert_eq!(shop.replicas().await, 8, "{:?}", shop.run().await.message);
-        if provider.is_some() {
-            // As long as nobody has merged, Flux must not put the old value back.
-            assert_eq!((shop.run().await.phase, suspended().await), (Phase::Applying, Some(true)));
-            shop.repository.merge("causeway/shop/gateway-3fa9c1-1");
-            shop.world.pass(10).await;
-        }
-        let status = shop.run().await;
-        assert_eq!(status.phase, Phase::Verifying, "{provider:?} {:?}", status.message);
-        assert_eq!(suspended().await, None, "{provider:?}");
-        assert!(shop.repository.read("main", "apps/shop/web.yaml").contains("replicas: 8 # per zone"));
-        // It did not help: live, Git and Flux are as they were.
-        shop.world.pass(330).await;
-        if provider.is_some() {
-            assert_eq!((shop.replicas().await, suspended().await), (4, Some(true)));
-            shop.repository.merge("causeway/shop/gateway-3fa9c1-1-revert");
-            shop.world.pass(10).await;
-        }
-        assert_eq!(shop.run().await.phase, Phase::RolledBack, "{:?}", shop.run().await.message);
-        assert_eq!(shop.repository.read("main", "apps/shop/web.yaml"), WEB);
-        assert_eq!((shop.replicas().await, suspended().await), (4, None), "{provider:?}");
-    }
+async fn what_a_helm_release_makes_is_changed_in_its_values() {
+    let mut shop = Shop::applied(Applied::by_release(SHOP), |_| ()).await;
+    shop.begin().await;
+    let status = shop.run().await;
+    assert_eq!(status.phase, Phase::Applying, "{:?}", status.message);
+    let shown = status.dry_run.unwrap().diff;
+    let lines = "apps/shop/web.yaml\n-    replicaCount: 4 # per zone\n+    replicaCount: 8 # per zone\n";
+    assert!(shown.contains(lines), "{shown}");
+    assert_eq!(
+        shop.repository.read("main", "apps/shop/web.yaml"),
+        RELEASE.replace("replicaCount: 4", "replicaCount: 8")
+    );
+    assert_eq!(shop.replicas().await, 4, "nothing is changed by hand");
+    shop.flux().await;
+    assert_eq!(shop.run().await.phase, Phase::Verifying, "{:?}", shop.run().await.message);
+    shop.world.pass(330).await;
+    shop.flux().await;
+    assert_eq!(shop.run().await.phase, Phase::RolledBack, "{:?}", shop.run().await.message);
+    assert_eq!(shop.repository.read("main", "apps/shop/web.yaml"), RELEASE);
+    assert_eq!(shop.replicas().await, 4);
 }

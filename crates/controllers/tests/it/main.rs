@@ -13,6 +13,8 @@ mod crash_points;
 mod deeds;
 mod every_action;
 mod executor;
+mod flag;
+mod flag_server;
 mod flux;
 mod freeze;
 #[allow(dead_code, reason = "what only the tests of the crate gitops ask for")]
@@ -30,6 +32,7 @@ mod real_actions;
 mod repair;
 mod slo;
 mod steps;
+mod suspend;
 mod tax_rate;
 mod what_if;
 mod world;

@@ -75,7 +75,7 @@ async fn prepare(admin: &Client, deeds: &[Deed]) {
     create(&Api::<ClusterGuardrail>::all(admin.clone()), guardrail).await;
     opt_in(admin, NODES, Fixer::Everywhere, &[]).await;
     for deed in deeds {
-        opt_in(admin, &deed.namespace(), Fixer::Namespace, &["git", "hook"]).await;
+        opt_in(admin, &deed.namespace(), Fixer::Namespace, &["git", "hook", "flags"]).await;
     }
     // Pods are made only where there is an account for them.
     for deed in deeds {

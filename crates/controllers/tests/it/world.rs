@@ -214,10 +214,17 @@ impl World {
             let now = Arc::clone(&now);
             Arc::new(move || *now.lock().unwrap())
         };
-        let fixers = format!("system:serviceaccount:*:{FIXER}");
-        let users = vec![User::new("admin"), User { may_impersonate: vec![fixers], ..User::new("causeway") }];
+        // Namespaces that let the executor act as their fixer, which may do something there and nowhere else.
+        let fixer = |namespace: &str| format!("system:serviceaccount:{namespace}:{FIXER}");
+        let granted = [SHOP, "causeway-nodes", "flux-system", "argocd"];
+        let may_impersonate = granted.map(fixer).to_vec();
+        let mut users = vec![User::new("admin"), User { may_impersonate, ..User::new("causeway") }];
+        users.extend([SHOP, "flux-system", "argocd"].map(|namespace| User {
+            namespaces: Some(vec![namespace.to_owned()]),
+            ..User::new(fixer(namespace))
+        }));
         let mut crds = causeway_crds::all_crds();
-        crds.push(flux());
+        crds.extend(appliers());
         let options = Options { crds, users, now: read.clone(), ..Options::default() };
         let cluster = LocalCluster::open(options).unwrap();
         let mut world = Self {
@@ -521,17 +528,31 @@ fn through(points: &CrashPoints) -> Client {
     Client::new(send, "default")
 }
 
-/// Flux's Kustomization, as far as it is suspended and resumed.
-fn flux() -> CustomResourceDefinition {
-    let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {"spec": {"type": "object", "properties": {
-        "path": {"type": "string"}, "suspend": {"type": "boolean"}}}}}});
-    let definition = json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-        "metadata": {"name": "kustomizations.kustomize.toolkit.fluxcd.io"},
-        "spec": {"group": "kustomize.toolkit.fluxcd.io", "scope": "Namespaced",
-            "names": {"kind": "Kustomization", "plural": "kustomizations", "singular": "kustomization"},
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": schema}]}});
-    serde_json::from_value(definition).unwrap()
+/// The kinds of Flux and Argo CD that apply from Git, as far as they are suspended and resumed.
+fn appliers() -> [CustomResourceDefinition; 3] {
+    let text = json!({"type": "string"});
+    let entry = json!({"type": "object", "properties": {"id": text, "v": text}});
+    let inventory = json!({"type": "object", "properties": {"entries": {"type": "array", "items": entry}}});
+    let resource = json!({"type": "object", "properties": {"group": text, "kind": text, "namespace": text, "name": text}});
+    let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {
+        "spec": {"type": "object", "properties": {
+            "path": text, "targetNamespace": text, "suspend": {"type": "boolean"}}},
+        "status": {"type": "object", "properties": {
+            "inventory": inventory, "resources": {"type": "array", "items": resource}}}}}});
+    [
+        ("kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "kustomizations"),
+        ("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases"),
+        ("argoproj.io", "v1alpha1", "Application", "applications"),
+    ]
+    .map(|(group, version, kind, plural)| {
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "metadata": {"name": format!("{plural}.{group}")},
+            "spec": {"group": group, "scope": "Namespaced",
+                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase()},
+                "versions": [{"name": version, "served": true, "storage": true, "schema": schema}]}});
+        serde_json::from_value(definition).unwrap()
+    })
 }
 
 fn typed<K: Resource<DynamicType = ()> + DeserializeOwned>(mut object: Value) -> K {

@@ -1,8 +1,10 @@
-//! Steps against a real Git server over HTTP, and against stand-ins for the APIs of forges.
+//! Steps against real Git servers over HTTP, HTTPS and SSH, and against stand-ins for the APIs of forges.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
 
 mod server;
+mod ssh;
+mod tls;
 
 use std::collections::BTreeMap;
 
@@ -30,7 +32,10 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let server = Server::start().await;
+        Self::of(Server::start().await)
+    }
+
+    fn of(server: Server) -> Self {
         let repository = server.repository(&[("apps/shop/web.yaml", WEB), ("README.md", "apps")]);
         let object = ObjectId {
             group: "apps".into(),

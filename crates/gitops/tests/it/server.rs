@@ -45,14 +45,17 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = Self {
-            root: Arc::new(tempfile::tempdir().unwrap()),
-            address: listener.local_addr().unwrap(),
-            inner: Arc::default(),
-        };
-        let router = Router::new().fallback(answer).with_state(server.clone());
+        let (server, router) = Self::at(listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         server
+    }
+
+    /// One that is to be served at this address.
+    pub(crate) fn at(address: std::net::SocketAddr) -> (Self, Router) {
+        let root = Arc::new(tempfile::tempdir().unwrap());
+        let server = Self { root, address, inner: Arc::default() };
+        let router = Router::new().fallback(answer).with_state(server.clone());
+        (server, router)
     }
 
     /// A repository `shop/apps` with these files on `main`.

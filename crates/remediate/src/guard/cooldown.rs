@@ -20,7 +20,7 @@ pub(crate) fn rests_until(context: &Context<'_>) -> Option<jiff::Timestamp> {
         .observed
         .others
         .iter()
-        .filter(|other| other.began_at.is_some() && other.touches(&context.view.targets))
+        .filter(|other| other.began_at.is_some() && other.repaired(&context.view.targets))
         .filter_map(|other| other.finished_at)
         .map(|finished| later(finished, cooldown))
         .max()

@@ -16,7 +16,7 @@ pub(super) fn check(context: &Context<'_>) -> Verdict {
         .observed
         .others
         .iter()
-        .filter(|other| other.restores.is_none() && other.touches(&context.view.targets))
+        .filter(|other| other.restores.is_none() && other.repaired(&context.view.targets))
         .filter_map(|other| other.began_at)
         .filter(|began| between(*began, context.now) < WITHIN)
         .count();

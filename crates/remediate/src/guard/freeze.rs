@@ -59,7 +59,7 @@ fn effect(action: ActionKind) -> Effect {
 
 /// Why the plan is a change that the freeze is about; `None` when it is none, or exempt.
 fn frozen(view: &RemediationView, observed: &Observed, freeze: &FreezeView) -> Option<String> {
-    let live = |mutation: &Mutation| observed.live_of(mutation);
+    let live = |mutation: &Mutation| observed.live.get(&mutation.target().uid);
     if !view.mutations.is_empty()
         && view.mutations.iter().all(|m| live(m).is_some_and(|object| freeze.exempts(object)))
     {

@@ -195,7 +195,7 @@ mod tests {
         denies(Reason::ProofIncomplete, |v, _| v.targets[0].namespace = "elsewhere".into());
         denies(Reason::ProofIncomplete, |_, o| o.rebuilt_digest = None);
         denies(Reason::ProtectedNamespace, rail(|g| g.protected_namespaces.push("shop".into())));
-        denies(Reason::NotOptedIn, |_, o| o.opted_in = false);
+        denies(Reason::NotOptedIn, |_, o| o.opted_in.clear());
         denies(Reason::Paused, |_, o| o.pauses.push(PauseView { name: "p".into(), namespaces: Vec::new() }));
         denies(Reason::PolicySuspended, |_, o| o.policy.as_mut().unwrap().suspended = true);
         denies(Reason::ActionNotAllowed, rail(|g| g.allowed_actions.push(ActionKind::RolloutUndo)));
@@ -444,5 +444,117 @@ mod tests {
             o.pauses.push(PauseView { name: "p".into(), namespaces: vec!["shop".into()] });
         };
         assert!(matches!(verdict(paused, Moment::Undo, at(0)), Verdict::Deny(Reason::Paused, _)));
+    }
+
+    /// The plan, while what applies its target from another namespace is suspended.
+    fn suspending(view: &mut RemediationView, observed: &mut Observed) {
+        let applier = serde_json::json!({"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
+            "metadata": {"name": "apps", "namespace": "flux-system", "uid": "uid-apps"}, "spec": {}});
+        let (suspend, resume, _) = crate::applier::switches(&applier).unwrap();
+        view.targets.push(suspend.target().clone());
+        view.mutations.insert(0, suspend.clone());
+        view.mutations.push(resume.clone());
+        if let Inverse::Mutations(back) = &mut view.inverse {
+            back.insert(0, suspend);
+            back.push(resume);
+        }
+        seal(view, observed);
+        observed.live.insert("uid-apps".into(), applier);
+        observed.opted_in.insert("flux-system".into());
+    }
+
+    fn seal(view: &mut RemediationView, observed: &mut Observed) {
+        crate::fixture::reseal(view);
+        observed.rebuilt_digest = Some(Ok(view.plan_digest.clone()));
+        observed.approvals[0].plan_digest.clone_from(&view.plan_digest);
+    }
+
+    #[test]
+    fn what_applies_from_another_namespace_is_suspended_and_resumed_and_nothing_else() {
+        use causeway_actions::{Mutation, PodMutation, ScaleMutation};
+        let with = |change: &dyn Fn(&mut RemediationView, &mut Observed), moment| {
+            let changed = |v: &mut RemediationView, o: &mut Observed| {
+                suspending(v, o);
+                change(v, o);
+            };
+            verdict(changed, moment, at(60))
+        };
+        assert_eq!(with(&|_, _| (), Moment::Begin), Verdict::NeedsApproval);
+        assert_eq!(with(&|_, _| (), Moment::Undo), Verdict::Allow);
+        let refused = |want: Reason, change: &dyn Fn(&mut RemediationView, &mut Observed)| {
+            for moment in [Moment::Begin, Moment::Continue, Moment::Undo] {
+                match with(change, moment) {
+                    Verdict::Deny(reason, message) => assert_eq!(reason, want, "{moment:?}: {message}"),
+                    other => panic!("{moment:?}: {other:?} instead of {want}"),
+                }
+            }
+        };
+        let elsewhere = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        refused(Reason::NotOptedIn, &|_, o| o.opted_in.retain(|namespace| namespace == "shop"));
+        refused(Reason::ProtectedNamespace, &|_, o| {
+            o.guardrails[0].protected_namespaces = elsewhere(&["flux-system"]);
+        });
+        refused(Reason::Paused, &|_, o| {
+            o.pauses.push(PauseView { name: "p".into(), namespaces: elsewhere(&["flux-system"]) });
+        });
+        let not_resumed = |v: &mut RemediationView, o: &mut Observed| {
+            v.mutations.pop();
+            seal(v, o);
+        };
+        refused(Reason::ProofIncomplete, &not_resumed);
+        refused(Reason::ProofIncomplete, &|v, o| {
+            if let Inverse::Mutations(back) = &mut v.inverse {
+                back.pop();
+            }
+            seal(v, o);
+        });
+        refused(Reason::ProofIncomplete, &|v, o| {
+            v.mutations.swap(0, 3);
+            seal(v, o);
+        });
+        let apps = |v: &RemediationView| v.targets[2].clone();
+        for change in [
+            |target| Mutation::Scale(ScaleMutation { target, from: 1, to: 2 }),
+            |target| Mutation::Delete(PodMutation { target }),
+            |target| {
+                let patch = r#"[{"op": "add", "path": "/spec/path", "value": "/"}]"#.to_owned();
+                Mutation::JsonPatch(causeway_actions::JsonPatch { target, patch })
+            },
+        ] {
+            refused(Reason::ProofIncomplete, &|v, o| {
+                v.mutations.insert(1, change(apps(v)));
+                seal(v, o);
+            });
+        }
+        // A mutation that names the uid of a target and means another object.
+        refused(Reason::ProofIncomplete, &|v, o| {
+            let target = causeway_actions::TargetRef { name: "infra".into(), ..apps(v) };
+            v.mutations.insert(1, Mutation::Delete(PodMutation { target }));
+            seal(v, o);
+        });
+        refused(Reason::ProofIncomplete, &|v, o| {
+            v.targets.rotate_right(1);
+            seal(v, o);
+        });
+        // It is that of many: one of them does not have to rest because another was repaired.
+        let repaired = |v: &mut RemediationView, o: &mut Observed| {
+            let target = apps(v);
+            o.others = ["a", "b", "c"]
+                .map(|n| OtherRun {
+                    targets: vec![target.clone()],
+                    finished_at: Some(at(0)),
+                    ..elsewhere_run(n)
+                })
+                .to_vec();
+        };
+        assert_eq!(with(&repaired, Moment::Begin), Verdict::NeedsApproval);
+        let busy = |v: &mut RemediationView, o: &mut Observed| {
+            o.others = vec![running(OtherRun { targets: vec![apps(v)], ..elsewhere_run("a") })];
+        };
+        assert!(matches!(with(&busy, Moment::Begin), Verdict::Deny(Reason::Busy, _)), "one at a time");
+    }
+
+    fn elsewhere_run(name: &str) -> OtherRun {
+        OtherRun { began_at: Some(at(-600)), ..elsewhere(name) }
     }
 }

@@ -1,17 +1,26 @@
-//! Only in namespaces that opted in, and never in protected ones.
+//! Only in namespaces that opted in, and never in protected ones: that of the repair, and that of what applies its target.
 
+use crate::applier::how_to_opt_in;
 use crate::guard::{Context, Verdict};
 use crate::reason::Reason;
 
 pub(super) fn check(context: &Context<'_>) -> Verdict {
-    let namespace = &context.view.namespace;
-    if context.observed.guardrails.iter().any(|rail| rail.protected_namespaces.contains(namespace)) {
-        return Verdict::Deny(
-            Reason::ProtectedNamespace,
-            format!("{namespace} is protected by a ClusterGuardrail"),
-        );
+    let (own, observed) = (&context.view.namespace, context.observed);
+    for namespace in context.view.namespaces() {
+        if observed.guardrails.iter().any(|rail| rail.protected_namespaces.contains(namespace)) {
+            return Verdict::Deny(
+                Reason::ProtectedNamespace,
+                format!("{namespace} is protected by a ClusterGuardrail"),
+            );
+        }
+        if !observed.opted_in.contains(namespace) {
+            let how =
+                if namespace == own { String::new() } else { format!(": {}", how_to_opt_in(namespace)) };
+            return Verdict::Deny(
+                Reason::NotOptedIn,
+                format!("{namespace} has no ServiceAccount causeway-fixer{how}"),
+            );
+        }
     }
-    Verdict::allow_if(context.observed.opted_in, Reason::NotOptedIn, || {
-        format!("{namespace} has no ServiceAccount causeway-fixer")
-    })
+    Verdict::Allow
 }

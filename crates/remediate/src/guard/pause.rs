@@ -4,8 +4,9 @@ use crate::guard::{Context, Verdict};
 use crate::reason::Reason;
 
 pub(super) fn check(context: &Context<'_>) -> Verdict {
-    let namespace = &context.view.namespace;
-    let covers = |names: &[String]| names.is_empty() || names.contains(namespace);
+    let namespaces = context.view.namespaces();
+    let covers =
+        |names: &[String]| names.is_empty() || namespaces.iter().any(|namespace| names.contains(namespace));
     if let Some(pause) = context.observed.pauses.iter().find(|pause| covers(&pause.namespaces)) {
         return Verdict::Deny(Reason::Paused, format!("Pause {} holds", pause.name));
     }

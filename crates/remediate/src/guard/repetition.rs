@@ -16,7 +16,7 @@ pub(super) fn check(context: &Context<'_>) -> Verdict {
     for other in context.observed.others.iter().filter(|other| other.began_at.is_some()) {
         let same_actions = other.actions.iter().any(|action| view.actions.contains(action));
         let nothing_new = other.cause_id == view.cause_id && other.evidence_digest == view.evidence_digest;
-        if same_actions && nothing_new && other.touches(&view.targets) {
+        if same_actions && nothing_new && other.repaired(&view.targets) {
             let message = format!("{} did this already, and nothing new is known", other.name);
             return Verdict::Deny(Reason::AlreadyTried, message);
         }
