@@ -317,7 +317,9 @@ impl Demo {
         let begun = Instant::now();
         loop {
             match self.settle().await {
-                Err(_) if begun.elapsed() < 2 * STEP_WAITS => tokio::time::sleep(Duration::from_secs(1)).await,
+                Err(_) if begun.elapsed() < 2 * STEP_WAITS => {
+                    tokio::time::sleep(Duration::from_secs(1)).await
+                }
                 settled => return settled,
             }
         }

@@ -216,7 +216,7 @@ impl World {
         };
         // Namespaces that let the executor act as their fixer, which may do something there and nowhere else.
         let fixer = |namespace: &str| format!("system:serviceaccount:{namespace}:{FIXER}");
-        let granted = [SHOP, "causeway-nodes", "flux-system", "argocd"];
+        let granted = [SHOP, "causeway-nodes", "flux-system", "argocd", "act-*"];
         let may_impersonate = granted.map(fixer).to_vec();
         let mut users = vec![User::new("admin"), User { may_impersonate, ..User::new("causeway") }];
         users.extend([SHOP, "flux-system", "argocd"].map(|namespace| User {
