@@ -10,10 +10,9 @@ pub(crate) mod symptom;
 use std::sync::Arc;
 use std::time::Duration;
 
-use causeway_actions::Decimal;
-use causeway_crds::incident::{IncidentState, IncidentStatus, Predicted, PredictionGrade, RemediationLink};
+use causeway_crds::incident::{IncidentState, IncidentStatus, RemediationLink};
 use causeway_crds::{ConditionType, Incident, Phase, Reason, Remediation, SymptomState};
-use causeway_engine::{Grade, Incident as EngineIncident, IncidentPhase, Prediction};
+use causeway_engine::{Incident as EngineIncident, IncidentPhase};
 use causeway_kubekit::{ObjectKey, Occurrence, Progress, Reconciler, Report, Requeue, Statement};
 use jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Preconditions};
@@ -264,7 +263,7 @@ impl Incidents {
             diagnosis::fill(&mut status, draft, target.as_ref());
             status.bundle.clone_from(&engine.bundle);
         }
-        status.predicted = engine.predicted.as_ref().map(predicted);
+        status.predicted = engine.predicted.as_ref().map(symptom::predicted);
         if let (Some(foretold), None) = (&engine.predicted, &status.symptom.summary) {
             status.symptom.summary = Some(bounded(&foretold.note, 512));
         }
@@ -309,21 +308,6 @@ fn retires_at(status: &IncidentStatus) -> Option<Timestamp> {
         status.conditions.iter().find(|condition| condition.type_ == resolved && condition.status == "True");
     let since = over.filter(|_| is_over(status.state))?.last_transition_time.0;
     since.checked_add(KEPT).ok()
-}
-
-/// A prediction in the words of the API.
-fn predicted(prediction: &Prediction) -> Predicted {
-    Predicted {
-        is: true,
-        probability: Some(Decimal::from_f64(prediction.probability, 3)),
-        deadline: Some(stamp_us(prediction.deadline_us)),
-        grade: prediction.grade.map(|grade| match grade {
-            Grade::Hit => PredictionGrade::Hit,
-            Grade::Miss => PredictionGrade::Miss,
-            Grade::Prevented => PredictionGrade::Prevented,
-            Grade::Unknown => PredictionGrade::Unknown,
-        }),
-    }
 }
 
 /// Whether a repair is to be looked for; else why not.

@@ -1,9 +1,10 @@
 //! The symptom of an incident as its status shows it.
 
+use causeway_actions::Decimal;
 use causeway_causal::wording::quantity;
 use causeway_crds::SymptomState;
-use causeway_crds::incident::SymptomStatus;
-use causeway_engine::{Incident as EngineIncident, SymptomState as EngineState};
+use causeway_crds::incident::{Predicted, PredictionGrade, SymptomStatus};
+use causeway_engine::{Grade, Incident as EngineIncident, Prediction, SymptomState as EngineState};
 use causeway_model::{Finding, FindingState};
 
 use crate::text::{bounded, stamp_us, stamp_us_up};
@@ -24,6 +25,21 @@ pub(super) fn state(incident: &EngineIncident) -> SymptomState {
         EngineState::Firing => SymptomState::Firing,
         EngineState::Clear => SymptomState::Clear,
         EngineState::NoData => SymptomState::NoData,
+    }
+}
+
+/// A prediction in the words of the API.
+pub(super) fn predicted(prediction: &Prediction) -> Predicted {
+    Predicted {
+        is: true,
+        probability: Some(Decimal::from_f64(prediction.probability, 3)),
+        deadline: Some(stamp_us(prediction.deadline_us)),
+        grade: prediction.grade.map(|grade| match grade {
+            Grade::Hit => PredictionGrade::Hit,
+            Grade::Miss => PredictionGrade::Miss,
+            Grade::Prevented => PredictionGrade::Prevented,
+            Grade::Unknown => PredictionGrade::Unknown,
+        }),
     }
 }
 
