@@ -85,6 +85,8 @@ pub(crate) fn api_server(files: &Files, port: u16, etcd: &str) -> Vec<String> {
         "--endpoint-reconciler-type=none",
         &format!("--audit-policy-file={}", files.path("audit-policy.yaml")),
         &format!("--audit-log-path={}", files.path(super::AUDIT_LOG)),
+        // In megabytes: a log that begins anew in the middle is no witness.
+        "--audit-log-maxsize=10000",
     ])
 }
 
