@@ -35,7 +35,7 @@ pub use flag_change::FlagChange;
 pub use flag_definition::FlagProperty;
 pub use git_change::{AwaitFields, FieldChange, GitChange, GitMode, GitProvider, GitRepository, SecretName};
 pub use inverse::Inverse;
-pub use live_state::{LiveState, live_state};
+pub use live_state::{LiveState, has_arrived, live_state};
 pub use mutation::{
     DrainMutation, JobMutation, JsonPatch, Mutation, PodMutation, ScaleMutation, WaitMutation, WebhookCall,
 };

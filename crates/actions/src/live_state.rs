@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::git_change::AwaitFields;
+use crate::git_change::{FieldChange, GitChange};
 use crate::mutation::{JobMutation, JsonPatch, Mutation, ScaleMutation};
 use crate::registry::run_job::RUN;
 use crate::view::annotation;
@@ -38,9 +38,16 @@ pub fn live_state(mutation: &Mutation, live: Option<&Value>) -> LiveState {
     match mutation {
         Mutation::JsonPatch(patch) => patched(patch, live),
         Mutation::Scale(scale) => scaled(scale, live),
-        Mutation::AwaitFields(wait) => arrived(wait, live),
+        Mutation::AwaitFields(wait) => arrived(&wait.fields, live),
         _ => LiveState::Old,
     }
+}
+
+/// Whether `live` shows every value that a change of Git declares: then it was made, and has reached the target.
+pub fn has_arrived(change: &GitChange, live: Option<&Value>) -> bool {
+    let uid = Some(change.target.uid.as_str());
+    let live = live.filter(|live| live.pointer("/metadata/uid").and_then(Value::as_str) == uid);
+    live.is_some_and(|live| arrived(&change.fields, live) == LiveState::New)
 }
 
 fn has_uid(live: &Value, mutation: &Mutation) -> bool {
@@ -74,9 +81,9 @@ fn scaled(scale: &ScaleMutation, live: &Value) -> LiveState {
 }
 
 /// While only some of the fields have their new value, it is under way.
-fn arrived(wait: &AwaitFields, live: &Value) -> LiveState {
+fn arrived(fields: &[FieldChange], live: &Value) -> LiveState {
     let mut state = LiveState::New;
-    for field in &wait.fields {
+    for field in fields {
         let (from, to) = field.values();
         match field.of(live) {
             Some(value) if *value == to => {}
@@ -112,6 +119,7 @@ fn patched(patch: &JsonPatch, live: &Value) -> LiveState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::git_change::AwaitFields;
     use crate::reference::TargetRef;
     use serde_json::json;
 

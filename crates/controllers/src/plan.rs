@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use causeway_actions::{ActionSpec, Decimal, Inverse, Mutation, Plan, PlanError, TargetView, plan_sequence};
 use causeway_crds::remediation_policy::PolicyRunbook;
 use causeway_crds::runbook::{Rollback, RunbookSpec};
-use causeway_crds::{RemediationSpec, Runbook};
-use causeway_remediate::{Applier, Facts, GitRule, Precondition, PreconditionError, Reason, through_git};
+use causeway_crds::{RemediationPolicy, RemediationSpec, Runbook, Via};
+use causeway_remediate::{
+    Applier, DurationText, Facts, GitRule, Precondition, PreconditionError, Reason, through_git,
+};
 use serde_json::{Value, json};
 
 use crate::text::bounded;
@@ -105,6 +107,24 @@ pub(crate) fn of(
     let applier = |applier: &Applier| view.extra.iter().find(|object| applier.is(object));
     through_git(plan, |mutation| live(view, mutation), applier, git, &run)
         .map_err(|(reason, message)| Refusal::Git { reason, message })
+}
+
+/// By which way a plan changes things.
+pub(crate) fn via(plan: &Plan) -> Via {
+    let has = |is_it: fn(&Mutation) -> bool| plan.mutations.iter().any(is_it);
+    if has(|mutation| matches!(mutation, Mutation::GitChange(_))) {
+        Via::Git
+    } else if has(|mutation| matches!(mutation, Mutation::Webhook(_) | Mutation::FlagChange(_))) {
+        Via::Webhook
+    } else {
+        Via::Patch
+    }
+}
+
+/// How long what a plan changes stays, as the policy says, where that can be taken back by itself.
+pub(crate) fn lease(policy: Option<&RemediationPolicy>, plan: &Plan) -> Option<DurationText> {
+    let told = policy.and_then(|policy| policy.spec.apply.lease_for.clone());
+    told.filter(|_| via(plan) == Via::Patch && matches!(plan.inverse, Inverse::Mutations(_)))
 }
 
 /// The difference of a plan as a Remediation shows it.

@@ -118,6 +118,18 @@ fn declared(service: &MonitoredService, workload: &ObjectRef) -> Target {
     )
 }
 
+/// Whether a service runs on this workload.
+pub(crate) fn runs_on(service: &MonitoredService, kind: &str, namespace: &str, name: &str) -> bool {
+    let listed = service.spec.workloads.iter().any(|workload| {
+        let found = declared(service, workload);
+        found.kind == kind && found.namespace == namespace && found.name == name
+    });
+    let by_name = service.spec.workloads.is_empty()
+        && service.namespace().as_deref() == Some(namespace)
+        && telemetry_name(service).rsplit('/').next() == Some(name);
+    listed || by_name
+}
+
 /// Services that run on this workload.
 pub(crate) fn services_on(
     mirrors: &Mirrors,
@@ -125,18 +137,23 @@ pub(crate) fn services_on(
     namespace: &str,
     name: &str,
 ) -> Vec<MonitoredService> {
-    let runs_on = |service: &MonitoredService| {
-        let listed = service.spec.workloads.iter().any(|workload| {
-            let found = declared(service, workload);
-            found.kind == kind && found.namespace == namespace && found.name == name
-        });
-        let by_name = service.spec.workloads.is_empty()
-            && service.namespace().as_deref() == Some(namespace)
-            && telemetry_name(service).rsplit('/').next() == Some(name);
-        listed || by_name
-    };
     let services = mirrors.services.list();
-    services.iter().filter(|service| runs_on(service)).map(|service| (**service).clone()).collect()
+    let own = services.iter().filter(|service| runs_on(service, kind, namespace, name));
+    own.map(|service| (**service).clone()).collect()
+}
+
+/// Services and what they need: one repair at a time for each.
+pub(crate) fn shared_dependencies(services: &[MonitoredService]) -> Vec<String> {
+    let mut names = Vec::new();
+    for service in services {
+        names.push(telemetry_name(service));
+        let needs = service.spec.dependencies.iter();
+        names.extend(needs.filter_map(|need| need.service.clone().or_else(|| need.external.clone())));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names.truncate(16);
+    names
 }
 
 /// Names in telemetry of what runs on this workload; `namespace/name` when nothing is declared.

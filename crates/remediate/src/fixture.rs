@@ -32,7 +32,7 @@ pub(crate) fn target(name: &str) -> TargetRef {
     }
 }
 
-fn scale(name: &str, from: i32, to: i32) -> Mutation {
+pub(crate) fn scale(name: &str, from: i32, to: i32) -> Mutation {
     Mutation::Scale(ScaleMutation { target: target(name), from, to })
 }
 

@@ -42,6 +42,7 @@ pub use earn::{EarnRule, Evidence, evidence};
 pub use effect::{EffectSignal, EffectVerdict, PredictedEffect, SignalForecast, SignalMeasure};
 pub use gitops::{GitRule, through_git};
 pub use guard::autonomy::effective_autonomy;
+pub use guard::expiry::PLAN_LIFETIME;
 pub use guard::freeze::FreezeView;
 pub use guard::{Moment, Verdict};
 pub use machine::step;

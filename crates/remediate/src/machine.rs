@@ -1,6 +1,6 @@
 //! The state machine of a repair.
 
-use causeway_actions::{Inverse, LiveState, Mutation, live_state};
+use causeway_actions::{Inverse, LiveState, Mutation, has_arrived, live_state};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -109,21 +109,31 @@ fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Time
         let message = "the claim names a step that the plan does not have";
         return Decision::finish(Phase::Failed, Outcome::Error, Reason::ProofIncomplete, message);
     };
-    // A commit that was made before a crash may have reached the target since: the plan is not stale, but under way. Making it
-    // again finds it, and changes no file that has another value than was shown.
-    let may_be_in_git =
-        observed.claim_origin == ClaimOrigin::Found && matches!(mutation, Mutation::GitChange(_));
+    // Whether a commit was made before a crash, the target tells once it has arrived there: then the plan is not stale, but
+    // under way. Making it again finds it.
+    let in_git = match mutation {
+        Mutation::GitChange(change) if observed.claim_origin == ClaimOrigin::Found => Some(change),
+        _ => None,
+    };
     let moment = match direction {
         Direction::Undo => Moment::Undo,
-        Direction::Apply if may_be_in_git => Moment::Continue,
+        Direction::Apply if in_git.is_some_and(|change| has_arrived(change, observed.live_of(mutation))) => {
+            Moment::Continue
+        }
         Direction::Apply => moment_of(view),
     };
+    let changed = view.progress.any(Direction::Apply, StepState::Done);
     let proceed = |decision: Decision| match gate(view, observed, now, moment) {
         Ok(_) => decision,
+        // A commit that may be there, and may not be gone on with: somebody has to look.
+        Err(Decision::Finish { reason, message, .. })
+            if in_git.is_some() && direction == Direction::Apply && !changed =>
+        {
+            Decision::RecordResult { step, direction, state: StepState::Unknown, reason, message }
+        }
+        // What was done before has to be taken back, so that this is the failure of a step and not the end.
         Err(Decision::Finish { reason, message, .. }) if moment == Moment::Continue => {
-            // What was done before has to be taken back, so that this is the failure of a step and not the end.
-            let state = if may_be_in_git { StepState::Unknown } else { StepState::Failed };
-            Decision::RecordResult { step, direction, state, reason, message }
+            Decision::RecordResult { step, direction, state: StepState::Failed, reason, message }
         }
         Err(other) => other,
     };
@@ -210,7 +220,7 @@ mod tests {
     use causeway_actions::Mutation;
     use serde_json::json;
 
-    use crate::fixture::{self, Crash, World, at, live, observed, too_late, view};
+    use crate::fixture::{self, Crash, World, at, live, observed, scale, too_late, view};
     use crate::view::{PauseView, StepResult, SymptomView};
     use crate::vocabulary::{Autonomy, SymptomState};
 
@@ -369,11 +379,35 @@ mod tests {
         // Before it was claimed, the same is a stale plan.
         view.progress.claim = None;
         assert_eq!(ends(&step(&view, &observed, at(60))).2, Reason::StalePlan);
-        // Whoever may not go on says that somebody has to look.
+        // Where the commit has not arrived, nobody knows whether it was made: it is not made for the first time when the plan
+        // may not begin any more, and somebody has to look.
         view.progress.claim = Some(claim);
+        let is_unknown = |decision: &Decision| {
+            matches!(decision, Decision::RecordResult { state: StepState::Unknown, .. })
+        };
+        let mut elsewhere = observed.clone();
+        elsewhere.live.insert("uid-checkout".into(), live("checkout", 2));
+        elsewhere.rebuilt_digest = Some(Ok(view.plan_digest.clone()));
+        let again = step(&view, &elsewhere, at(60));
+        assert_eq!(again, Decision::Mutate { step: 0, direction: Direction::Apply });
+        let late = step(&view, &elsewhere, too_late());
+        assert!(is_unknown(&late), "{late:?}");
         observed.opted_in.clear();
         let stopped = step(&view, &observed, at(60));
-        assert!(matches!(stopped, Decision::RecordResult { state: StepState::Unknown, .. }), "{stopped:?}");
+        assert!(is_unknown(&stopped), "{stopped:?}");
+        // What was changed before it is taken back.
+        let before = view.mutations[0].clone();
+        view.mutations.insert(0, scale("pricing", 1, 3));
+        view.mutations[1] = before;
+        crate::fixture::reseal(&mut view);
+        view.progress.claim.as_mut().unwrap().step = 1;
+        view.progress.results.push(crate::view::StepResult {
+            step: 0,
+            direction: Direction::Apply,
+            state: StepState::Done,
+        });
+        let stopped = step(&view, &observed, at(60));
+        assert!(matches!(stopped, Decision::RecordResult { state: StepState::Failed, .. }), "{stopped:?}");
     }
 
     #[test]

@@ -13,12 +13,7 @@ use crate::vocabulary::{Outcome, Phase};
 /// The next step back, or the end.
 pub fn next(view: &RemediationView, observed: &Observed, now: Timestamp) -> Decision {
     let progress = &view.progress;
-    let open = view
-        .undo_mutations()
-        .iter()
-        .enumerate()
-        .find(|(step, _)| progress.result(*step, Direction::Undo).is_none());
-    let Some((step, mutation)) = open else { return end(view) };
+    let Some((step, mutation)) = view.next_undo() else { return end(view) };
     let record = |state, reason, message: &str| Decision::RecordResult {
         step,
         direction: Direction::Undo,
@@ -45,6 +40,8 @@ pub fn next(view: &RemediationView, observed: &Observed, now: Timestamp) -> Deci
         // What nobody has looked at yet, the step itself looks at.
         LiveState::Old | LiveState::Unknown => match gate(view, observed, now, Moment::Undo) {
             Ok(_) => Decision::Claim { step, direction: Direction::Undo, approvals: Vec::new() },
+            // The other steps are taken back all the same.
+            Err(Decision::Finish { reason, message, .. }) => record(StepState::Failed, reason, &message),
             Err(decision) => decision,
         },
     }

@@ -327,6 +327,12 @@ impl RemediationView {
         touched.map(|target| &target.namespace).chain([&self.namespace]).collect()
     }
 
+    /// The next mutation of the inverse, with its index: the first one without a result.
+    pub fn next_undo(&self) -> Option<(usize, &Mutation)> {
+        let mut steps = self.undo_mutations().iter().enumerate();
+        steps.find(|(step, _)| self.progress.result(*step, Direction::Undo).is_none())
+    }
+
     /// Mutations of the inverse; empty when it is not `Mutations`.
     pub fn undo_mutations(&self) -> &[Mutation] {
         match &self.inverse {

@@ -29,6 +29,15 @@ pub(super) async fn look(
         }
         objects.iter().try_for_each(|object| harmless_texts(kind, object))?;
     }
+    if messages.is_empty() {
+        bail!("there is no message to look at");
+    }
+    // What nobody has seen proves nothing.
+    let texts = format!("{incidents:?}");
+    if !["Ignore all previous", "ALL GOOD", "gnihtyreve", "alert(1)"].iter().any(|said| texts.contains(said))
+    {
+        bail!("no Incident has taken over anything hostile");
+    }
     for message in messages {
         harmless_texts("a message", message)?;
         if message.to_string().contains("<!channel>") {

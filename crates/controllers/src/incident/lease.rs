@@ -8,10 +8,11 @@ use causeway_actions::plan_digest;
 use causeway_crds::occurrence::peak_on;
 use causeway_crds::reference::LocalRef;
 use causeway_crds::{Incident, Outcome, PeakEvent, Remediation, RemediationSpec};
+use causeway_remediate::PLAN_LIFETIME;
 use jiff::Timestamp;
 use kube::{Client, Resource, ResourceExt};
 
-use super::repair::{PLAN_LIFETIME, next_name, service_of, write};
+use super::repair::{next_name, service_of, write};
 use crate::error::ControllerError;
 use crate::mirrors::Mirrors;
 use crate::plan;

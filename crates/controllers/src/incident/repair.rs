@@ -1,17 +1,17 @@
 //! Chooses a repair for an incident and writes its plan as a Remediation.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use causeway_actions::view::target_ref;
-use causeway_actions::{ActionKind, Inverse, Mutation, Plan, TargetRef, TargetView};
+use causeway_actions::{ActionKind, Inverse, Plan, TargetRef, TargetView};
 use causeway_crds::reference::LocalRef;
 use causeway_crds::remediation::{CauseRef, DigestRef, IncidentRef};
 use causeway_crds::view::{cause_view, other_run, policy_view, runbook_view, spec_digest};
-use causeway_crds::{Incident, Reason, Remediation, RemediationPolicy, RemediationSpec, Runbook, Via};
+use causeway_crds::{Incident, Reason, Remediation, RemediationPolicy, RemediationSpec, Runbook};
 use causeway_kubekit::ObjectKey;
 use causeway_remediate::{
-    CauseView, Choice, DurationText, OtherRun, PredictedEffect, Rejection, choose_runbook, ownership,
+    CauseView, Choice, DurationText, OtherRun, PLAN_LIFETIME, PredictedEffect, Rejection, choose_runbook,
+    ownership,
 };
 use jiff::Timestamp;
 use kube::api::{Api, PostParams};
@@ -24,13 +24,10 @@ use crate::mirrors::Mirrors;
 use crate::plan::{self, Around};
 use crate::ports::Ports;
 use crate::rehearsal::Snapshot;
-use crate::services::{entities_of, services_on, telemetry_name};
+use crate::services::{entities_of, services_on, shared_dependencies};
 use crate::target_view::{self, Target};
 use crate::text::{bounded, in_seconds, stamp};
 use crate::what_if;
-
-/// How long a plan may be begun.
-pub(super) const PLAN_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// What came of looking for a repair.
 #[derive(Debug, Clone)]
@@ -101,7 +98,8 @@ pub(super) async fn plan_repair(
                 let snapshot = Snapshot { target: target.clone(), view: view.clone() };
                 let text = snapshot.to_text().doing(|| format!("writing what {name} was planned on"))?;
                 ports.engine.keep_objects(&incident.spec.fingerprint, text);
-                let shared = shared_dependencies(mirrors, &target);
+                let on = services_on(mirrors, &target.kind, &target.namespace, &target.name);
+                let shared = shared_dependencies(&on);
                 let object = remediation(incident, &cause, &choice, runbook, prepared, shared, &name, now)?;
                 return write(client, mirrors, object).await.map(Repair::Planned);
             }
@@ -152,22 +150,8 @@ fn prepare(
     let unreconciled = policy.map(|policy| policy.spec.apply.unreconciled).unwrap_or_default();
     let notes = ownership(&plan.mutations, |mutation| plan::live(view, mutation), unreconciled)
         .map_err(|(reason, message)| format!("{reason}: {message}"))?;
-    let lease_for = policy.and_then(|policy| policy.spec.apply.lease_for.clone());
+    let lease_for = plan::lease(policy, &plan);
     Ok(Prepared { subject, plan, notes, lease_for, predicted_effect: None })
-}
-
-/// The declared services on the target, and what they need: one repair at a time for each.
-fn shared_dependencies(mirrors: &Mirrors, target: &Target) -> Vec<String> {
-    let mut names = Vec::new();
-    for service in services_on(mirrors, &target.kind, &target.namespace, &target.name) {
-        names.push(telemetry_name(&service));
-        let needs = service.spec.dependencies.iter();
-        names.extend(needs.filter_map(|need| need.service.clone().or_else(|| need.external.clone())));
-    }
-    names.sort_unstable();
-    names.dedup();
-    names.truncate(16);
-    names
 }
 
 fn target_of(incident: &Incident, cause: &CauseView) -> Target {
@@ -264,14 +248,6 @@ fn remediation(
             let decimal = |value| causeway_actions::Decimal::from_f64(value, 3);
             (decimal(cause.confidence), decimal(cause.margin), cause.target_name.clone())
         });
-    let has = |is_it: fn(&Mutation) -> bool| plan.mutations.iter().any(is_it);
-    let via = if has(|mutation| matches!(mutation, Mutation::GitChange(_))) {
-        Via::Git
-    } else if has(|mutation| matches!(mutation, Mutation::Webhook(_) | Mutation::FlagChange(_))) {
-        Via::Webhook
-    } else {
-        Via::Patch
-    };
     let digest = spec_digest(&runbook.spec).doing(|| format!("digesting Runbook {}", choice.runbook))?;
     let spec = RemediationSpec {
         incident_ref: IncidentRef {
@@ -292,7 +268,7 @@ fn remediation(
         actions: runbook.spec.steps.iter().map(|step| step.action.kind()).collect(),
         targets: targets(subject, &plan),
         shared_dependencies,
-        via,
+        via: plan::via(&plan),
         summary: bounded(&plan.summary, 1024),
         notes: notes.iter().take(8).map(|note| bounded(note, 512)).collect(),
         risk: plan.risk.max(runbook.spec.risk),
@@ -303,7 +279,7 @@ fn remediation(
         inverse: plan.inverse.clone(),
         verify: runbook.spec.verify.clone(),
         predicted_effect,
-        lease_for: lease_for.filter(|_| via == Via::Patch && matches!(plan.inverse, Inverse::Mutations(_))),
+        lease_for,
         restores: None,
         expires_at: stamp(now.checked_add(PLAN_LIFETIME).unwrap_or(now)),
     };

@@ -11,6 +11,7 @@ mod flag;
 mod git;
 mod mutate;
 mod observe;
+mod proof;
 mod record;
 mod secret;
 

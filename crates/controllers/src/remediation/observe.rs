@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use causeway_actions::{LiveState, Mutation, Plan, TargetRef, live_state, plan_digest};
+use causeway_actions::{LiveState, Mutation, TargetRef, live_state, plan_digest};
 use causeway_crds::incident::Cause;
 use causeway_crds::remediation::MeasuredEffect;
 use causeway_crds::view::{
@@ -12,8 +12,9 @@ use causeway_crds::view::{
 };
 use causeway_crds::{
     Approval, ClusterGuardrail, Incident, MonitoredService, Pause, PeakEvent, Remediation, RemediationPolicy,
-    RemediationSpec, Runbook,
+    Runbook,
 };
+use causeway_kubekit::{Category, ReconcileError as _};
 use causeway_remediate::{
     Direction, Observed, OtherRun, Outcome, RemediationView, StepState, SymptomState, SymptomView,
 };
@@ -26,9 +27,11 @@ use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::proof::{Sources, differs};
 use super::{Remediations, World, flag};
 use crate::error::{ControllerError, Doing};
-use crate::plan::{self, Around, plan_diff};
+use crate::plan::{self, Around};
+use crate::services::{runs_on, shared_dependencies};
 use crate::target_view::{self, Target};
 use crate::{FIXER, objects};
 
@@ -72,6 +75,8 @@ impl Remediations {
             // Doubts that came up since count.
             view.confidence = view.confidence.min(now.confidence.to_f64());
             view.margin = view.margin.min(now.margin.to_f64());
+            // Whether there is new evidence, the Incident tells.
+            view.evidence_digest = now.evidence_digest.clone().unwrap_or_default();
         }
         let mut opted_in = BTreeSet::new();
         for namespace in view.namespaces() {
@@ -150,7 +155,11 @@ impl Remediations {
         let mut live = BTreeMap::new();
         for target in &view.targets {
             let TargetRef { api_version, kind, namespace, name, uid } = target;
-            let found = objects::get(&self.client, api_version, kind, namespace, name).await?;
+            let found = match objects::get(&self.client, api_version, kind, namespace, name).await {
+                // What applies the target from elsewhere may not be shown any more: then nothing is done to it.
+                Err(error) if *namespace != view.namespace && error.category() == Category::Forbidden => None,
+                found => found?,
+            };
             if let Some(found) = found.filter(|found| objects::uid(found) == Some(uid)) {
                 live.insert(uid.clone(), found);
             }
@@ -219,9 +228,17 @@ impl Remediations {
         };
         let listed = policy.and_then(|policy| policy.spec.listed(&named.name));
         let made = plan::of(&runbook, listed, git, &seen, &around);
+        let mut services: Vec<MonitoredService> = list(Api::all(self.client.clone())).await?;
+        services.retain(|service| runs_on(service, &target.kind, &target.namespace, &target.name));
         Ok(Some(made.map_err(|refusal| refusal.to_string()).and_then(|plan| {
-            let stale = differs(&object.spec, &runbook, &plan, incident.and_then(cause_of));
-            stale.map_or_else(|| Ok(plan.digest()), Err)
+            let sources = Sources {
+                runbook: &runbook,
+                plan: &plan,
+                lease: plan::lease(policy, &plan),
+                cause: incident.and_then(cause_of),
+                shared: shared_dependencies(&services),
+            };
+            differs(&object.spec, &sources).map_or_else(|| Ok(plan.digest()), Err)
         })))
     }
 
@@ -275,26 +292,6 @@ impl Remediations {
 
 fn cause_of(incident: &Incident) -> Option<&Cause> {
     incident.status.as_ref()?.cause.as_ref()
-}
-
-/// What the proof says besides mutations and inverse, and is not so: the executor takes nobody's word for it.
-fn differs(spec: &RemediationSpec, runbook: &Runbook, plan: &Plan, cause: Option<&Cause>) -> Option<String> {
-    let actions = runbook.spec.steps.iter().map(|step| step.action.kind());
-    let cause_is = |cause: &Cause| {
-        cause.id == spec.cause.id && cause.kind == spec.cause.kind && cause.entity == spec.cause.entity
-    };
-    let other = match cause {
-        _ if !actions.eq(spec.actions.iter().copied()) => {
-            "spec.actions are not those of the Runbook".to_owned()
-        }
-        _ if spec.verify != runbook.spec.verify => "spec.verify is not that of the Runbook".to_owned(),
-        _ if spec.diff != plan_diff(plan) => "spec.diff does not show what would be changed".to_owned(),
-        Some(now) if !cause_is(now) => {
-            format!("the Incident names another cause now: {} of {}", now.kind, now.entity)
-        }
-        _ => return None,
-    };
-    Some(other)
 }
 
 async fn get<K>(client: &Client, namespace: &str, name: &str) -> Result<Option<K>, ControllerError>

@@ -27,6 +27,8 @@ pub(crate) static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(
 pub(crate) const SYSTEM: &str = "causeway-test";
 /// Longest wait for anything.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a real API server is asked.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Longest wait until namespaces are gone.
 const REMOVAL: Duration = Duration::from_secs(300);
 /// Who the operator is.
@@ -72,7 +74,7 @@ pub(crate) async fn define(client: &Client) {
             if kinds.is_ok_and(|kinds| kinds >= all.len()) {
                 return;
             }
-            tokio::task::yield_now().await;
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     };
     tokio::time::timeout(PATIENCE, served).await.expect("the kinds are served");
@@ -209,7 +211,7 @@ pub(crate) async fn remove(admin: &Client, namespaces: &[&str]) {
         for name in names {
             while api.get_opt(name).await.unwrap().is_some() {
                 assert!(begun.elapsed() < REMOVAL, "{name} is not removed");
-                tokio::task::yield_now().await;
+                tokio::time::sleep(LOOK_AGAIN).await;
             }
         }
     }

@@ -21,12 +21,34 @@ impl AuditLog {
         Some(Self { path, skip })
     }
 
+    fn entries(&self) -> Vec<Value> {
+        let text = std::fs::read(&self.path).unwrap();
+        let text = String::from_utf8_lossy(&text[self.skip..]).into_owned();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// What the executor has changed by its own account, besides what it is there to write: method and path, in order.
+    pub(crate) fn changes_by_executor(&self) -> Vec<String> {
+        let entries = self.entries().into_iter();
+        let changes = entries.filter_map(|entry| {
+            let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            let is_own = text("/user/username").ends_with(":causeway-executor")
+                && entry.get("impersonatedUser").is_none();
+            let writes = !matches!(text("/verb"), "get" | "list" | "watch");
+            let (resource, sub) = (text("/objectRef/resource"), text("/objectRef/subresource"));
+            let may = matches!((resource, sub), ("remediations", "status") | ("leases" | "events", _));
+            let is_done =
+                entry.pointer("/responseStatus/code").and_then(Value::as_i64).is_some_and(|code| code < 300);
+            let counts = is_own && writes && !may && is_done;
+            counts.then(|| format!("{} {}", text("/verb"), text("/requestURI")))
+        });
+        changes.collect()
+    }
+
     /// What fixers have changed: method and path, in order. Deletions and evictions are left out, because those that are
     /// rehearsed look the same.
     pub(crate) fn changes_by_fixers(&self) -> Vec<String> {
-        let text = std::fs::read(&self.path).unwrap();
-        let text = String::from_utf8_lossy(&text[self.skip..]).into_owned();
-        let entries = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let entries = self.entries().into_iter();
         let changes = entries.filter_map(|entry| {
             let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
             let is_fixer = text("/impersonatedUser/username").ends_with(":causeway-fixer");

@@ -341,7 +341,7 @@ pub(crate) async fn until(what: &str, mut good: impl AsyncFnMut() -> bool) {
     let begun = std::time::Instant::now();
     while !good().await {
         assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{what}");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 

@@ -38,7 +38,21 @@ pub(crate) fn assert_end(deed: &Deed, run: &Remediation, changes: &[String]) {
 /// Every write was met before and after it was carried out.
 pub(crate) fn assert_met(met: &Met) {
     let met = met.lock();
-    assert!(met.values().all(|times| *times >= 2), "nobody died after some write: {met:#?}");
+    // What a status waits for comes and goes.
+    let waits = |write: &str| {
+        let told = [
+            "DryRun",
+            "Claimed",
+            "Applied",
+            "Undone",
+            "RolledBack Rolled",
+            "Failed Failed",
+            "OutcomeUnknown",
+        ];
+        write.contains("remediations/status") && !told.iter().any(|event| write.contains(event))
+    };
+    let missed: Vec<_> = met.iter().filter(|(write, times)| **times < 2 && !waits(write)).collect();
+    assert!(missed.is_empty(), "nobody died after {missed:#?}");
     let is_met = |part: &str| met.keys().any(|write| write.contains(part));
     assert!(is_met("Applying Claimed"), "no crash at a claim: {met:#?}");
 }

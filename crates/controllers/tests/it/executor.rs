@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::coordination::v1::Lease;
@@ -20,6 +21,7 @@ struct Inner {
     log: PathBuf,
     admin: Client,
     running: Mutex<Option<Child>>,
+    stopped: AtomicBool,
 }
 
 impl Drop for Inner {
@@ -45,11 +47,17 @@ impl Executor {
             log,
             admin: admin.clone(),
             running: Mutex::default(),
+            stopped: AtomicBool::new(false),
         }))
     }
 
     pub(crate) fn start(&self) {
-        let Inner { program, kubeconfig, log, running, .. } = &*self.0;
+        let Inner { program, kubeconfig, log, running, stopped, .. } = &*self.0;
+        let mut running = running.lock().unwrap();
+        if stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        end(&mut running);
         let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
         let child = Command::new(program)
             .args(["executor", "--namespace", SYSTEM, "--operator-user", OPERATOR])
@@ -61,7 +69,13 @@ impl Executor {
             .stderr(log)
             .spawn()
             .unwrap();
-        running.lock().unwrap().replace(child);
+        running.replace(child);
+    }
+
+    /// Kills it, and lets nobody start it again.
+    pub(crate) fn stop(&self) {
+        self.0.stopped.store(true, Ordering::SeqCst);
+        end(&mut self.0.running.lock().unwrap());
     }
 
     /// Kills it with SIGKILL, and starts it again. Another one may lead at once.

@@ -164,7 +164,7 @@ async fn kill_at_each_write_of_each_action_on_a_real_control_plane_makes_each_ch
         operator.ahead(AHEAD);
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    drop(executors);
+    executors.iter().for_each(Executor::stop);
 
     let made: Vec<String> = doors.iter().flat_map(CrashPoints::made).collect();
     let of = |changes: &[String], deed: &Deed| -> Vec<String> {
@@ -182,6 +182,7 @@ async fn kill_at_each_write_of_each_action_on_a_real_control_plane_makes_each_ch
     assert_met(&met);
     if let Some(log) = log {
         let removals = |change: &&String| change.starts_with("DELETE") || change.contains("/eviction");
+        assert_eq!(log.changes_by_executor(), Vec::<String>::new());
         let witnessed = log.changes_by_fixers();
         for deed in &deeds {
             let own = of(&made, deed);

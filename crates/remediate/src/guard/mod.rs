@@ -3,6 +3,7 @@
 pub mod approvals;
 pub mod attempts;
 pub mod autonomy;
+pub mod expiry;
 pub mod freeze;
 
 mod actions;
@@ -11,7 +12,6 @@ mod capacity;
 mod concurrency;
 mod confidence;
 mod cooldown;
-mod expiry;
 mod flap;
 mod namespace;
 mod ownership;
