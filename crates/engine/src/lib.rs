@@ -25,6 +25,7 @@ mod incident;
 mod keep;
 mod learned;
 mod measured;
+mod names;
 mod noise;
 mod objective;
 mod peak;

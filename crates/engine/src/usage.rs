@@ -6,6 +6,7 @@ use causeway_model::SeriesKind;
 
 use crate::engine::Engine;
 use crate::measured::MINUTE_US;
+use crate::names::{Says, says};
 
 /// CPU that the workload of a service used in its busiest minute of the last hour. What is not measured is absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -16,24 +17,11 @@ pub struct CpuUse {
     pub cores: Option<f64>,
 }
 
-/// What a series of CPU tells.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Tells {
-    /// A share of the limit, of one pod or of all.
-    OfLimit,
-    /// Cores, of one pod or of all.
-    Cores,
-}
-
 /// Sum and number of values by minute.
 type ByMinute = BTreeMap<i64, (f64, u32)>;
 
-fn tells(name: &str) -> Option<Tells> {
-    Some(match name {
-        "k8s.container.cpu_limit_utilization" | "k8s.pod.cpu_limit_utilization" => Tells::OfLimit,
-        "container.cpu.usage" | "k8s.container.cpu.usage" | "k8s.pod.cpu.usage" => Tells::Cores,
-        _ => return None,
-    })
+fn is_of_cpu(told: &Says) -> bool {
+    matches!(told, Says::CpuShare | Says::PodCpuShare | Says::Cores | Says::PodCores)
 }
 
 impl Engine {
@@ -42,9 +30,10 @@ impl Engine {
     #[must_use]
     pub fn cpu_use(&self, entities: &[String]) -> Option<CpuUse> {
         // By name, so that one that counts containers and one that counts pods are not added up.
-        let mut by_name: BTreeMap<&str, (Tells, ByMinute)> = BTreeMap::new();
+        let mut by_name: BTreeMap<&str, (Says, ByMinute)> = BTreeMap::new();
         for (id, history) in &self.metrics {
-            let told = tells(&id.signal).filter(|_| history.kind == SeriesKind::Gauge);
+            let told = says(&id.signal, &id.group).map(|(told, _)| told).filter(is_of_cpu);
+            let told = told.filter(|_| history.kind == SeriesKind::Gauge);
             let Some(told) = told.filter(|_| entities.iter().any(|entity| *entity == *id.entity)) else {
                 continue;
             };
@@ -58,13 +47,13 @@ impl Engine {
         let mut found = CpuUse::default();
         for (told, minutes) in by_name.values() {
             let value = |&(sum, count): &(f64, u32)| match told {
-                Tells::OfLimit => sum / f64::from(count),
-                Tells::Cores => sum,
+                Says::Cores | Says::PodCores => sum,
+                _ => sum / f64::from(count),
             };
             let busiest = minutes.values().map(value).filter(|value| value.is_finite()).reduce(f64::max);
             let known = match told {
-                Tells::OfLimit => &mut found.of_limit,
-                Tells::Cores => &mut found.cores,
+                Says::Cores | Says::PodCores => &mut found.cores,
+                _ => &mut found.of_limit,
             };
             *known = known.iter().copied().chain(busiest).reduce(f64::max);
         }

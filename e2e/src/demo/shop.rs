@@ -24,7 +24,7 @@ use crate::shop::cause::Scenario;
 use crate::shop::kubernetes::{Kubernetes, client};
 use crate::shop::manifests::workloads;
 use crate::shop::metrics::Metrics;
-use crate::shop::telemetry::Meter;
+use crate::shop::telemetry::{Meter, capacities};
 use crate::shop::topology::Topology;
 use crate::shop::traces::Sampler;
 use crate::shop::world::World;
@@ -262,7 +262,9 @@ impl Demo {
             let count = until(second + 1) - until(second);
             self.sampler.sample(&self.world, count, from_us, 1_000_000, &mut payload);
         }
-        self.meter.report(&self.world, from.as_microsecond(), to.as_microsecond() - 1, &mut payload);
+        let at_us = to.as_microsecond() - 1;
+        self.meter.report(&self.world, from.as_microsecond(), at_us, &mut payload);
+        capacities(&self.world, at_us, &mut payload);
         let sent = self.exporter.send(payload).await?;
         self.sent.add(sent);
         self.now = to;

@@ -18,6 +18,13 @@ pub struct Workload {
     pub cpu: f64,
 }
 
+impl Workload {
+    /// Whether a pod is as it is asked for.
+    fn is_of(&self, pod: &Pod) -> bool {
+        pod.tag == self.tag && (pod.cpu - self.cpu).abs() < 1e-9
+    }
+}
+
 /// A pod that takes requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pod {
@@ -107,12 +114,26 @@ impl Cluster {
         number.or_else(default).unwrap_or_default()
     }
 
+    /// Whether the pods are where Deployments want them: enough of each, of the right kind, and no more.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let mut wanting: BTreeMap<&str, (&Workload, u32)> =
+            self.workloads.iter().map(|(name, workload)| (name.as_str(), (workload, 0))).collect();
+        for pod in &self.pods {
+            let Some((workload, count)) = wanting.get_mut(pod.service.as_str()) else { continue };
+            if !workload.is_of(pod) {
+                return false;
+            }
+            *count += 1;
+        }
+        wanting.values().all(|(workload, count)| workload.replicas == *count)
+    }
+
     /// Brings the pods to where Deployments want them, as controllers and a scheduler would. `nodes` gives those that a
     /// service may run on, with their free cores.
     pub fn play(&mut self, nodes: &dyn Fn(&str) -> Vec<(String, f64)>) {
         for (service, workload) in self.workloads.clone() {
-            let fits = |p: &Pod| p.tag == workload.tag && (p.cpu - workload.cpu).abs() < 1e-9;
-            self.pods.retain(|p| p.service != service || fits(p));
+            self.pods.retain(|p| p.service != service || workload.is_of(p));
             let nodes = nodes(&service);
             let present = self.pods.iter().filter(|p| p.service == service).count();
             // Where no node takes them, pods wait.

@@ -87,9 +87,9 @@ impl World {
         for store in &mut self.stores {
             store.asked = 0.0;
         }
-        for instance in &self.instances {
-            let pool = self.cluster.number(&self.topology.services[instance.service].name, "DB_POOL_SIZE");
-            for edge in &self.edges[instance.service] {
+        for (service, told) in self.topology.services.iter().enumerate() {
+            let pool = self.cluster.number(&told.name, "DB_POOL_SIZE") * self.of[service].len() as f64;
+            for edge in &self.edges[service] {
                 if let (Callee::Store(store), None) = (edge.to, edge.via) {
                     self.stores[store].asked += pool;
                 }
@@ -139,14 +139,15 @@ impl World {
             (self.cluster.number(&name, "WORKERS"), self.cluster.number(&name, "DB_POOL_SIZE"));
         let refused: f64 = self.refused(service).iter().map(|(_, _, share)| share).sum();
         let waits_for_nobody = self.consumes(service);
+        let times: Vec<f64> = self.edges[service].iter().map(|edge| self.call(service, edge).time).collect();
         let (mut served, mut shed) = (0.0, 0.0);
         for at in own.clone() {
             let instance = &self.instances[at];
             let (mut connections, mut pool_use) = (f64::INFINITY, 0.0_f64);
             let mut calls = instance.release.wait + instance.fault.wait;
-            for edge in &self.edges[service] {
+            for (edge, time) in self.edges[service].iter().zip(&times) {
                 let asked = edge.per * edge.share * (1.0 - self.hit(instance, edge));
-                calls += asked * self.call(service, edge).time;
+                calls += asked * time;
                 if let (Callee::Store(store), None) = (edge.to, edge.via) {
                     let time = self.query_time(store);
                     let usable = pool * held[store] * instance.connections;
@@ -217,13 +218,13 @@ impl World {
         for edge in &mut self.edges[service] {
             edge.share = edge.journey.map_or(1.0, |j| journeys[j] / all);
         }
+        let calls: Vec<_> = self.edges[service].iter().map(|edge| self.call(service, edge)).collect();
         for at in self.of[service].clone() {
             let instance = &self.instances[at];
             let mut time = instance.last.own_time + instance.release.wait + instance.fault.wait;
             let mut good = 1.0;
-            for edge in self.edges[service].clone() {
-                let call = self.call(service, &edge);
-                let asked = edge.per * (1.0 - self.hit(instance, &edge));
+            for (edge, call) in self.edges[service].iter().zip(&calls) {
+                let asked = edge.per * (1.0 - self.hit(instance, edge));
                 time += asked * edge.share * call.time;
                 if !edge.soft && edge.via.is_none() {
                     good *= 1.0 - edge.share * (1.0 - call.good.powf(asked));
@@ -258,11 +259,12 @@ impl World {
     #[must_use]
     pub fn journey_success(&self, entry: usize, journey: usize) -> f64 {
         let own = &self.of[entry];
+        let part = self.edges[entry].iter().filter(|e| e.journey == Some(journey));
+        let calls: Vec<_> = part.map(|edge| (edge, self.call(entry, edge))).collect();
         let of = |at: &usize| {
             let instance = &self.instances[*at];
             let (mut time, mut good) = (instance.last.own_time, 1.0 - instance.errors);
-            for edge in self.edges[entry].iter().filter(|e| e.journey == Some(journey)) {
-                let call = self.call(entry, edge);
+            for (edge, call) in &calls {
                 let asked = edge.per * (1.0 - self.hit(instance, edge));
                 time += asked * call.time;
                 if !edge.soft && edge.via.is_none() {

@@ -162,6 +162,9 @@ impl World {
 
     /// Brings pods to where Deployments want them, without an API.
     pub fn play(&mut self) {
+        if self.cluster.is_settled() && self.cluster.pods.len() == self.instances.len() {
+            return;
+        }
         let mut cluster = std::mem::take(&mut self.cluster);
         cluster.play(&|service| self.free_nodes(service));
         self.cluster = cluster;

@@ -18,6 +18,13 @@ pub(crate) struct Deed {
     pub(crate) view: TargetView,
 }
 
+impl Deed {
+    /// What it is and what it is about, for people.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.action.kind(), self.about)
+    }
+}
+
 fn deed(written: Value, about: &str, view: TargetView) -> Deed {
     Deed { action: serde_json::from_value(written).unwrap(), about: about.to_owned(), view }
 }

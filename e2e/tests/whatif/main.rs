@@ -1,4 +1,4 @@
-//! What repairs are foretold to do, held against what they do: 200 actions on generated shops.
+//! What repairs are foretold to do, held against what they do: hundreds of actions on generated shops.
 //!
 //! Each shop is a seed: its services, calls, stores, limits and nodes, its demand, what was changed in its past, and what goes
 //! wrong. Twenty minutes of telemetry go through the product's own decoder, windows and engine. At two moments, one without a
@@ -7,35 +7,59 @@
 //!
 //! **Harm** is counted over the five minutes after the action, as shares:
 //! - visits lost more with the action than without, of all visits;
-//! - requests turned away more, anywhere, of all requests (not where 1 % of the visits is saved);
+//! - requests turned away, or lost with an instance, more, anywhere, of all requests (not where 1 % of the visits is saved);
 //! - messages that wait more at the end, in seconds of their arrivals, of the five minutes.
 //!
 //! An action is *harmful* when the largest of these is at least 1 % and more than the share of visits that it saves, *helpful*
 //! when it saves at least 1 % of the visits and is not harmful, else *useless*. It is *blocked* when the plan would be refused for predicted harm.
 //!
-//! The model was made with [`TUNED_ON`]; the figures are asserted on [`ASSERTED_ON`], which it has not seen.
+//! The model was made with [`TUNED_ON`]; the figures are asserted on [`ASSERTED_ON`], which it has not seen. The figures of
+//! other seeds: `CAUSEWAY_WHATIF_SEEDS=1100..1122 cargo test --workspace --test whatif -- --nocapture` asserts nothing.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod deeds;
+mod figures;
 mod generate;
 mod objects;
 mod stage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use causeway_controllers::what_if::{predicted_effect, steps};
 use causeway_remediate::{EffectVerdict, PredictedEffect};
 
+use parking_lot::Mutex;
+
 use crate::deeds::Deed;
+use crate::figures::{figures, tell};
 use crate::stage::{Cost, Stage};
 
 /// Seeds that the model was made with.
-const TUNED_ON: [std::ops::Range<u64>; 9] =
-    [0..16, 100..114, 200..216, 300..316, 400..422, 500..518, 600..624, 720..742, 800..922];
-/// Seeds that the figures are asserted on.
-const ASSERTED_ON: std::ops::Range<u64> = 1000..1022;
-/// Actions of the asserted seeds.
+const TUNED_ON: [Range<u64>; 17] = [
+    0..16,
+    100..114,
+    200..216,
+    300..316,
+    400..422,
+    500..518,
+    600..624,
+    720..742,
+    800..922,
+    1000..1600,
+    2000..2022,
+    3000..3022,
+    4000..4044,
+    5000..5044,
+    6000..6022,
+    8000..8022,
+    10000..10044,
+];
+/// Seeds that the figures are asserted on, together.
+const ASSERTED_ON: [Range<u64>; 2] = [7000..7022, 9000..9022];
+/// Actions that each of these gives at least.
 const ACTIONS: usize = 200;
 /// Share from which an action is harmful, or helpful.
 const MATTERS: f64 = 0.01;
@@ -87,7 +111,9 @@ fn cases(seed: u64) -> Vec<Case> {
 fn decide(stage: &Stage, fault: &str) -> Vec<Case> {
     let alone = stage.fork();
     let without = stage.after(alone, None).cost;
-    stage.deeds(fault).into_iter().filter_map(|deed| case(stage, fault, &deed, &without)).collect()
+    let mut names = BTreeSet::new();
+    let deeds = stage.deeds(fault).into_iter().filter(|deed| names.insert(deed.name()));
+    deeds.filter_map(|deed| case(stage, fault, &deed, &without)).collect()
 }
 
 fn case(stage: &Stage, fault: &str, deed: &Deed, without: &stage::Sums) -> Option<Case> {
@@ -98,7 +124,7 @@ fn case(stage: &Stage, fault: &str, deed: &Deed, without: &stage::Sums) -> Optio
     let with = stage.after(stage.fork(), Some((deed, &plan)));
     let mut case = Case {
         seed: stage.seed,
-        name: format!("{} {}", deed.action.kind(), deed.about),
+        name: deed.name(),
         fault: fault.to_owned(),
         cost: Cost::of(&with.cost, without),
         held: (0, 0),
@@ -132,102 +158,56 @@ fn case(stage: &Stage, fault: &str, deed: &Deed, without: &stage::Sums) -> Optio
     Some(case)
 }
 
-/// Figures of some cases, as a table for people.
-struct Figures {
-    table: String,
-    harmful_blocked: f64,
-    helpful_blocked: f64,
-    held: f64,
-}
-
-fn figures(cases: &[Case]) -> Figures {
-    let mut by_kind: BTreeMap<Kind, (usize, usize)> = BTreeMap::new();
-    let mut by_action: BTreeMap<String, [(usize, usize); 3]> = BTreeMap::new();
-    let (mut held, mut measured) = (0, 0);
-    for case in cases {
-        let kind = case.kind();
-        let count = by_kind.entry(kind).or_default();
-        *count = (count.0 + usize::from(case.is_blocked()), count.1 + 1);
-        let action = case.name.split(' ').next().unwrap_or_default().to_owned();
-        let count = &mut by_action.entry(action).or_default()[kind as usize];
-        *count = (count.0 + usize::from(case.is_blocked()), count.1 + 1);
-        held += case.held.0;
-        measured += case.held.1;
-    }
-    let mut by_signal: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for (class, (held, all)) in cases.iter().flat_map(|case| &case.by_signal) {
-        let count = by_signal.entry(class).or_default();
-        *count = (count.0 + held, count.1 + all);
-    }
-    let share = |(part, all): (usize, usize)| if all == 0 { f64::NAN } else { part as f64 / all as f64 };
-    let of = |kind| by_kind.get(&kind).copied().unwrap_or_default();
-    let cell = |(blocked, all): (usize, usize)| format!("{blocked}/{all}");
-    let mut table =
-        format!("{:<16}{:>10}{:>10}{:>10}   (blocked/all)\n", "action", "harmful", "helpful", "useless");
-    for (action, counts) in &by_action {
-        let [harmful, helpful, useless] = counts.map(cell);
-        table.push_str(&format!("{action:<16}{harmful:>10}{helpful:>10}{useless:>10}\n"));
-    }
-    let [harmful, helpful, useless] =
-        [Kind::Harmful, Kind::Helpful, Kind::Useless].map(|kind| cell(of(kind)));
-    table.push_str(&format!("{:<16}{harmful:>10}{helpful:>10}{useless:>10}\n", "all"));
-    table.push_str(&format!(
-        "{} actions; 80 % intervals that held: {held} of {measured} ({:.1} %)\n",
-        cases.len(),
-        100.0 * share((held, measured))
-    ));
-    for (class, count) in by_signal {
-        table.push_str(&format!(
-            "  {class:<26} {:>4} of {:>4} ({:.0} %)\n",
-            count.0,
-            count.1,
-            100.0 * share(count)
-        ));
-    }
-    Figures {
-        table,
-        harmful_blocked: share(of(Kind::Harmful)),
-        helpful_blocked: share(of(Kind::Helpful)),
-        held: share((held, measured)),
-    }
-}
-
-/// What was judged wrongly, or missed, for whoever works on the model.
-fn tell(cases: &[Case]) {
-    for case in cases {
-        let wrong = match case.kind() {
-            Kind::Harmful => !case.is_blocked(),
-            Kind::Helpful => case.is_blocked(),
-            Kind::Useless => false,
-        };
-        let Cost { harm, saved } = case.cost;
-        let mark = if wrong { "WRONG" } else { "     " };
-        println!(
-            "{mark} {:>4} {:<44} fault {:<30} harm {:>6.1} % saved {:>6.1} % {:?} {:?} held {}/{}: {}",
-            case.seed,
-            case.name,
-            case.fault,
-            100.0 * harm,
-            100.0 * saved,
-            case.kind(),
-            case.effect.verdict,
-            case.held.0,
-            case.held.1,
-            case.effect.summary
-        );
-        for missed in &case.missed {
-            println!("             missed {missed}");
+/// All cases of some seeds, in their order; the cores share the seeds.
+fn cases_of(seeds: Range<u64>) -> Vec<Case> {
+    let next = AtomicU64::new(seeds.start);
+    let found: Mutex<BTreeMap<u64, Vec<Case>>> = Mutex::default();
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let cases = cases(seed);
+            found.lock().insert(seed, cases);
         }
-    }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(work);
+        }
+    });
+    found.into_inner().into_values().flatten().collect()
+}
+
+/// Seeds as `FROM..UNTIL` in the environment.
+fn asked() -> Option<Range<u64>> {
+    let text = std::env::var("CAUSEWAY_WHATIF_SEEDS").ok()?;
+    let ends =
+        text.split_once("..").and_then(|(from, until)| Some((from.parse().ok()?, until.parse().ok()?)));
+    let Some((from, until)) = ends else { panic!("CAUSEWAY_WHATIF_SEEDS={text}: write seeds as 1100..1122") };
+    Some(from..until)
 }
 
 #[test]
 fn harmful_actions_are_refused_helpful_ones_are_not_and_intervals_hold() {
-    let cases: Vec<Case> = ASSERTED_ON.flat_map(cases).take(ACTIONS).collect();
-    let figures = figures(&cases);
-    tell(&cases);
+    if let Some(seeds) = asked() {
+        let cases = cases_of(seeds);
+        tell(&cases);
+        println!("{}", figures(&cases).table);
+        return;
+    }
+    let mut all = Vec::new();
+    for seeds in ASSERTED_ON {
+        let cases = cases_of(seeds.clone());
+        println!("seeds {seeds:?}\n{}", figures(&cases).table);
+        assert!(cases.len() >= ACTIONS, "the seeds {seeds:?} give too few actions: {}", cases.len());
+        all.extend(cases);
+    }
+    tell(&all);
+    // Together, because one set has some forty helpful actions, of which two are 5 % already.
+    let figures = figures(&all);
     println!("{}", figures.table);
-    assert_eq!(cases.len(), ACTIONS, "the seeds give too few actions");
     assert!(figures.harmful_blocked >= 0.95, "harmful blocked: {}", figures.harmful_blocked);
     assert!(figures.helpful_blocked <= 0.05, "helpful blocked: {}", figures.helpful_blocked);
     assert!((0.7..=0.9).contains(&figures.held), "intervals hold {}", figures.held);
@@ -236,5 +216,5 @@ fn harmful_actions_are_refused_helpful_ones_are_not_and_intervals_hold() {
 #[test]
 fn the_model_has_not_seen_what_it_is_judged_by() {
     let seen = |seed: &u64| TUNED_ON.iter().any(|seeds| seeds.contains(seed));
-    assert_eq!(ASSERTED_ON.filter(seen).count(), 0);
+    assert_eq!(ASSERTED_ON.into_iter().flatten().filter(seen).count(), 0);
 }

@@ -67,7 +67,7 @@ struct Product {
 }
 
 impl Product {
-    fn new(now_us: i64) -> Self {
+    fn new(now_us: i64, exporter: Exporter) -> Self {
         let clock = Arc::new(Stepped(AtomicI64::new(now_us)));
         let partials: Arc<Mutex<Vec<Partial>>> = Arc::default();
         let taken = Arc::clone(&partials);
@@ -78,7 +78,6 @@ impl Product {
             GatewayConfig::default(),
             PipelineMetrics::default(),
         );
-        let exporter = Exporter::new("http://127.0.0.1", "token", NAMESPACE).unwrap();
         Self { clock, gateway, partials, engine: Engine::new(EngineConfig::default()), exporter }
     }
 
@@ -179,7 +178,8 @@ impl Stage {
             );
         }
         let now_us = BEGIN * 1_000_000;
-        let product = Product::new(now_us);
+        let exporter = Exporter::new("http://127.0.0.1", "token", NAMESPACE).unwrap();
+        let product = Product::new(now_us, exporter);
         let (meter, sampler) = (Meter::default(), Sampler::new(seed));
         let mut stage = Self { seed, world, past, fault: None, meter, sampler, product, now_us };
         stage.live_through(BEFORE);
@@ -318,7 +318,7 @@ impl Stage {
         let mut rollout =
             deed.map(|(deed, plan)| Rollout::carry_out(&mut world, plan, &deed.view)).unwrap_or_default();
         let (begin, mut meter) = (world.ledger, Meter::default());
-        let mut product = Product::new(self.now_us);
+        let mut product = Product::new(self.now_us, self.product.exporter.clone());
         let (mut visits, mut now_us) = (0.0, self.now_us);
         let mut counted = None;
         for second in 0..COUNTED + LATE {

@@ -3,7 +3,7 @@
 /// Seconds that count as now.
 pub(super) const NOW_S: f64 = 90.0;
 /// Seconds at the end of the history that are too new to be what is usual.
-const FRESH_S: f64 = 300.0;
+pub(super) const FRESH_S: f64 = 300.0;
 /// Standard deviations of a normal distribution within which 80 % lie.
 pub(super) const EIGHTY: f64 = 1.2816;
 /// Times the variance of neighbours that values further apart must have before a series is taken to walk.
@@ -49,6 +49,13 @@ pub(super) fn usual(values: &[f64], window_s: f64) -> f64 {
     let old = &values[..values.len().saturating_sub(windows(FRESH_S, window_s))];
     let found = median(old.iter().copied());
     if found.is_finite() { found } else { median(values.iter().copied()) }
+}
+
+/// Standard deviation of values by their median absolute deviation; NaN without any.
+pub(super) fn scatter(values: impl Iterator<Item = f64>) -> f64 {
+    let values: Vec<f64> = values.collect();
+    let middle = median(values.iter().copied());
+    MAD * median(values.iter().map(|value| (value - middle).abs()))
 }
 
 /// How a series is looked at.

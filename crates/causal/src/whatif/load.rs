@@ -2,6 +2,7 @@
 //! instances share them, stores and nodes are shared by instances.
 
 use super::level::{median, now, tail, usual, windows};
+use super::nodes::{alone, crowding, empty, fill_nodes, total};
 use super::system::{Change, Service, System};
 
 /// From this use on a limit is no measure of what is asked for: more can't be seen.
@@ -10,12 +11,9 @@ pub(super) const FULL: f64 = 0.92;
 const CROWDED: f64 = 1.03;
 /// Least share of its demand that a service is taken to serve.
 const TRICKLE: f64 = 0.05;
-/// Used share of a node from which more may be asked for than can be seen, and what is taken to be asked for then.
-const NODE_FULL: (f64, f64) = (0.97, 1.5);
-/// What would be asked of nodes, of what they have, from which it speaks against more capacity.
-const GROWN: f64 = 1.25;
-/// Times the usual latency from which a service on a full node waits for it.
-const SLOWED: f64 = 2.0;
+/// What would be asked of nodes, of what they have, from which it speaks against more capacity: what a starved service would use
+/// is not known well.
+pub(super) const GROWN: f64 = 1.35;
 /// Times that the flow is followed down; calls are seldom nested deeper.
 const DEPTH: usize = 12;
 
@@ -122,6 +120,9 @@ pub(super) fn afterwards(system: &System, present: &[Load], changes: &[Change]) 
         let counts = moved || crowded > GROWN || before.crowded > 1.0;
         load.crowded = if counts { crowded } else { 1.0 };
     }
+    for (at, service) in system.services.iter().enumerate() {
+        after[at].crowded = after[at].crowded.max(alone(system, service, &present[at], &after[at]));
+    }
     flow(system, present, &mut after);
     after
 }
@@ -213,126 +214,4 @@ fn flow(system: &System, present: &[Load], after: &mut [Load]) {
             break;
         }
     }
-}
-
-/// Adds what services use more or less of the nodes' cores.
-fn fill_nodes(system: &System, present: &[Load], after: &[Load], used: &mut [f64]) {
-    for (at, service) in system.services.iter().enumerate() {
-        let cores = |load: &Load| {
-            let limit = service.cores / now(&service.cpu, system.window_s);
-            limit * (load.instances / present[at].instances) * load.cpu.min(1.0)
-        };
-        let more = cores(&after[at]) * (limit_factor(&present[at], &after[at])) - cores(&present[at]);
-        let total = total(service);
-        if !more.is_finite() || total <= 0.0 {
-            continue;
-        }
-        for (node, count) in &service.placed {
-            if let Some(used) = used.get_mut(*node) {
-                *used += more * count / total;
-            }
-        }
-    }
-}
-
-/// By how much the CPU limit of an instance grew, as far as use and demand tell.
-fn limit_factor(before: &Load, after: &Load) -> f64 {
-    let (old, new) = (before.cpu * before.instances / before.rate, after.cpu * after.instances / after.rate);
-    let factor = old / new;
-    if factor.is_finite() && factor > 0.0 { factor } else { 1.0 }
-}
-
-/// Moves what runs on a node to others: pod by pod to the node with the fewest of the same service, and of those to the one
-/// with the most left of what pods may use, as the default scores of kube-scheduler have it.
-fn empty(system: &System, name: &str, used: &mut [f64], after: &mut [Load]) {
-    let Some(node) = system.nodes.iter().position(|node| node.name == name) else { return };
-    let others = neighbours(system, node);
-    let mut placed: Vec<Vec<f64>> =
-        system.services.iter().map(|s| (0..used.len()).map(|n| on(s, n)).collect()).collect();
-    let limit = |service: &Service| service.cores / now(&service.cpu, system.window_s) / total(service);
-    let mut given: Vec<f64> = (0..used.len())
-        .map(|n| system.services.iter().map(|s| on(s, n) * limit(s)).filter(|v| v.is_finite()).sum())
-        .collect();
-    for (at, service) in system.services.iter().enumerate() {
-        let here = on(service, node);
-        if here <= 0.0 {
-            continue;
-        }
-        if others.is_empty() {
-            // Nowhere to go: they are gone until somebody makes room.
-            let left = (total(service) - here) / total(service);
-            if let Some(load) = after.get_mut(at) {
-                load.instances *= left;
-                let more = if left > 0.0 { 1.0 / left } else { f64::INFINITY };
-                (load.cpu, load.pool) = (load.cpu * more, load.pool * more);
-            }
-            continue;
-        }
-        let each = service.cores / total(service);
-        let (each, limit) = (if each.is_finite() { each } else { 0.0 }, limit(service));
-        for _ in 0..here.round() as usize {
-            let free = |n: usize| system.nodes[n].cores - given[n];
-            let best = others
-                .iter()
-                .copied()
-                .min_by(|a, b| placed[at][*a].total_cmp(&placed[at][*b]).then(free(*b).total_cmp(&free(*a))));
-            let Some(to) = best else { break };
-            placed[at][to] += 1.0;
-            used[to] += each;
-            used[node] -= each;
-            given[to] += if limit.is_finite() { limit } else { 0.0 };
-        }
-    }
-}
-
-/// Instances of a service on a node.
-fn on(service: &Service, node: usize) -> f64 {
-    service.placed.iter().filter(|(at, _)| *at == node).map(|(_, count)| count).sum()
-}
-
-/// Instances of a service on all nodes.
-fn total(service: &Service) -> f64 {
-    service.placed.iter().map(|(_, count)| count).sum()
-}
-
-/// Nodes on which services of this node run, or services that share a node with those: where a scheduler may put them.
-fn neighbours(system: &System, node: usize) -> Vec<usize> {
-    let mut found = vec![false; system.nodes.len()];
-    let mut open = vec![node];
-    while let Some(at) = open.pop() {
-        if std::mem::replace(&mut found[at], true) {
-            continue;
-        }
-        for service in &system.services {
-            if service.placed.iter().any(|(n, _)| *n == at) {
-                open.extend(service.placed.iter().map(|(n, _)| *n).filter(|n| *n < found.len()));
-            }
-        }
-    }
-    (0..found.len()).filter(|at| found[*at] && *at != node).collect()
-}
-
-/// How many times longer work takes on the nodes of each service. `left` are nodes that they have left. A node that is full says
-/// nothing of who waits there: those that take longer than usual do.
-fn crowding(system: &System, used: &[f64], left: &[usize]) -> Vec<f64> {
-    let slow = |node: usize, waits: bool| {
-        let share = used[node] / system.nodes[node].cores;
-        let was = system.nodes[node].used / system.nodes[node].cores;
-        match share {
-            _ if !share.is_finite() => 1.0,
-            _ if was >= NODE_FULL.0 && share >= NODE_FULL.0 && waits => NODE_FULL.1.max(share),
-            _ if share > 1.0 => share,
-            _ => 1.0,
-        }
-    };
-    let of = |service: &Service| {
-        let usually = usual(&service.latency, system.window_s);
-        let waits = now(&service.latency, system.window_s) > SLOWED * usually;
-        // What has left a node shares the fate of those that were elsewhere already.
-        let placed = service.placed.iter().filter(|(n, _)| *n < used.len() && !left.contains(n));
-        let (sum, all) =
-            placed.fold((0.0, 0.0), |(sum, all), (n, count)| (sum + slow(*n, waits) * count, all + count));
-        if all > 0.0 { sum / all } else { 1.0 }
-    };
-    system.services.iter().map(of).collect()
 }

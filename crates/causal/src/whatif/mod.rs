@@ -16,10 +16,13 @@
 #[cfg(test)]
 mod tests;
 
+mod cold;
 mod failure;
 mod level;
 mod load;
+mod nodes;
 mod outlook;
+mod room;
 mod system;
 mod time;
 mod verdict;

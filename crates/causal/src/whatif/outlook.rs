@@ -1,6 +1,6 @@
 //! Every signal of every service after a change, with its interval.
 
-use super::level::{EIGHTY, Scale, mean, now, usual, wander, windows};
+use super::level::{EIGHTY, Scale, mean, now, scatter, usual, wander, windows};
 use super::load::Load;
 use super::system::{Change, Service, System};
 use super::time::{Three, latencies};
@@ -21,8 +21,6 @@ const UNKNOWN: (f64, f64) = (0.5, 0.02);
 const UNUSUAL: (f64, f64) = (0.12, 0.05);
 /// Distance from the usual level, by factors and by differences, from which it has been left.
 const LEFT: (f64, f64) = (0.6, 0.03);
-/// CPU that a request of a new instance takes, as a multiple.
-pub(super) const COLD: f64 = 1.6;
 /// Spread of the mean that no series goes below: by factors, and by differences.
 const LEAST: (f64, f64) = (0.001, 0.0005);
 /// Seconds before a change that count as its before, and after it as its after.
@@ -167,7 +165,8 @@ impl<'a> Outlook<'a> {
             let service = &self.system.services[at];
             let Some(cpu) = self.band(at, Signal::Cpu).map(|band| band.likely[1]) else { continue };
             let instances = now(&service.instances, self.system.window_s);
-            let wish = (instances * cpu * COLD / target).ceil().min(most).max(instances);
+            let cold = super::cold::factor(self.system, at);
+            let wish = (instances * cpu * cold / target).ceil().min(most).max(instances);
             if wish.is_finite() {
                 for signal in [Signal::Cpu, Signal::Pool] {
                     if let Some(band) = self.band_mut(at, signal) {
@@ -175,7 +174,7 @@ impl<'a> Outlook<'a> {
                     }
                 }
             }
-            if cpu * COLD > 1.0 {
+            if cpu * cold > 1.0 {
                 for other in self.system.above(&[at]) {
                     for (signal, high) in [(Signal::Latency, f64::NAN), (Signal::Errors, 1.0)] {
                         if let Some(band) = self.band_mut(other, signal) {
@@ -203,7 +202,8 @@ impl<'a> Outlook<'a> {
             }
             let (old, new, now) = (band.scale.of(before), band.scale.of(then), band.scale.of(band.now));
             let least = if band.scale == Scale::Factor { COUNTS } else { 0.01 };
-            if (new - old).abs() > least.max(2.0 * band.spread) && (now - old).abs() > least {
+            let noise = scatter(moment.before(values).iter().map(|value| band.scale.of(*value)));
+            if (new - old).abs() > least.max(2.0 * noise) && (now - old).abs() > least {
                 band.likely = [before; 3];
                 let off = OFF * (now - old).abs().min(1.0);
                 band.likely[0] = band.scale.back(old - off);

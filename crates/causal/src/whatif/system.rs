@@ -38,6 +38,8 @@ pub struct Service {
     pub instances: Vec<f64>,
     /// Cores that all instances use now; NaN where it is not told.
     pub cores: f64,
+    /// CPU of a request at an instance that has just started, as a multiple of later, as past starts showed; NaN without any.
+    pub cold: f64,
     /// Connections that an instance may hold, by position of the store.
     pub pools: Vec<(usize, f64)>,
     /// Instances that run on each node, by position of the node.
@@ -63,6 +65,8 @@ pub struct Call {
     pub waits: bool,
     /// Share of the failed calls with which the caller's request fails too; NaN where none has failed yet.
     pub passes: f64,
+    /// Seconds after which the caller gave up; NaN where it was not seen to.
+    pub timeout: f64,
 }
 
 /// A store.

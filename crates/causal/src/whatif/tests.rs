@@ -18,13 +18,14 @@ fn service(entity: &str, rate: f64, latency: f64, cpu: f64, instances: f64) -> S
         lag: vec![f64::NAN; 180],
         instances: vec![instances; 180],
         cores: cpu * instances * 0.5,
+        cold: f64::NAN,
         placed: vec![(0, instances)],
         ..Service::default()
     }
 }
 
 fn call(from: usize, to: usize) -> Call {
-    Call { from, to, per_request: 1.0, waits: true, passes: f64::NAN }
+    Call { from, to, per_request: 1.0, waits: true, passes: f64::NAN, timeout: f64::NAN }
 }
 
 /// web → orders → orders-db, report → orders-db; a node with room.
@@ -131,6 +132,91 @@ fn a_node_that_is_emptied_needs_room_elsewhere() {
     assert!(effect.summary.contains("of their cores would be asked of the nodes"), "{}", effect.summary);
 }
 
+fn restart(service: &str) -> Change {
+    Change::Roll { service: service.to_owned(), at_once: 0.25, most: f64::NAN, target: f64::NAN }
+}
+
+#[test]
+fn new_instances_need_what_past_starts_showed() {
+    let mut system = shop();
+    system.services[1].cpu = steady(0.75);
+    let unknown = predict(&system, &[restart("shop/orders")]);
+    assert_eq!(unknown.verdict, Verdict::Harm);
+    assert_eq!(
+        unknown.summary,
+        "new instances of shop/orders need about 1.6 times as much until they are warm: at 75 % of the CPU limit they could \
+         not carry their share"
+    );
+    system.services[0].cold = 1.2;
+    assert_eq!(predict(&system, &[restart("shop/orders")]).verdict, Verdict::NoHarm, "others start so");
+    system.services[1].cold = 1.7;
+    assert_eq!(predict(&system, &[restart("shop/orders")]).verdict, Verdict::Harm, "it starts so");
+}
+
+#[test]
+fn new_instances_mend_what_neither_a_change_nor_more_demand_has_done() {
+    let mut system = shop();
+    system.services[1].cpu = steady(0.75);
+    for at in 160..180 {
+        (system.services[1].latency[at], system.services[1].errors[at]) = (1.5, 0.2);
+    }
+    assert_eq!(predict(&system, &[restart("shop/orders")]).verdict, Verdict::NoHarm);
+    let mut released = system.clone();
+    released.services[1].releases = vec![160];
+    assert_eq!(predict(&released, &[restart("shop/orders")]).verdict, Verdict::Harm);
+    for at in 160..180 {
+        system.services[0].rate[at] *= 1.6;
+    }
+    assert_eq!(predict(&system, &[restart("shop/orders")]).verdict, Verdict::Harm);
+}
+
+#[test]
+fn more_of_what_waits_for_a_service_at_its_limit_is_harm() {
+    let mut system = shop();
+    (system.services[0].cpu, system.services[1].cpu) = (steady(0.99), steady(0.97));
+    let effect = predict(&system, &[scale("shop/web", 4.0, 8.0)]);
+    assert_eq!(effect.verdict, Verdict::Harm);
+    assert_eq!(
+        effect.summary,
+        "shop/web waits for shop/orders, which uses 97 % of its CPU limit: more of the one would ask even more of the other"
+    );
+}
+
+#[test]
+fn what_waits_is_asked_of_callees_beside_what_comes() {
+    let mut system = shop();
+    (system.services[0].cpu, system.services[1].cpu) = (steady(0.99), steady(0.8));
+    assert_eq!(predict(&system, &[scale("shop/web", 4.0, 10.0)]).verdict, Verdict::NoHarm);
+    system.services[0].latency[160..].fill(30.0);
+    let effect = predict(&system, &[scale("shop/web", 4.0, 10.0)]);
+    assert_eq!(effect.verdict, Verdict::Harm);
+    assert_eq!(
+        effect.summary,
+        "about 1798 requests wait at shop/web: while they are worked off beside what comes, shop/orders would need 128 % of its \
+         CPU limit"
+    );
+}
+
+#[test]
+fn more_of_what_a_change_has_left_too_little_of_is_no_relief() {
+    let mut system = shop();
+    system.stores[0].most = f64::NAN;
+    let orders = &mut system.services[1];
+    orders.pool[165..].fill(1.0);
+    orders.errors[165..].fill(0.8);
+    orders.latency[165..].fill(90.0);
+    assert_eq!(
+        predict(&system, &[scale("shop/orders", 6.0, 12.0)]).verdict,
+        Verdict::NoHarm,
+        "new ones are well"
+    );
+    system.services[1].configs = vec![165];
+    let effect = predict(&system, &[scale("shop/orders", 6.0, 12.0)]);
+    assert_eq!(effect.verdict, Verdict::Harm, "{}", effect.summary);
+    assert!(effect.summary.contains("since it was changed"), "{}", effect.summary);
+    assert_eq!(predict(&system, &[scale("shop/orders", 6.0, 36.0)]).verdict, Verdict::NoHarm, "enough");
+}
+
 #[test]
 fn little_known_is_said_and_is_no_harm() {
     let unknown = predict(&System::default(), &[scale("shop/orders", 6.0, 1.0)]);
@@ -140,7 +226,7 @@ fn little_known_is_said_and_is_no_harm() {
     blind.services[1].pool = vec![f64::NAN; 180];
     assert_eq!(predict(&blind, &[scale("shop/orders", 6.0, 3.0)]).verdict, Verdict::Unknown);
     let service = "shop/orders".to_owned();
-    let restart = Change::Roll { service: service.clone(), at_once: 0.25, most: f64::NAN, target: f64::NAN };
+    let restart = restart(&service);
     assert_ne!(predict(&blind, std::slice::from_ref(&restart)).verdict, Verdict::Harm);
     blind.services[1].releases = vec![170];
     assert_ne!(predict(&blind, &[Change::UndoRelease { service }, restart]).verdict, Verdict::Harm);

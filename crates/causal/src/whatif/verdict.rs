@@ -1,16 +1,17 @@
 //! Whether a repair would do harm, and the sentence that says why.
 
 use super::level::{now, usual};
-use super::load::{FULL, Load, granted};
-use super::outlook::{COLD, Outlook};
+use super::load::{Load, granted};
+use super::outlook::Outlook;
 use super::system::{Change, Service, System};
 use super::{Signal, Verdict};
+use super::{cold, room};
 use crate::wording::quantity;
 
 /// Use of CPU or connections from which requests are lost.
 const STARVED: f64 = 0.92;
 /// Share of the requests of an entry point that may fail more.
-const LOST: f64 = 0.01;
+pub(super) const LOST: f64 = 0.01;
 /// The same of a service whose change is taken back.
 const LOST_ITSELF: f64 = 0.03;
 /// Times that a request may take longer, if it then takes [`LONG_S`] at least.
@@ -21,13 +22,7 @@ const FAILING: f64 = 0.2;
 /// Times the usual latency from which a service is in trouble.
 const TROUBLED: f64 = 2.0;
 /// Use of what a repair would starve from which nothing that it saves elsewhere makes up for it.
-const DROWNED: f64 = 1.2;
-/// Largest share of instances that is reckoned with as away: who lets all go at once means it.
-const MOST_AWAY: f64 = 0.75;
-/// Used share of the nodes of a service from which more of it has no room.
-const CRAMMED: f64 = 0.93;
-/// Use of a new instance from which it loses more than its warm-up is worth.
-const COLD_STARVED: f64 = 1.05;
+pub(super) const DROWNED: f64 = 1.2;
 
 /// Judges. Harm at a neighbour is weighed against what the repair saves at entry points.
 pub(super) fn judge(
@@ -48,19 +43,17 @@ pub(super) fn judge(
     if !known {
         return (Verdict::Unknown, "too little is known of it to say what this would do".into());
     }
-    let saves = entry_points(system)
-        .filter_map(|at| Some((at, outlook.band(at, Signal::Errors)?)))
-        .any(|(_, band)| band.likely[1] < band.now - LOST);
+    let saves = entry_points(system).any(|at| saves(outlook, at));
     // What lies at the bottom of it says more than what people would see.
     let starves = starved(present, after);
     let bottom = starves.map(|at| shortage(system, changes, present, after, at));
     let drowned = starves.is_some_and(|at| after[at].bound() >= DROWNED);
     let reason = taken(system, changes, present, after)
-        .or_else(|| crammed(system, changes, present, after))
+        .or_else(|| room::lacks(system, changes, present, after))
         .or_else(|| levels(system, outlook).map(|seen| bottom.clone().unwrap_or(seen)))
         .or_else(|| itself(system, changes, outlook))
         .or_else(|| bottom.clone().filter(|_| !saves || drowned))
-        .or_else(|| cold(system, changes, present, outlook).filter(|_| !saves));
+        .or_else(|| cold::starts(system, changes, present, outlook).filter(|_| !saves));
     if let Some(reason) = reason {
         return (Verdict::Harm, reason);
     }
@@ -72,6 +65,12 @@ pub(super) fn judge(
 /// Services that nobody waits for.
 fn entry_points(system: &System) -> impl Iterator<Item = usize> + '_ {
     (0..system.services.len()).filter(|at| !system.calls.iter().any(|call| call.to == *at))
+}
+
+/// Whether fewer requests of an entry point fail, or take too long.
+fn saves(outlook: &Outlook<'_>, at: usize) -> bool {
+    let fails = outlook.band(at, Signal::Errors).is_some_and(|b| b.likely[1] < b.now - LOST);
+    fails || outlook.band(at, Signal::Latency).is_some_and(|b| b.now > LONG_S && b.likely[1] * SLOWER < b.now)
 }
 
 /// Entry points that would fail more, or take much longer.
@@ -137,32 +136,6 @@ fn taken(system: &System, changes: &[Change], present: &[Load], after: &[Load]) 
             };
             let entity = &system.services[at].entity;
             format!("{who}{entity} would need {} of the {what}, {} now", percent(then), percent(before))
-        })
-    })
-}
-
-/// More instances of what waits for its nodes, on nodes that have nothing left: whatever else runs there pays for it.
-fn crammed(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
-    let grown =
-        changes.iter().filter(|change| matches!(change, Change::Instances { .. } | Change::Bounds { .. }));
-    grown.flat_map(|change| system.touched(change)).find_map(|at| {
-        let (old, new, service) = (&present[at], &after[at], &system.services[at]);
-        let more = new.cpu / new.rate < 0.95 * old.cpu / old.rate;
-        let of = |(sum, all): (f64, f64), (node, count): &(usize, f64)| {
-            let node = system.nodes.get(*node);
-            let share = node.map_or(f64::NAN, |node| node.used / node.cores);
-            (sum + share * count, all + count)
-        };
-        let (sum, all) = service.placed.iter().fold((0.0, 0.0), of);
-        let full = sum / all;
-        // What suffers itself gets its share of the cores at least.
-        let suffers = is_in_trouble(service, system.window_s);
-        (more && !suffers && old.crowded > 1.0 && full >= CRAMMED).then(|| {
-            format!(
-                "{} of the cores of the nodes of {} are used: more of it would take from what else runs there",
-                percent(full),
-                service.entity
-            )
         })
     })
 }
@@ -239,50 +212,14 @@ fn largest(system: &System, present: &[Load], after: &[Load], store: usize) -> O
     (0..after.len()).filter(|at| grows(*at) > 0.0).max_by(|a, b| grows(*a).total_cmp(&grows(*b)))
 }
 
-/// Instances that would be replaced although those that are new could not carry their share: callers that wait for them give
-/// up and ask again, which keeps them starved after they are warm.
-fn cold(system: &System, changes: &[Change], present: &[Load], outlook: &Outlook<'_>) -> Option<String> {
-    let rolled = changes.iter().filter(|change| {
-        matches!(change, Change::Roll { .. } | Change::Empty { .. } | Change::Remove { .. })
-    });
-    let mut at_once = rolled.flat_map(|change| system.touched(change));
-    at_once.find_map(|at| {
-        let (load, service) = (&present[at], &system.services[at]);
-        // An autoscaler reacts only when it has seen the use.
-        let cut = changes.iter().find_map(|change| match change {
-            Change::Cpu { factor, .. } if system.touched(change).contains(&at) => Some(*factor),
-            _ => None,
-        });
-        let undone = changes.iter().any(|change| {
-            matches!(change, Change::UndoRelease { .. } | Change::UndoConfig { .. })
-                && system.touched(change).contains(&at)
-        });
-        let before = outlook.band(at, Signal::Cpu).map(|band| band.likely[1]).filter(|_| undone);
-        // What is taken back needs what it needed before.
-        let used = before.map_or(load.cpu, |before| load.cpu.min(before)) / cut.unwrap_or(1.0);
-        let away = changes.iter().find_map(|change| match change {
-            Change::Roll { at_once, .. } if system.touched(change).contains(&at) => Some(at_once.min(MOST_AWAY)),
-            _ => None,
-        });
-        // While some are away the others carry their share.
-        let need = (used * COLD).max(used / (1.0 - away.unwrap_or(0.0)));
-        let waited_for = system.calls.iter().any(|call| call.to == at && call.waits);
-        let mends = outlook.band(at, Signal::Errors).is_some_and(|b| b.likely[1] < b.now - LOST_ITSELF);
-        // Where CPU is what is short, new instances are no remedy; where something else is, they may be.
-        let works = used >= FULL || load.bound() < 1.0 && !is_in_trouble(service, system.window_s);
-        (!mends && works && (waited_for || used > 1.0) && need > COLD_STARVED).then(|| {
-            format!(
-                "{} would use {} of its CPU limit: new instances, which need about {} times as much, could not carry their share",
-                service.entity,
-                percent(used),
-                two(COLD)
-            )
-        })
-    })
+/// Whether what is taken back, or made anew, ends what a service suffers from.
+pub(super) fn mends(outlook: &Outlook<'_>, at: usize) -> bool {
+    let fails = outlook.band(at, Signal::Errors).is_some_and(|b| b.likely[1] < b.now - LOST_ITSELF);
+    fails || outlook.band(at, Signal::Latency).is_some_and(|b| b.now > LONG_S && b.likely[1] * SLOWER < b.now)
 }
 
 /// Whether a service fails more, or takes much longer, than usual.
-fn is_in_trouble(service: &Service, window_s: f64) -> bool {
+pub(super) fn is_in_trouble(service: &Service, window_s: f64) -> bool {
     let slow = now(&service.latency, window_s) > TROUBLED * usual(&service.latency, window_s);
     slow || now(&service.errors, window_s) > usual(&service.errors, window_s) + LOST_ITSELF
 }
@@ -319,7 +256,7 @@ fn summary(system: &System, touched: &[usize], outlook: &Outlook<'_>, after: &[L
     format!("no harm is expected: {entity} {}{}", parts.join(", "), near.unwrap_or_default())
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     if share.is_finite() { format!("{:.0} %", share * 100.0) } else { "more than all".to_owned() }
 }
 
@@ -327,7 +264,7 @@ fn whole(number: f64) -> String {
     format!("{number:.0}")
 }
 
-fn two(number: f64) -> String {
+pub(super) fn two(number: f64) -> String {
     let text = format!("{number:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }

@@ -1,6 +1,5 @@
 //! What a repair would do: what the engine learned, in the form that [`causeway_causal::whatif`] reckons with.
 
-mod names;
 mod series;
 mod traces;
 
@@ -15,6 +14,7 @@ use self::series::{Course, Grid};
 use self::traces::Traffic;
 use crate::change::ChangeClass;
 use crate::engine::Engine;
+use crate::names;
 
 /// How far back traces are counted, microseconds.
 const TRACES_US: i64 = 300_000_000;
@@ -122,6 +122,7 @@ fn add_calls(system: &mut System, at: &BTreeMap<String, usize>, traffic: &Traffi
                 per_request: calls.count / served,
                 waits: calls.queued * 2.0 < calls.count,
                 passes: if calls.failed >= FAILED { calls.passed / calls.failed } else { f64::NAN },
+                timeout: if calls.late > 0.0 { calls.waited_s / calls.late } else { f64::NAN },
             });
         }
     }

@@ -6,14 +6,19 @@ use std::sync::Arc;
 use causeway_causal::whatif::{Service, Signal};
 use causeway_model::Micros;
 
-use super::names::{Says, label, pool_host, says};
 use crate::case::MetricHistory;
 use crate::history::History;
+use crate::names::{Says, label, pool_host, says};
 
 /// A series that has told nothing for so many windows is over.
 const OVER: usize = 6;
 /// Windows that count as now.
 const NEW: usize = 9;
+/// Windows of an instance in which it is new, and those after which it is not any more.
+const STARTING: usize = 2;
+const STARTED: std::ops::Range<usize> = 6..18;
+/// Used share of the CPU limit of a new instance from which it shows only that it needs more.
+const FULL: f64 = 0.92;
 
 /// Windows of equal length, one after the other.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +54,8 @@ pub(super) struct Course {
     sums: BTreeMap<Says, Vec<(f64, f64)>>,
     /// Instances that report, by window.
     instances: Vec<f64>,
+    /// Used share of the CPU limit of each instance, by window.
+    pods: Vec<Vec<f64>>,
     /// Connections that each instance may hold, by host of the store: sum and count of instances.
     pools: BTreeMap<String, (f64, f64)>,
     /// Connections that it takes, where it is a store.
@@ -83,6 +90,13 @@ pub(super) fn nodes(courses: &BTreeMap<Arc<str>, Course>) -> BTreeMap<String, (f
         known.1 = if cores.is_finite() { *cores } else { known.1 };
     }
     found
+}
+
+/// Median of the values that are there; NaN without any.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut known: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    known.sort_by(f64::total_cmp);
+    if known.is_empty() { f64::NAN } else { (known[(known.len() - 1) / 2] + known[known.len() / 2]) / 2.0 }
 }
 
 impl Course {
@@ -122,6 +136,16 @@ impl Course {
         if self.instances.is_empty() {
             self.instances = vec![0.0; grid.length];
         }
+        if what == Says::PodCpuShare {
+            let mut pod = grid.empty();
+            for (window, (sum, count)) in cells {
+                if let Some(at) = grid.window(window * grid.window_us).filter(|_| *count > 0) {
+                    pod[at] = sum / *count as f64;
+                    self.instances[at] += 1.0;
+                }
+            }
+            self.pods.push(pod);
+        }
         let counted = matches!(what, Says::Durations | Says::SpanDurations | Says::SpanErrors);
         for (window, (sum, count)) in cells {
             let Some(at) = grid.window(window * grid.window_us).filter(|_| *count > 0) else { continue };
@@ -129,9 +153,6 @@ impl Course {
             let (sum, count) = if counted { (*sum, *count as f64) } else { (sum / *count as f64, 1.0) };
             sums[at].0 += sum * factor;
             sums[at].1 += count;
-            if what == Says::PodCpuShare {
-                self.instances[at] += 1.0;
-            }
         }
     }
 
@@ -161,6 +182,32 @@ impl Course {
     fn reporting(&self) -> f64 {
         let new = self.instances.len().saturating_sub(OVER);
         self.instances.iter().skip(new).copied().fold(0.0, f64::max)
+    }
+
+    /// CPU of a request at a new instance, as a multiple of what the same instance needs later: the median of all starts that
+    /// were seen; NaN without any. What it uses is compared with what others use that were there before and after; where all
+    /// were replaced, with what comes, of which each is taken to have the same share.
+    fn cold(&self, rate: &[f64]) -> f64 {
+        let Some(first) = self.instances.iter().position(|count| *count > 0.0) else { return f64::NAN };
+        let used = |pod: &[f64], at: usize| pod.get(at).copied().filter(|used| *used < FULL);
+        let start = |pod: &Vec<f64>| {
+            let begin = pod.iter().position(|used| used.is_finite()).filter(|at| *at > first)?;
+            let tells = |pod: &Vec<f64>, at: usize| pod.get(at).is_some_and(|used| used.is_finite());
+            let stays = |other: &&Vec<f64>| tells(other, begin - 1) && tells(other, begin + STARTED.start);
+            let others: Vec<&Vec<f64>> = self.pods.iter().filter(stays).collect();
+            let share = |at: usize| {
+                if others.is_empty() {
+                    return Some(rate.get(at)? / self.instances.get(at)?);
+                }
+                let all: Option<Vec<f64>> = others.iter().map(|other| used(other, at)).collect();
+                all.map(|all| all.iter().sum::<f64>() / all.len() as f64)
+            };
+            let cost = |at: usize| Some(used(pod, at)? / share(at)?).filter(|cost| cost.is_finite());
+            let new: Option<Vec<f64>> = (begin..begin + STARTING).map(cost).collect();
+            let new = new?.iter().sum::<f64>() / STARTING as f64;
+            Some(new / median(STARTED.filter_map(|after| cost(begin + after))))
+        };
+        median(self.pods.iter().filter_map(start))
     }
 
     /// A signal by window; what is measured by the service itself comes before what its spans show.
@@ -198,9 +245,13 @@ impl Course {
         };
         let instances =
             self.instances.iter().map(|count| if *count > 0.0 { *count } else { f64::NAN }).collect();
+        let rate = self.values(Signal::Rate, grid);
+        let cores = self.of(Says::Cores, false).or_else(|| self.of(Says::PodCores, false));
+        let cores = cores.map_or(f64::NAN, tail);
         Service {
             entity: entity.to_owned(),
-            rate: self.values(Signal::Rate, grid),
+            cold: self.cold(&rate),
+            rate,
             latency: self.values(Signal::Latency, grid),
             errors: self.values(Signal::Errors, grid),
             cpu: self.values(Signal::Cpu, grid),
@@ -208,8 +259,40 @@ impl Course {
             pending: self.of(Says::Pending, false).unwrap_or_else(|| grid.empty()),
             lag: self.of(Says::Lag, false).unwrap_or_else(|| grid.empty()),
             instances,
-            cores: self.of(Says::Cores, false).map_or(f64::NAN, tail),
+            cores,
             ..Service::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Windows with nothing before `from` and from `until` on.
+    fn pod(from: usize, until: usize, used: impl Fn(usize) -> f64) -> Vec<f64> {
+        (0..40).map(|at| if (from..until).contains(&at) { used(at) } else { f64::NAN }).collect()
+    }
+
+    fn cold(pods: Vec<Vec<f64>>, rate: f64) -> f64 {
+        let running = |at: usize| pods.iter().filter(|pod| pod[at].is_finite()).count() as f64;
+        let instances = (0..40).map(running).collect();
+        Course { instances, pods, ..Course::default() }.cold(&[rate; 40])
+    }
+
+    #[test]
+    fn what_new_instances_need_is_read_from_starts() {
+        let new = |begin: usize| move |at: usize| if at < begin + STARTING { 0.45 } else { 0.3 };
+        let replaced =
+            vec![pod(0, 10, |_| 0.3), pod(0, 10, |_| 0.3), pod(10, 40, new(10)), pod(10, 40, new(10))];
+        assert!((cold(replaced, 20.0) - 1.5).abs() < 1e-9);
+        // One more, because more comes than before: the others show how much.
+        let busy = |at: usize| if at < 14 { 0.2 } else { 0.6 };
+        let added =
+            vec![pod(0, 40, busy), pod(0, 40, busy), pod(16, 40, |at| if at < 18 { 0.84 } else { 0.6 })];
+        assert!((cold(added, 20.0) - 1.4).abs() < 1e-9);
+        let full = vec![pod(0, 40, |_| 0.6), pod(16, 40, |at| if at < 18 { 1.0 } else { 0.6 })];
+        assert!(cold(full, 20.0).is_nan(), "more can't be seen");
+        assert!(cold(vec![pod(0, 40, |_| 0.5)], 20.0).is_nan(), "it was there before");
     }
 }

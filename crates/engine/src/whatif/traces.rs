@@ -17,6 +17,9 @@ pub(super) struct Calls {
     /// Those that failed, and those of them with which the caller's request failed.
     pub(super) failed: f64,
     pub(super) passed: f64,
+    /// Those whose answer came when the caller had given up, and the seconds that it had waited.
+    pub(super) late: f64,
+    pub(super) waited_s: f64,
 }
 
 /// Counts of the requests and calls in some windows.
@@ -59,6 +62,10 @@ pub(super) fn count<'w>(windows: impl Iterator<Item = &'w RecentWindow>) -> Traf
                 calls.failed += weight;
                 calls.passed +=
                     if parent(caller).is_some_and(|(request, _)| request.error) { *weight } else { 0.0 };
+                if span.duration_us > caller.duration_us {
+                    calls.late += weight;
+                    calls.waited_s += weight * caller.duration_us as f64 / 1e6;
+                }
             }
         }
         if let Some(store) = span.peer.as_ref().filter(|peer| peer.starts_with("Database/")) {

@@ -3,7 +3,7 @@
 
 /// What a series says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Says {
+pub(crate) enum Says {
     /// Durations of requests: how many, and how long.
     Durations,
     /// Durations of spans of requests, in seconds.
@@ -18,8 +18,10 @@ pub(super) enum Says {
     CpuShare,
     /// Used share of the CPU limit of one instance.
     PodCpuShare,
-    /// Cores that are used.
+    /// Cores that its containers use.
     Cores,
+    /// Cores that its pods use.
+    PodCores,
     /// Used share of a pool of connections.
     PoolShare,
     /// Connections of a pool that are used.
@@ -39,7 +41,7 @@ pub(super) enum Says {
 }
 
 /// What a metric says, and the factor to its unit (seconds, shares, cores); `None` for what does not matter here.
-pub(super) fn says(signal: &str, group: &str) -> Option<(Says, f64)> {
+pub(crate) fn says(signal: &str, group: &str) -> Option<(Says, f64)> {
     let factor = if matches!(signal, "http.server.duration" | "rpc.server.duration") { 1e-3 } else { 1.0 };
     Some((meaning(signal, group)?, factor))
 }
@@ -57,7 +59,8 @@ fn meaning(signal: &str, group: &str) -> Option<Says> {
         "requests.errors" => Says::ErrorShare,
         "k8s.container.cpu_limit_utilization" => Says::CpuShare,
         "k8s.pod.cpu_limit_utilization" => Says::PodCpuShare,
-        "container.cpu.usage" | "k8s.pod.cpu.usage" => Says::Cores,
+        "container.cpu.usage" | "k8s.container.cpu.usage" => Says::Cores,
+        "k8s.pod.cpu.usage" => Says::PodCores,
         "db.client.connection.utilization" => Says::PoolShare,
         "db.client.connection.count" | "db.client.connections.usage" if group.contains("state=used") => {
             Says::PoolUsed
@@ -81,19 +84,19 @@ fn meaning(signal: &str, group: &str) -> Option<Says> {
 }
 
 /// The value of a label in a group.
-pub(super) fn label<'g>(group: &'g str, key: &str) -> Option<&'g str> {
+pub(crate) fn label<'g>(group: &'g str, key: &str) -> Option<&'g str> {
     group.split(',').find_map(|pair| pair.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')))
 }
 
 /// The host in the name of a pool, which by convention is `server.address:server.port/db.namespace`.
-pub(super) fn pool_host(group: &str) -> Option<&str> {
+pub(crate) fn pool_host(group: &str) -> Option<&str> {
     let named = label(group, "db.client.connection.pool.name").or_else(|| label(group, "pool.name"));
     let named = named.or_else(|| label(group, "server.address"))?;
     named.split([':', '/']).next().filter(|host| !host.is_empty())
 }
 
 /// The host in the name of a store, `system:host` or `system:host:database`.
-pub(super) fn store_host(name: &str) -> &str {
+pub(crate) fn store_host(name: &str) -> &str {
     name.split(':').nth(1).unwrap_or(name)
 }
 
@@ -107,6 +110,8 @@ mod tests {
         assert_eq!(says("rpc.server.duration", ""), Some((Says::Durations, 1e-3)));
         assert_eq!(says("messaging.kafka.consumer.lag", ""), Some((Says::Lag, 1.0)));
         assert_eq!(says("db.client.connection.count", "state=idle"), None);
+        assert_eq!(says("k8s.container.cpu.usage", ""), Some((Says::Cores, 1.0)));
+        assert_eq!(says("k8s.pod.cpu.usage", ""), Some((Says::PodCores, 1.0)));
         let group = "db.client.connection.pool.name=order-db:5432/shop,k8s.pod.name=p";
         assert_eq!(pool_host(group), Some("order-db"));
         assert_eq!(label(group, "k8s.pod.name"), Some("p"));
