@@ -14,6 +14,9 @@ use crate::same::same;
 use crate::tidy::tidy;
 use crate::tools::{chromedriver, deny, python};
 
+/// A recording whose lines become evidence.
+const LINES: &str = "3a03fee3";
+
 /// Arguments of `test`.
 #[derive(Args)]
 pub(crate) struct TestArguments {
@@ -114,12 +117,18 @@ fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
     let report = report.to_str().context("the target folder's path is not UTF-8")?;
     let base = ["demo", "--json", "--root", root, "--report", report];
     let summary = |name: &str| target().join(format!("summary-{name}.json"));
-    let (alone, hostile, cluster_of_one) = (summary("standalone"), summary("hostile"), summary("cluster"));
+    let (alone, cluster_of_one) = (summary("standalone"), summary("cluster"));
+    let (other, hostile) = (summary("other"), summary("hostile"));
     let alone = alone.to_str().context("the target folder's path is not UTF-8")?;
+    let other = other.to_str().context("the target folder's path is not UTF-8")?;
     let hostile = hostile.to_str().context("the target folder's path is not UTF-8")?;
     let mut variants: Vec<(&str, Vec<&str>)> = vec![
         ("scenario: outage found, explained, repaired", vec!["--summary", alone]),
-        ("scenario: the same with hostile lines and names", vec!["--hostile", "--summary", hostile]),
+        ("scenario: another outage", vec!["--case", LINES, "--summary", other]),
+        (
+            "scenario: the same with hostile lines and names",
+            vec!["--case", LINES, "--hostile", "--summary", hostile],
+        ),
         ("scenario: kill -9 in the middle of the feed", vec!["--crash", "3"]),
         ("scenario: a useless repair first", vec!["--wrong-fix"]),
         ("scenario: nothing may be repaired", vec!["--no-repair"]),
@@ -133,7 +142,6 @@ fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
         variants.push(("scenario of the shop: a noisy neighbour", vec!["--shop", "noisy-neighbour"]));
         variants.push(("scenario of the shop: what it costs", vec!["--shop", "bad-release", "--no-repair"]));
         variants.push(("scenario: ten crashes", vec!["--crash", "10"]));
-        variants.push(("scenario: hostile lines as evidence", vec!["--case", "3a03fee3", "--hostile"]));
         variants.push(("scenario: all recordings", vec!["--all"]));
     }
     let cluster = TestCluster::for_demo(false)?;
@@ -148,12 +156,11 @@ fn scenarios(arguments: &TestArguments, roles: &Path) -> Result<()> {
         let all: Vec<&str> = base.iter().copied().chain(extra).collect();
         run(title, binary, &all)?;
     }
-    say(
-        "the same cause, kinds of evidence and repairs: standalone, with hostile lines, on a cluster, by separate roles",
-    );
+    say("the same cause, kinds of evidence and repairs: with hostile lines and without");
+    same(&[("as recorded", Path::new(other)), ("with hostile lines", Path::new(hostile))])?;
+    say("the same cause, kinds of evidence and repairs: standalone, on a cluster, by separate roles");
     same(&[
         ("standalone", Path::new(alone)),
-        ("with hostile lines", Path::new(hostile)),
         ("one process on a cluster", &cluster_of_one),
         ("roles on a cluster", roles),
     ])
