@@ -12,7 +12,7 @@ use crate::go::{flux_definitions, tool};
 use crate::run::{output, root, run, run_in, say, target};
 use crate::same::same;
 use crate::tidy::tidy;
-use crate::tools::{chromedriver, deny, python};
+use crate::tools::{chromedriver, deny, programs, python};
 
 /// A recording whose lines become evidence.
 const LINES: &str = "3a03fee3";
@@ -47,6 +47,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<()> {
     let driver = clippy_driver()?;
     let (kubectl, python, binary) = (tool("kubectl")?.path, python()?, target().join("debug/causeway"));
     let driver_of_browser = chromedriver()?;
+    programs()?;
     let cluster = TestCluster::prepare()?;
     let (flux, definitions) = (tool("kustomize-controller")?.path, target().join("flux-definitions.yaml"));
     let git_over_ssh = tool("git-over-ssh")?.path;

@@ -55,6 +55,24 @@ pub(crate) fn python() -> Result<PathBuf> {
     Ok(binary)
 }
 
+/// What tests of Git and of TLS call by its name, by package.
+const PROGRAMS: [(&str, &str); 4] =
+    [("git", "git"), ("ssh", "openssh-client"), ("ssh-keygen", "openssh-client"), ("openssl", "openssl")];
+
+/// Installs those programs that the machine does not have.
+pub(crate) fn programs() -> Result<()> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    let mut missing: Vec<&str> =
+        PROGRAMS.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect();
+    missing.dedup();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    say(&format!("for tests of Git and TLS: {}", missing.join(", ")));
+    install(&missing)
+}
+
 /// The driver of a real browser; it finds the browser by itself.
 pub(crate) fn chromedriver() -> Result<PathBuf> {
     let driver = PathBuf::from("/usr/bin/chromedriver");
