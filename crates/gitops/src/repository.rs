@@ -171,6 +171,12 @@ impl Work {
         if raced.iter().any(|word| line.contains(word)) {
             return Ok(Pushed::Raced);
         }
+        // The connection broke before the server had told what it did.
+        if line.contains("[remote failure]") {
+            return Err(GitError::Unclear(format!(
+                "the server does not say whether it took the push to {branch}"
+            )));
+        }
         let why = causeway_actions::diff::printable(line.rsplit('\t').next().unwrap_or(line));
         Err(GitError::Refused(format!("the server does not take the push to {branch}: {why}")))
     }
