@@ -129,7 +129,7 @@ async fn while_people_may_merge_a_repository_that_lets_nobody_in_is_waited_for()
     .await;
     let applier = Applier::create(&shop, "Kustomization", SHOP, json!({})).await;
     shop.begin().await;
-    shop.world.pass(900).await;
+    shop.world.leap(900).await;
     let password = |text: &str| json!({"data": {"password": encoded(text)}});
     shop.world.patch::<Secret>("git", password("rotated")).await;
     shop.world.pass(10).await;
