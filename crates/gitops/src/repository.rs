@@ -166,14 +166,24 @@ impl Work {
         let Some(line) = answer.lines().find(|line| line.starts_with('!')) else {
             return Err(failure.into());
         };
-        let raced =
-            ["fetch first", "non-fast-forward", "stale info", "cannot lock ref", "failed to update ref"];
-        if raced.iter().any(|word| line.contains(word)) {
-            return Ok(Pushed::Raced);
-        }
-        let why = causeway_actions::diff::printable(line.rsplit('\t').next().unwrap_or(line));
-        Err(GitError::Refused(format!("the server does not take the push to {branch}: {why}")))
+        judged(line, branch)
     }
+}
+
+/// What came of a push, by the line that the porcelain format has for a branch that failed.
+fn judged(line: &str, branch: &str) -> Result<Pushed, GitError> {
+    let raced = ["fetch first", "non-fast-forward", "stale info", "cannot lock ref", "failed to update ref"];
+    if raced.iter().any(|word| line.contains(word)) {
+        return Ok(Pushed::Raced);
+    }
+    // The connection broke before the server had told what it did.
+    if line.contains("[remote failure]") {
+        return Err(GitError::Unclear(format!(
+            "the server does not say whether it took the push to {branch}"
+        )));
+    }
+    let why = causeway_actions::diff::printable(line.rsplit('\t').next().unwrap_or(line));
+    Err(GitError::Refused(format!("the server does not take the push to {branch}: {why}")))
 }
 
 fn is_manifest(path: &str) -> bool {
@@ -183,4 +193,23 @@ fn is_manifest(path: &str) -> bool {
 
 fn text(bytes: Vec<u8>) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_push_is_refused_only_where_the_server_says_so() {
+        for (said, want) in [
+            ("[rejected] (fetch first)", "Raced"),
+            ("[rejected] (stale info)", "Raced"),
+            ("[remote rejected] (failed to update ref)", "Raced"),
+            ("[remote rejected] (pre-receive hook declined)", "Refused"),
+            ("[remote failure] (remote failed to report status)", "Unclear"),
+        ] {
+            let judged = judged(&format!("!\t1234:refs/heads/main\t{said}"), "main");
+            assert_eq!(judged.map_or_else(|error| error.category(), |_| "Raced"), want, "{said}");
+        }
+    }
 }

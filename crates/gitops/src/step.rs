@@ -65,7 +65,7 @@ pub enum Made {
     Proposed(String),
     /// The pull request at this address is closed, and nothing of it was merged.
     Withdrawn(String),
-    /// The branch declares the new values already.
+    /// The branch declares the new values already, and not by a commit of this step.
     AlreadyThere,
 }
 
@@ -113,7 +113,8 @@ impl Git {
     /// change now must be part of it.
     ///
     /// # Errors
-    /// [`GitError::Unclear`] if it may have happened: try again. Everything else did not happen.
+    /// [`GitError::Unclear`] if it may have happened: try again. [`GitError::Unseen`] if it did not happen now, and an
+    /// earlier try may have made it. Everything else did not happen, by no try.
     pub async fn make(
         &self,
         credentials: &Credentials,
@@ -121,20 +122,12 @@ impl Git {
         step: &Step<'_>,
         rehearsed: Option<&str>,
     ) -> Result<Made, GitError> {
-        let work = self.begin(credentials, &step.target).await?;
-        let forge = match (step.target.mode, step.target.provider) {
-            (Mode::Commit, _) => None,
-            (Mode::PullRequest, Some(provider)) => {
-                Some(Forge::new(provider, &work.url, step.target.api_url, credentials, http)?)
-            }
-            (Mode::PullRequest, None) => {
-                let message = "spec.gitOps.mode PullRequest needs spec.gitOps.provider";
-                return Err(GitError::Refused(message.to_owned()));
-            }
-        };
+        let (work, forge) = self.open(credentials, http, &step.target).await.map_err(GitError::unseen)?;
         for _ in 0..TRIES {
-            let branch = work.fetch(step.target.branch).await?.ok_or_else(|| no_branch(&step.target))?;
-            if let Some(commit) = work.commit_with(&branch, step.key).await? {
+            let (branch, made) = look(&work, step.target.branch, step.key)
+                .await?
+                .ok_or_else(|| no_branch(&step.target).unseen())?;
+            if let Some(commit) = made {
                 return Ok(Made::Committed(commit));
             }
             let prepared = prepare_on(&work, step, branch).await?;
@@ -176,10 +169,38 @@ impl Git {
         Err(GitError::Unclear(format!("others pushed to {} {TRIES} times in between", step.target.branch)))
     }
 
+    /// What a step is made with: a folder, and for pull requests the API.
+    async fn open<'a>(
+        &self,
+        credentials: &'a Credentials,
+        http: &reqwest::Client,
+        target: &Target<'_>,
+    ) -> Result<(Work, Option<Forge<'a>>), GitError> {
+        let work = self.begin(credentials, target).await?;
+        let forge = match (target.mode, target.provider) {
+            (Mode::Commit, _) => None,
+            (Mode::PullRequest, Some(provider)) => {
+                Some(Forge::new(provider, &work.url, target.api_url, credentials, http)?)
+            }
+            (Mode::PullRequest, None) => {
+                let message = "spec.gitOps.mode PullRequest needs spec.gitOps.provider";
+                return Err(GitError::Refused(message.to_owned()));
+            }
+        };
+        Ok((work, forge))
+    }
+
     async fn begin(&self, credentials: &Credentials, target: &Target<'_>) -> Result<Work, GitError> {
         let url = self.check(target.url, target.branch, credentials)?;
         Work::begin(self, url, credentials).await
     }
+}
+
+/// A branch, if there is one of this name, and the commit with this key on it.
+async fn look(work: &Work, branch: &str, key: &str) -> Result<Option<(Branch, Option<String>)>, GitError> {
+    let Some(branch) = work.fetch(branch).await.map_err(GitError::unseen)? else { return Ok(None) };
+    let commit = work.commit_with(&branch, key).await.map_err(GitError::unseen)?;
+    Ok(Some((branch, commit)))
 }
 
 async fn prepare(work: &Work, step: &Step<'_>) -> Result<Prepared, GitError> {
@@ -211,9 +232,14 @@ async fn propose(
     message: &Message<'_>,
 ) -> Result<Made, GitError> {
     let branch = branch_of(step.remediation, step.reverts.is_some());
-    match work.fetch(&branch).await? {
-        Some(found) if work.commit_with(&found, step.key).await?.is_some() => {}
-        Some(_) => {
+    // First, so that nothing is pushed where the API says no.
+    let found = forge.find(&branch, step.target.branch).await.map_err(GitError::unseen)?;
+    if let Some(PullRequest { state: State::Closed, url, .. }) = found {
+        return Err(GitError::Refused(format!("{url} was closed without being merged")));
+    }
+    match look(work, &branch, step.key).await? {
+        Some((_, Some(_))) => {}
+        Some((_, None)) => {
             let message = format!("the branch {branch} is there already, and is not of this step");
             return Err(GitError::Refused(message));
         }
@@ -223,22 +249,17 @@ async fn propose(
             }
         }
     }
-    let found = match forge.find(&branch, step.target.branch).await? {
+    let found = match found {
         Some(found) => found,
         None => forge.open(&branch, step.target.branch, &message.subject(), &message.text()).await?,
     };
-    match found {
-        PullRequest { state: State::Closed, url, .. } => {
-            Err(GitError::Refused(format!("{url} was closed without being merged")))
-        }
-        PullRequest { url, .. } => Ok(Made::Proposed(url)),
-    }
+    Ok(Made::Proposed(found.url))
 }
 
 /// Nothing of the change is on the branch: closes its pull request.
 async fn withdraw(forge: &Forge<'_>, step: &Step<'_>) -> Result<Made, GitError> {
     let branch = branch_of(step.remediation, false);
-    match forge.find(&branch, step.target.branch).await? {
+    match forge.find(&branch, step.target.branch).await.map_err(GitError::unseen)? {
         Some(found) if found.state == State::Open => {
             forge.close(&found).await?;
             Ok(Made::Withdrawn(found.url))

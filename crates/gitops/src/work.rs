@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 use url::Url;
 
@@ -14,8 +14,11 @@ use crate::error::GitError;
 use crate::failure::Failure;
 use crate::git::Git;
 
-/// Most that a command may answer.
-const ANSWER: usize = 128 << 20;
+/// Most that a command may answer, in bytes.
+const ANSWER: u64 = 128 << 20;
+/// Most that it may say of errors, in bytes.
+const SAID: u64 = 1 << 20;
+
 /// A bare repository in a folder that goes when this is dropped.
 pub(crate) struct Work {
     git: Git,
@@ -91,32 +94,50 @@ impl Work {
             ))
         };
         let mut child = command.spawn().map_err(missing)?;
-        let mut stdin = child.stdin.take();
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let feed = async {
-            if let Some(mut stdin) = stdin.take() {
+            if let Some(mut stdin) = stdin {
                 // Who stops reading has said why.
                 drop(stdin.write_all(input).await);
                 drop(stdin.shutdown().await);
             }
+            Ok(())
         };
-        let both = async { tokio::join!(feed, child.wait_with_output()).1 };
-        let output = match tokio::time::timeout(self.git.timeout, both).await {
-            Ok(Ok(output)) => output,
-            Ok(Err(error)) => return Err(GitError::Unclear(format!("git {verb}: {error}"))),
-            Err(_) => {
-                let seconds = self.git.timeout.as_secs();
-                return Err(GitError::Unclear(format!("git {verb} did not end within {seconds} s")));
-            }
+        // Who writes too much is not waited for: the command is killed when it is dropped.
+        let all = async {
+            let ((), answer, said) =
+                tokio::try_join!(feed, read(stdout, ANSWER, verb), read(stderr, SAID, verb))?;
+            let status = child.wait().await.map_err(|error| lost(verb, &error))?;
+            Ok::<_, GitError>((status, answer, said))
         };
-        if output.stdout.len() > ANSWER {
-            return Err(GitError::Refused(format!("git {verb} answered more than {} MiB", ANSWER >> 20)));
-        }
-        if output.status.success() {
-            return Ok((output.stdout, None));
-        }
-        let failure = Failure::of(verb, &String::from_utf8_lossy(&output.stderr));
-        Ok((output.stdout, Some(failure)))
+        let Ok(ended) = tokio::time::timeout(self.git.timeout, all).await else {
+            let seconds = self.git.timeout.as_secs();
+            return Err(GitError::Unclear(format!("git {verb} did not end within {seconds} s")));
+        };
+        let (status, answer, said) = ended?;
+        let failure = (!status.success()).then(|| Failure::of(verb, &String::from_utf8_lossy(&said)));
+        Ok((answer, failure))
     }
+}
+
+fn lost(verb: &str, error: &std::io::Error) -> GitError {
+    GitError::Unclear(format!("git {verb}: {error}"))
+}
+
+/// What a command writes into one of its pipes, until the end.
+///
+/// # Errors
+/// It is more than `most` bytes.
+async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64, verb: &str) -> Result<Vec<u8>, GitError> {
+    let mut bytes = Vec::new();
+    let Some(pipe) = pipe else { return Ok(bytes) };
+    pipe.take(most + 1).read_to_end(&mut bytes).await.map_err(|error| lost(verb, &error))?;
+    if bytes.len() as u64 <= most {
+        return Ok(bytes);
+    }
+    let message = format!("git {verb} wrote more than {} MiB", most >> 20);
+    // What is pushed may have arrived before the server has said so much.
+    Err(if verb == "push" { GitError::Unclear(message) } else { GitError::Refused(message) })
 }
 
 /// Settings that hold for every command: no redirect with credentials, no hook, no helper.
@@ -138,4 +159,21 @@ fn settings() -> Vec<(String, String)> {
         variables.push((format!("GIT_CONFIG_VALUE_{index}"), (*value).to_owned()));
     }
     variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_command_writes_is_bounded() {
+        let endless = |verb| read(Some(tokio::io::repeat(b'x')), SAID, verb);
+        let refused = endless("fetch").await.unwrap_err();
+        assert!(matches!(&refused, GitError::Refused(_)), "{refused}");
+        assert_eq!(refused.to_string(), "git fetch wrote more than 1 MiB");
+        // It may have arrived.
+        assert!(matches!(endless("push").await.unwrap_err(), GitError::Unclear(_)));
+        assert_eq!(read(Some([b'x'; 8].as_slice()), 8, "fetch").await.unwrap().len(), 8);
+        assert!(read(Some([b'x'; 9].as_slice()), 8, "fetch").await.is_err());
+    }
 }

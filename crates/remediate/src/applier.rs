@@ -17,6 +17,8 @@ const FLUX: [(&str, &str, &str); 2] = [
 const ARGO: (&str, &str) = ("argoproj.io/v1alpha1", "Application");
 /// Where Argo CD keeps Applications whose mark names no namespace.
 const ARGO_NAMESPACE: &str = "argocd";
+/// How Argo CD calls the cluster that it runs in: by address, and by name.
+const ARGO_LOCAL: (&str, &str) = ("https://kubernetes.default.svc", "in-cluster");
 /// Annotation by which Argo CD leaves an application alone.
 const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
 /// Where that annotation is.
@@ -85,9 +87,26 @@ fn switch_of(target: &TargetRef) -> Option<&'static str> {
     FLUX.iter().any(|(_, api_version, kind)| is(api_version, kind)).then_some("/spec/suspend")
 }
 
-/// Whether what applies says in its status that it applies the target. A HelmRelease that keeps no inventory says in which
-/// namespace it installs.
+/// Whether what applies does so in this cluster, and not in another one with equal names.
+fn is_local(applier: &Value) -> bool {
+    if applier.get("kind").and_then(Value::as_str) != Some("Application") {
+        return applier.pointer("/spec/kubeConfig").is_none();
+    }
+    let destination =
+        |key: &str| applier.pointer("/spec/destination")?.get(key)?.as_str().filter(|to| !to.is_empty());
+    match (destination("server"), destination("name")) {
+        (Some(server), None) => server == ARGO_LOCAL.0,
+        (None, Some(name)) => name == ARGO_LOCAL.1,
+        _ => false,
+    }
+}
+
+/// Whether what applies says that it applies the target: by what it applied last, as its status has it, and by the cluster
+/// that it applies to. A HelmRelease that keeps no inventory says in which namespace it installs.
 pub(crate) fn applies(applier: &Value, target: &TargetRef) -> bool {
+    if !is_local(applier) {
+        return false;
+    }
     let text =
         |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let list = |pointer: &str| applier.pointer(pointer).and_then(Value::as_array);
@@ -247,8 +266,31 @@ mod tests {
         assert!(!says("HelmRelease", json!({"targetNamespace": "cart"}), json!({})));
         assert!(!says("HelmRelease", json!({}), json!({})));
         let argo = |namespace: &str| json!({"resources": [{"group": "apps", "kind": "Deployment", "namespace": namespace, "name": "web"}]});
-        assert!(says("Application", json!({}), argo("shop")));
-        assert!(!says("Application", json!({}), argo("cart")));
+        let here =
+            || json!({"destination": {"server": "https://kubernetes.default.svc", "namespace": "shop"}});
+        assert!(says("Application", here(), argo("shop")));
+        assert!(!says("Application", here(), argo("cart")));
+        // Clusters are often equal down to the names of objects.
+        for kind in ["Kustomization", "HelmRelease"] {
+            let elsewhere =
+                json!({"kubeConfig": {"secretRef": {"name": "paris"}}, "targetNamespace": "shop"});
+            assert!(!says(kind, elsewhere.clone(), inventory("shop_web_apps_Deployment")), "{kind}");
+            assert!(!says(kind, elsewhere, json!({})), "{kind}");
+        }
+        for (destination, is_here) in [
+            (json!({"name": "in-cluster"}), true),
+            (json!({"name": "in-cluster", "server": ""}), true),
+            (json!({"server": "https://kubernetes.default.svc", "name": ""}), true),
+            (json!({"server": "https://paris.example.com"}), false),
+            (json!({"name": "paris"}), false),
+            (json!({"server": "https://paris.example.com", "name": "in-cluster"}), false),
+            (json!({"server": "https://kubernetes.default.svc", "name": "paris"}), false),
+            (json!({}), false),
+            (Value::Null, false),
+        ] {
+            let spec = json!({"destination": destination});
+            assert_eq!(says("Application", spec, argo("shop")), is_here, "{destination}");
+        }
     }
 
     #[test]

@@ -271,7 +271,7 @@ fn suspended<'a>(
         };
         if is_elsewhere && !applies(object, target) {
             return Err(refuse(format!(
-                "{applier} does not say in its status that it applies {target}: in another namespace it is suspended only if it does"
+                "{applier} does not say in its status that it applies {target} in this cluster: in another namespace it is suspended only if it does"
             )));
         }
         if appliers.contains(&applier) {

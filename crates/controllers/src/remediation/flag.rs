@@ -18,6 +18,10 @@ use crate::error::ControllerError;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for one that only spares a try. Repairs take turns, so that a slow server holds up those of others.
+const GLANCE: Duration = Duration::from_secs(3);
+/// Longest time that all requests of one try take.
+const TRY: Duration = Duration::from_secs(15);
 /// Largest definition, in bytes.
 const LARGEST: usize = 1 << 20;
 /// How often one try begins anew when somebody else writes in between.
@@ -90,14 +94,14 @@ pub(super) async fn make(
         Ok(server) => server,
         Err(missing) => return Ok(blind(Trouble::Refused(missing), turn)),
     };
-    for _ in 0..ATTEMPTS {
-        match server.attempt(turn).await {
-            Ok(Some(made)) => return Ok(made),
-            Ok(None) => {}
-            Err(trouble) => return Ok(blind(trouble, turn)),
+    Ok(match tokio::time::timeout(TRY, server.attempts(turn)).await {
+        Ok(Ok(made)) => made,
+        Ok(Err(trouble)) => blind(trouble, turn),
+        Err(_) => {
+            let message = format!("{}: no answer within {} s", server.place(), TRY.as_secs());
+            blind(Trouble::Unclear(message), turn)
         }
-    }
-    Ok(turn.later(PATIENCE, format!("{} is written by others all the time", server.place())))
+    })
 }
 
 /// What it means that the definition can't be read, or that a write was not answered.
@@ -105,10 +109,7 @@ fn blind(trouble: Trouble, turn: &Turn<'_>) -> Made {
     match trouble {
         Trouble::Refused(message) if turn.is_first => Made::Refused(message),
         // An earlier try may have been received.
-        Trouble::Refused(message) | Trouble::Unclear(message) => match turn.later(PATIENCE, message) {
-            Made::Refused(message) => Made::Unknown(message),
-            other => other,
-        },
+        Trouble::Refused(message) | Trouble::Unclear(message) => turn.unclear(PATIENCE, message),
     }
 }
 
@@ -119,7 +120,7 @@ pub(super) async fn look(
     change: &FlagChange,
 ) -> Result<Option<Value>, ControllerError> {
     let Ok(server) = Server::of(client, http, change).await? else { return Ok(None) };
-    let Ok(document) = server.read().await else { return Ok(None) };
+    let Ok(Ok(document)) = tokio::time::timeout(GLANCE, server.read()).await else { return Ok(None) };
     Ok(match flag_definition::flag(&document.text, &change.flag) {
         Ok(flag) => Some(flag),
         // A flag that is gone has another value, not an unknown one.
@@ -162,6 +163,16 @@ impl<'a> Server<'a> {
     fn place(&self) -> String {
         let url = &self.change.url_secret_ref;
         format!("the flag definition of Secret {}/{}", self.change.target.namespace, url.name)
+    }
+
+    /// Begins anew as often as somebody else writes in between.
+    async fn attempts(&self, turn: &Turn<'_>) -> Result<Made, Trouble> {
+        for _ in 0..ATTEMPTS {
+            if let Some(made) = self.attempt(turn).await? {
+                return Ok(made);
+            }
+        }
+        Ok(turn.later(PATIENCE, format!("{} is written by others all the time", self.place())))
     }
 
     /// Reads, edits and writes. Nothing if somebody else has written in between.

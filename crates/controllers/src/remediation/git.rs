@@ -5,6 +5,7 @@ use std::time::Duration;
 use causeway_actions::{AwaitFields, GitChange, GitProvider, LiveState, Mutation, live_state};
 use causeway_gitops::{Credentials, Git, GitError, Made as InGit, Mode, Provider, Step, Target};
 use causeway_manifests::{Change, ObjectId};
+use causeway_remediate::Direction;
 use jiff::Timestamp;
 use kube::Client;
 
@@ -103,9 +104,11 @@ impl Repositories<'_> {
         rehearsed: Option<&str>,
         turn: &Turn<'_>,
     ) -> Result<Made, ControllerError> {
+        // As long as people may merge, the repository need not answer either.
+        let patience = change.merged_within_minutes.map_or(PATIENCE, |most| minutes(most).max(PATIENCE));
         let credentials = match self.credentials(change).await? {
             Ok(credentials) => credentials,
-            Err(missing) => return Ok(Made::Refused(missing)),
+            Err(missing) => return Ok(unseen(missing, patience, turn)),
         };
         let changes = changes(change);
         let step = step(change, &changes, remediation, turn.claimed_at);
@@ -114,12 +117,15 @@ impl Repositories<'_> {
                 (InGit::Proposed(_), Some(most)) => {
                     Ok(turn.later(minutes(most), format!("{made}: waits until it is merged")))
                 }
+                (InGit::AlreadyThere, _) if turn.is_first && turn.direction == Direction::Apply => {
+                    let message =
+                        format!("{made}: somebody else has committed it since, and it is left to them");
+                    Ok(Made::Refused(message))
+                }
                 _ => Ok(Made::Done(made.to_string())),
             },
-            Err(GitError::Unclear(message)) => Ok(match turn.later(PATIENCE, message) {
-                Made::Refused(message) => Made::Unknown(message),
-                other => other,
-            }),
+            Err(GitError::Unclear(message)) => Ok(turn.unclear(patience, message)),
+            Err(GitError::Unseen(message)) => Ok(unseen(message, patience, turn)),
             Err(error) => Ok(Made::Refused(error.to_string())),
         }
     }
@@ -134,6 +140,11 @@ impl Repositories<'_> {
             .map(|data| Credentials::from_secret(&data))
             .map_err(|missing| format!("{missing} (spec.gitOps.secretRef)")))
     }
+}
+
+/// What it means that the repository can't be looked into: an earlier try may have made the change.
+fn unseen(message: String, patience: Duration, turn: &Turn<'_>) -> Made {
+    if turn.is_first { Made::Refused(message) } else { turn.unclear(patience, message) }
 }
 
 /// Looks whether a change that was made elsewhere has arrived.

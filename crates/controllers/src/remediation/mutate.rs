@@ -76,6 +76,14 @@ impl Turn<'_> {
         }
         Made::Later(self.now.checked_add(AGAIN).unwrap_or(self.now), what)
     }
+
+    /// Tries again soon what may have happened; asks people when `most` has passed since the claim.
+    pub(super) fn unclear(&self, most: Duration, what: String) -> Made {
+        match self.later(most, what) {
+            Made::Refused(message) => Made::Unknown(message),
+            other => other,
+        }
+    }
 }
 
 /// Makes `mutation` on the version of the target that was claimed.

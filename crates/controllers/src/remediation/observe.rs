@@ -16,7 +16,8 @@ use causeway_crds::{
 };
 use causeway_kubekit::{Category, ReconcileError as _};
 use causeway_remediate::{
-    Direction, Observed, OtherRun, Outcome, RemediationView, StepState, SymptomState, SymptomView,
+    ClaimOrigin, Direction, Observed, OtherRun, Outcome, RemediationView, StepState, SymptomState,
+    SymptomView,
 };
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
@@ -104,7 +105,11 @@ impl Remediations {
         let pauses: Vec<Pause> = list(Api::all(client.clone())).await?;
         let peaks: Vec<PeakEvent> = list(Api::all(client.clone())).await?;
         let mut live = self.live(&view).await?;
-        live.extend(self.claimed_flag(&view).await?);
+        let claim_origin = self.origin(object, &view);
+        // What is not tried yet is tried, whatever the server shows.
+        if claim_origin == ClaimOrigin::Found {
+            live.extend(self.claimed_flag(&view).await?);
+        }
         let hurting = match &object.spec.restores {
             Some(_) => self.hurting(&place, &incident_ref.name).await?,
             None => None,
@@ -129,7 +134,7 @@ impl Remediations {
             hurting,
             others,
             service_workloads: self.service_workloads(&view).await?,
-            claim_origin: self.origin(object, &view),
+            claim_origin,
         };
         Ok(World { view, observed, peaks })
     }

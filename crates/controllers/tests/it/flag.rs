@@ -86,6 +86,7 @@ async fn a_flag_is_turned_once_and_nothing_else() {
     assert!(shown.contains("new-cart:\n-     defaultVariant: on\n+     defaultVariant: off\n"), "{shown}");
     assert_eq!(shop.server.text(), turned("off"));
     assert_eq!(shop.server.conditions(), [Some("\"v0\"".to_owned())]);
+    assert_eq!(shop.server.reads(), 2, "to rehearse, and to write");
     shop.world.symptom(SymptomState::Clear).await;
     shop.world.pass(130).await;
     assert_eq!(shop.status().await.outcome, Some(Outcome::Verified));

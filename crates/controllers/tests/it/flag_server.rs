@@ -41,6 +41,8 @@ struct Kept {
     habit: Habit,
     /// What somebody else writes right before the next PUT is looked at.
     intruder: Option<String>,
+    /// How often the definition was asked for.
+    reads: usize,
     /// Documents that were taken.
     taken: Vec<String>,
     /// Conditions of all PUTs.
@@ -89,6 +91,11 @@ impl FlagServer {
         self.kept.lock().taken.len()
     }
 
+    /// How often the definition was asked for.
+    pub(crate) fn reads(&self) -> usize {
+        self.kept.lock().reads
+    }
+
     pub(crate) fn conditions(&self) -> Vec<Option<String>> {
         self.kept.lock().conditions.clone()
     }
@@ -109,7 +116,8 @@ fn refused(kept: &Kept, headers: &HeaderMap) -> Option<Response> {
 }
 
 async fn read(State(kept): State<Arc<Mutex<Kept>>>, headers: HeaderMap) -> Response {
-    let kept = kept.lock();
+    let mut kept = kept.lock();
+    kept.reads += 1;
     if let Some(refused) = refused(&kept, &headers) {
         return refused;
     }

@@ -1,10 +1,10 @@
 //! Repairs of what Git declares, with a real Git server; the test plays Flux.
 
-use causeway_crds::{Incident, Outcome, Phase, Remediation, RemediationPolicy};
+use causeway_crds::{Approval, Incident, Outcome, Phase, Remediation, RemediationPolicy};
 use causeway_engine::SymptomState;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::git_server::{PASSWORD, Repository, Server, USER};
@@ -90,6 +90,22 @@ impl Shop {
         self.world.publish(incident(self.world.now())).await;
     }
 
+    /// The process dies the moment the commit is there: nothing of it stands in the status yet.
+    async fn die_at_the_push(&mut self) {
+        self.world.start();
+        self.world.settle().await;
+        let news = incident(self.world.now());
+        tokio::select! {
+            () = self.world.publish(news) => {}
+            () = async { while self.repository.log("main").len() < 2 { tokio::task::yield_now().await } } => {}
+        }
+        self.world.crash().await;
+    }
+
+    async fn restart(&mut self) {
+        self.begin().await;
+    }
+
     pub(crate) async fn run(&self) -> causeway_crds::RemediationStatus {
         self.world.get::<Remediation>(RUN).await.status.unwrap_or_default()
     }
@@ -115,7 +131,7 @@ impl Shop {
     }
 }
 
-fn encoded(text: &str) -> String {
+pub(crate) fn encoded(text: &str) -> String {
     use base64::Engine as _;
     base64::engine::general_purpose::STANDARD.encode(text)
 }
@@ -159,22 +175,68 @@ async fn a_scale_goes_through_git_and_is_verified_once_it_arrives() {
 #[tokio::test]
 async fn a_crash_between_push_and_result_commits_once() {
     let mut shop = Shop::new(|_| ()).await;
-    shop.world.start();
-    shop.world.settle().await;
-    let news = incident(shop.world.now());
-    // The process dies the moment the commit is there: nothing of it stands in the status yet.
-    tokio::select! {
-        () = shop.world.publish(news.clone()) => {}
-        () = async { while shop.repository.log("main").len() < 2 { tokio::task::yield_now().await } } => {}
-    }
-    shop.world.crash().await;
-    shop.world.start();
-    shop.world.settle().await;
-    shop.world.publish(news).await;
+    shop.die_at_the_push().await;
+    shop.restart().await;
     shop.world.pass(30).await;
     assert_eq!(shop.repository.log("main").len(), 2);
     shop.flux().await;
     assert_eq!(shop.run().await.phase, Phase::Verifying, "{:?}", shop.run().await.message);
+}
+
+#[tokio::test]
+async fn after_a_crash_a_repository_that_lets_nobody_in_is_tried_again_and_then_people_are_asked() {
+    let password = |text: &str| json!({"data": {"password": encoded(text)}});
+    for (is_gone, says) in
+        [(false, "Authentication failed"), (true, "Secret shop/git is not there (spec.gitOps.secretRef)")]
+    {
+        let mut shop = Shop::new(|_| ()).await;
+        shop.die_at_the_push().await;
+        if is_gone {
+            shop.world.api::<Secret>().delete("git", &DeleteParams::default()).await.unwrap();
+        } else {
+            shop.world.patch::<Secret>("git", password("rotated")).await;
+        }
+        shop.restart().await;
+        shop.world.pass(300).await;
+        let status = shop.run().await;
+        let said = status.message.unwrap_or_default();
+        assert_eq!(status.phase, Phase::Applying, "{said}");
+        assert!(said.contains(says), "{said}");
+        shop.world.pass(310).await;
+        let status = shop.run().await;
+        assert_eq!((status.phase, status.reason.as_deref()), (Phase::Failed, Some("OutcomeUnknown")));
+        assert_eq!(shop.repository.log("main").len(), 2);
+    }
+    let mut shop = Shop::new(|_| ()).await;
+    shop.die_at_the_push().await;
+    shop.world.patch::<Secret>("git", password("rotated")).await;
+    shop.restart().await;
+    shop.world.patch::<Secret>("git", password(PASSWORD)).await;
+    shop.world.pass(30).await;
+    assert_eq!(shop.repository.log("main").len(), 2);
+    shop.flux().await;
+    assert_eq!(shop.run().await.phase, Phase::Verifying, "{:?}", shop.run().await.message);
+}
+
+#[tokio::test]
+async fn what_somebody_commits_after_the_rehearsal_is_left_to_them() {
+    let mut shop = Shop::new(|_| ()).await;
+    shop.world.patch::<RemediationPolicy>("policy", json!({"spec": {"autonomy": "Approve"}})).await;
+    shop.begin().await;
+    let object: Remediation = shop.world.get(RUN).await;
+    let shown = object.status.unwrap().dry_run.unwrap();
+    let theirs = WEB.replace(": 4 #", ": 8 #");
+    shop.repository.push(&[("apps/shop/web.yaml", &theirs)], "more");
+    let spec = json!({"remediationRef": {"name": RUN, "planDigest": object.spec.plan_digest},
+        "decision": "Approve", "approver": "anna", "dryRunDigest": shown.digest});
+    shop.world.create::<Approval>(json!({"metadata": {"name": "right"}, "spec": spec})).await;
+    shop.world.pass(10).await;
+    let status = shop.run().await;
+    let said = status.results.last().and_then(|result| result.message.clone()).unwrap_or_default();
+    assert_eq!(status.phase, Phase::Failed, "{said} {:?}", status.message);
+    assert!(said.contains("somebody else has committed it since, and it is left to them"), "{said}");
+    assert_eq!(shop.repository.log("main"), ["more", "begin"]);
+    assert_eq!(shop.repository.read("main", "apps/shop/web.yaml"), theirs);
 }
 
 #[tokio::test]

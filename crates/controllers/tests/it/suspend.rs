@@ -1,11 +1,12 @@
 //! What applies a target from Git is suspended while it is repaired, also where it lives in a namespace of its own.
 
 use causeway_crds::{ClusterGuardrail, Pause, Phase};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use crate::gitops::{Applied, RELEASE, Shop, WEB};
+use crate::git_server::PASSWORD;
+use crate::gitops::{Applied, RELEASE, Shop, WEB, encoded};
 use crate::world::SHOP;
 
 /// The object that applies, and how it says that it is suspended.
@@ -73,6 +74,12 @@ fn inventory() -> Value {
     json!({"status": {"inventory": {"entries": [{"id": "shop_web_apps_Deployment", "v": "v1"}]}}})
 }
 
+/// An Application that has applied the Deployment to the cluster at this address.
+fn application(server: &str) -> Value {
+    json!({"spec": {"destination": {"server": server}}, "status": {"resources": [
+        {"group": "apps", "kind": "Deployment", "namespace": SHOP, "name": "web"}]}})
+}
+
 #[tokio::test]
 async fn suspended_patched_committed_and_resumed() {
     for (applied, kind, old) in [
@@ -113,9 +120,32 @@ async fn suspended_patched_committed_and_resumed() {
 }
 
 #[tokio::test]
+async fn while_people_may_merge_a_repository_that_lets_nobody_in_is_waited_for() {
+    let mut shop = Shop::applied(Applied::by_kustomization(SHOP), |rule| {
+        suspending(rule);
+        rule["provider"] = json!("Gitea");
+        rule["within"] = json!("30m");
+    })
+    .await;
+    let applier = Applier::create(&shop, "Kustomization", SHOP, json!({})).await;
+    shop.begin().await;
+    shop.world.leap(900).await;
+    let password = |text: &str| json!({"data": {"password": encoded(text)}});
+    shop.world.patch::<Secret>("git", password("rotated")).await;
+    shop.world.pass(10).await;
+    let status = shop.run().await;
+    let said = status.message.unwrap_or_default();
+    assert_eq!((status.phase, applier.is_suspended().await), (Phase::Applying, true), "{said}");
+    assert!(said.contains("Authentication failed"), "{said}");
+    shop.world.patch::<Secret>("git", password(PASSWORD)).await;
+    shop.repository.merge("causeway/shop/gateway-3fa9c1-1");
+    shop.world.pass(10).await;
+    assert_eq!(shop.run().await.phase, Phase::Verifying, "{:?}", shop.run().await.message);
+    assert!(!applier.is_suspended().await);
+}
+
+#[tokio::test]
 async fn in_another_namespace_that_opted_in_it_is_suspended_as_the_fixer_of_that_namespace() {
-    let resources = json!({"status": {"resources": [
-        {"group": "apps", "kind": "Deployment", "namespace": SHOP, "name": "web"}]}});
     for (applied, kind, namespace, more) in [
         (Applied::by_kustomization("flux-system"), "Kustomization", "flux-system", inventory()),
         (
@@ -124,7 +154,7 @@ async fn in_another_namespace_that_opted_in_it_is_suspended_as_the_fixer_of_that
             "flux-system",
             json!({"spec": {"targetNamespace": SHOP}}),
         ),
-        (Applied::by_application(), "Application", "argocd", resources),
+        (Applied::by_application(), "Application", "argocd", application("https://kubernetes.default.svc")),
     ] {
         let mut shop = Shop::applied(applied, |rule| {
             suspending(rule);
@@ -204,6 +234,14 @@ async fn marks_alone_suspend_nothing_of_others() {
             json!({"spec": {"targetNamespace": "cart"}}),
         ),
         (Applied::by_application(), "Application", "argocd", json!({})),
+        // What is applied to another cluster is there, and not here.
+        (Applied::by_application(), "Application", "argocd", application("https://paris.example.com")),
+        (
+            Applied::by_kustomization("flux-system"),
+            "Kustomization",
+            "flux-system",
+            json!({"spec": {"kubeConfig": {"secretRef": {"name": "paris"}}}, "status": inventory()["status"]}),
+        ),
     ] {
         let mut shop = Shop::applied(applied, suspending).await;
         let applier = Applier::create(&shop, kind, namespace, more).await;

@@ -534,9 +534,11 @@ fn appliers() -> [CustomResourceDefinition; 3] {
     let entry = json!({"type": "object", "properties": {"id": text, "v": text}});
     let inventory = json!({"type": "object", "properties": {"entries": {"type": "array", "items": entry}}});
     let resource = json!({"type": "object", "properties": {"group": text, "kind": text, "namespace": text, "name": text}});
+    let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     let schema = json!({"openAPIV3Schema": {"type": "object", "properties": {
         "spec": {"type": "object", "properties": {
-            "path": text, "targetNamespace": text, "suspend": {"type": "boolean"}}},
+            "path": text, "targetNamespace": text, "suspend": {"type": "boolean"}, "kubeConfig": open,
+            "destination": {"type": "object", "properties": {"server": text, "name": text}}}},
         "status": {"type": "object", "properties": {
             "inventory": inventory, "resources": {"type": "array", "items": resource}}}}}});
     [

@@ -7,7 +7,8 @@ mod pulls;
 
 use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::header::{HeaderValue, LOCATION};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use url::Url;
 
@@ -16,6 +17,8 @@ use crate::error::GitError;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(20);
+/// Largest answer that is read, in bytes.
+const LARGEST: usize = 1 << 20;
 
 /// Who hosts a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,21 +161,28 @@ impl<'a> Forge<'a> {
             Some(body) => request.json(body),
             None => request,
         };
-        let answer = request.send().await.map_err(|why| {
-            GitError::Unclear(format!("the API at {} does not answer: {}", self.root, why.without_url()))
-        })?;
+        let answer = request.send().await.map_err(|why| self.unanswered(why))?;
         let status = answer.status();
-        let text = answer.text().await.unwrap_or_default();
         if status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
+        if status.is_redirection() {
+            let location = answer.headers().get(LOCATION).map(HeaderValue::as_bytes);
+            let location = String::from_utf8_lossy(location.unwrap_or(b"its new address"));
+            return Err(GitError::Refused(format!(
+                "the API at {} answered {}: redirects are not followed, set spec.gitOps.url or spec.gitOps.apiUrl to what is now at {}",
+                self.root,
+                status.as_u16(),
+                shown(&location)
+            )));
+        }
+        let text = self.text(answer).await?;
         if status.is_success() {
             return serde_json::from_str(&text).map(Some).map_err(|why| {
                 GitError::Unclear(format!("the API at {} answered no JSON: {why}", self.root))
             });
         }
-        let said: String = causeway_actions::diff::printable(&text).chars().take(300).collect();
-        let message = format!("the API at {} answered {}: {said}", self.root, status.as_u16());
+        let message = format!("the API at {} answered {}: {}", self.root, status.as_u16(), shown(&text));
         // 409: somebody opened it at the same moment, as the next look shows.
         let may_pass = status.is_server_error()
             || matches!(
@@ -180,6 +190,22 @@ impl<'a> Forge<'a> {
                 StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT | StatusCode::CONFLICT
             );
         Err(if may_pass { GitError::Unclear(message) } else { GitError::Refused(message) })
+    }
+
+    fn unanswered(&self, why: reqwest::Error) -> GitError {
+        GitError::Unclear(format!("the API at {} does not answer: {}", self.root, why.without_url()))
+    }
+
+    /// What was answered, unless it is too large.
+    async fn text(&self, mut answer: Response) -> Result<String, GitError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(|why| self.unanswered(why))? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > LARGEST {
+                return Err(GitError::Unclear(format!("the API at {} answered more than 1 MiB", self.root)));
+            }
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     fn read(&self, found: &Value) -> Result<PullRequest, GitError> {
@@ -190,6 +216,11 @@ impl<'a> Forge<'a> {
         };
         read.ok_or_else(|| GitError::Unclear(format!("the API at {} answered in another form", self.root)))
     }
+}
+
+/// Text of a server as a message may have it.
+fn shown(text: &str) -> String {
+    causeway_actions::diff::printable(text).chars().take(300).collect()
 }
 
 impl Provider {

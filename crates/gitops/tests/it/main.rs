@@ -84,7 +84,7 @@ impl World {
     }
 
     async fn make(&self, is_back: bool) -> Result<Made, GitError> {
-        let http = reqwest::Client::new();
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         self.git.make(&credentials(PASSWORD), &http, &self.step(is_back), None).await
     }
 
@@ -150,23 +150,73 @@ async fn equal_steps_make_equal_commits() {
 async fn who_pushes_in_between_is_built_upon() {
     let world = World::new().await;
     // The first push meets a server whose branch has moved since the fetch: a hook moves it, once.
-    let hook = world.repository.bare.join("hooks/pre-receive");
-    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
     let script = "#!/bin/sh\nunset GIT_QUARANTINE_PATH GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES\n[ -e moved ] && exit 0\ntouch moved\n\
         export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a\n\
         git update-ref refs/heads/main $(git commit-tree main^{tree} -p main -m other </dev/null)\n";
-    std::fs::write(&hook, script).unwrap();
-    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    world.repository.hook("pre-receive", script);
     let Made::Committed(commit) = world.make(false).await.unwrap() else { panic!() };
     assert_eq!(world.repository.head("main"), commit);
     assert_eq!(world.repository.log("main")[1..], ["other", "begin"]);
     // A server that says no is not asked again.
-    std::fs::write(&hook, "#!/bin/sh\necho protected >&2\nexit 1\n").unwrap();
+    world.repository.hook("pre-receive", "#!/bin/sh\necho protected >&2\nexit 1\n");
     let refusal = world.make(true).await.unwrap_err();
     assert!(
         matches!(&refusal, GitError::Refused(message) if message.contains("does not take the push to main")),
         "{refusal}"
     );
+}
+
+#[tokio::test]
+async fn a_push_whose_answer_is_lost_is_found_by_the_next_try() {
+    for (hook, script, says) in [
+        // The branch is moved, and the server dies before it has said so.
+        (
+            "reference-transaction",
+            "#!/bin/sh\n[ \"$1\" = committed ] || exit 0\necho 'jq: command not found' >&2\nkill -9 $PPID\n",
+            "",
+        ),
+        (
+            "post-receive",
+            "#!/bin/sh\nhead -c 2000000 /dev/zero | tr '\\0' 'x' >&2\n",
+            "wrote more than 1 MiB",
+        ),
+    ] {
+        let world = World::new().await;
+        world.repository.hook(hook, script);
+        let unclear = world.make(false).await.unwrap_err();
+        assert_eq!(unclear.category(), "Unclear", "{unclear}");
+        assert!(unclear.to_string().contains(says), "{unclear}");
+        let head = world.repository.head("main");
+        assert_eq!(world.make(false).await.unwrap(), Made::Committed(head));
+        assert_eq!(world.repository.log("main").len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn redirects_are_not_followed_and_said_before_anything_is_pushed() {
+    let world = World { mode: Mode::PullRequest, provider: Some(Provider::GitHub), ..World::new().await };
+    let world = World { api_url: format!("http://{}/api/v3", world.server.address), ..world };
+    world.server.moves("/api/");
+    let moved = world.make(false).await.unwrap_err();
+    let says = "answered 301: redirects are not followed, set spec.gitOps.url or spec.gitOps.apiUrl to what is now at \
+        https://elsewhere.example.com/api/v3/repos/shop/apps/pulls";
+    assert!(moved.to_string().ends_with(says), "{moved}");
+    let branches = git(&world.repository.bare, &["branch", "--format=%(refname:short)"]);
+    assert_eq!(branches.trim(), "main");
+    world.server.moves("/shop/");
+    let moved = world.make(false).await.unwrap_err();
+    assert!(moved.to_string().contains("set spec.gitOps.url to where the repository is now"), "{moved}");
+    assert_eq!(moved.category(), "Unseen");
+}
+
+#[tokio::test]
+async fn an_api_that_answers_too_much_is_not_read_on() {
+    let world = World { mode: Mode::PullRequest, provider: Some(Provider::Gitea), ..World::new().await };
+    let world = World { api_url: format!("http://{}/api/v1", world.server.address), ..world };
+    world.server.talks();
+    let much = world.make(false).await.unwrap_err();
+    assert!(much.to_string().ends_with("answered more than 1 MiB"), "{much}");
+    assert_eq!(much.category(), "Unclear");
 }
 
 #[tokio::test]
@@ -195,9 +245,11 @@ async fn refusals_name_what_is_wrong_and_no_secret() {
     let wrong =
         world.git.make(&credentials("wrong-secret"), &http, &world.step(false), None).await.unwrap_err();
     assert!(
-        matches!(&wrong, GitError::Refused(message) if message.contains("Authentication failed")),
+        matches!(&wrong, GitError::Unseen(message) if message.contains("Authentication failed")),
         "{wrong}"
     );
+    let rehearsed = world.git.rehearse(&credentials("wrong-secret"), &world.step(false)).await.unwrap_err();
+    assert_eq!((rehearsed.category(), rehearsed.to_string()), ("Refused", wrong.to_string()));
     assert!(!wrong.to_string().contains("wrong-secret"));
     let with = |change: &dyn Fn(&mut Target<'_>)| {
         let mut step = world.step(false);

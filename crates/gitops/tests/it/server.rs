@@ -32,6 +32,10 @@ struct Inner {
     asked: Vec<Asked>,
     /// The one pull request: `None` before it is opened.
     state: Option<&'static str>,
+    /// What begins with this path is redirected.
+    moved: Option<&'static str>,
+    /// Whether the API answers much more than it was asked for.
+    is_talkative: bool,
 }
 
 /// The server; repositories are `ROOT/NAME.git`.
@@ -85,6 +89,16 @@ impl Server {
         self.inner.lock().unwrap().state = Some(state);
     }
 
+    /// What begins with this path is elsewhere from now on.
+    pub(crate) fn moves(&self, path: &'static str) {
+        self.inner.lock().unwrap().moved = Some(path);
+    }
+
+    /// The API answers 2 MiB from now on.
+    pub(crate) fn talks(&self) {
+        self.inner.lock().unwrap().is_talkative = true;
+    }
+
     pub(crate) fn state(&self) -> Option<&'static str> {
         self.inner.lock().unwrap().state
     }
@@ -111,6 +125,14 @@ impl Repository {
         git(&self.work, &["add", "-A"]);
         git(&self.work, &["commit", "--quiet", "--allow-empty", "-m", message]);
         git(&self.work, &["push", "--quiet", "origin", "main"]);
+    }
+
+    /// Installs a hook.
+    pub(crate) fn hook(&self, name: &str, script: &str) {
+        let hook = self.bare.join("hooks").join(name);
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        std::fs::write(&hook, script).unwrap();
+        std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }
 
     pub(crate) fn read(&self, reference: &str, file: &str) -> String {
@@ -160,6 +182,11 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let moved = server.inner.lock().unwrap().moved;
+    if moved.is_some_and(|moved| uri.path().starts_with(moved)) {
+        let location = format!("https://elsewhere.example.com{}", uri.path());
+        return (StatusCode::MOVED_PERMANENTLY, [("location", location)]).into_response();
+    }
     if uri.path().contains(".git/") {
         return backend(&server, &method, &uri, &headers, &body).await;
     }
@@ -218,6 +245,9 @@ fn forge(server: &Server, method: &Method, uri: &Uri, headers: HeaderMap, body: 
     let is_list = !path.contains("/api/v1/");
     let mut inner = server.inner.lock().unwrap();
     inner.asked.push(Asked { method: method.to_string(), path: path.clone(), headers, body: body.clone() });
+    if inner.is_talkative {
+        return " ".repeat(2 << 20).into_response();
+    }
     match method.as_str() {
         "POST" => inner.state = Some("open"),
         "PATCH" | "PUT" => inner.state = Some("closed"),
