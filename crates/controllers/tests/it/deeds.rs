@@ -340,7 +340,7 @@ impl Deed {
 pub(crate) async fn until(what: &str, mut good: impl AsyncFnMut() -> bool) {
     let begun = std::time::Instant::now();
     while !good().await {
-        assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{what}");
+        assert!(begun.elapsed() < std::time::Duration::from_secs(180), "{what}");
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

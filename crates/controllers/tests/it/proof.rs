@@ -33,7 +33,7 @@ const FLAGS: &str =
 /// Rounds at least in which the time of the data goes on, and people approve.
 const ROUNDS: usize = 120;
 /// Longest wait for everything.
-const DEADLINE: Duration = Duration::from_secs(120);
+const DEADLINE: Duration = Duration::from_secs(300);
 
 /// Random draws, the same ones in each run (splitmix64, Steele, Lea and Flood 2014).
 struct Draws(u64);
