@@ -101,6 +101,7 @@ impl Remediations {
         let uid = object.uid();
         let runs: Vec<Remediation> = list(Api::all(client.clone())).await?;
         let others: Vec<OtherRun> = runs.iter().filter(|other| other.uid() != uid).map(other_run).collect();
+        let services: Vec<MonitoredService> = list(Api::all(client.clone())).await?;
         let guardrails: Vec<ClusterGuardrail> = list(Api::all(client.clone())).await?;
         let pauses: Vec<Pause> = list(Api::all(client.clone())).await?;
         let peaks: Vec<PeakEvent> = list(Api::all(client.clone())).await?;
@@ -129,11 +130,11 @@ impl Remediations {
             symptom: incident.as_ref().map(|incident| symptom_view(incident).unwrap_or(UNKNOWN)),
             live,
             rebuilt_digest: self
-                .rebuilt(object, &view, (policy.as_ref(), incident.as_ref()), (&runs, &others))
+                .rebuilt(object, &view, (policy.as_ref(), incident.as_ref()), (&runs, &others), &services)
                 .await?,
             hurting,
             others,
-            service_workloads: self.service_workloads(&view).await?,
+            service_workloads: service_workloads(&services, &view),
             claim_origin,
         };
         Ok(World { view, observed, peaks })
@@ -195,6 +196,7 @@ impl Remediations {
         view: &RemediationView,
         (policy, incident): (Option<&RemediationPolicy>, Option<&Incident>),
         (runs, others): (&[Remediation], &[OtherRun]),
+        services: &[MonitoredService],
     ) -> Result<Option<Result<String, String>>, ControllerError> {
         if view.progress.any(Direction::Apply, StepState::Done) || view.progress.is_undoing() {
             return Ok(None);
@@ -233,15 +235,18 @@ impl Remediations {
         };
         let listed = policy.and_then(|policy| policy.spec.listed(&named.name));
         let made = plan::of(&runbook, listed, git, &seen, &around);
-        let mut services: Vec<MonitoredService> = list(Api::all(self.client.clone())).await?;
-        services.retain(|service| runs_on(service, &target.kind, &target.namespace, &target.name));
+        let on: Vec<MonitoredService> = services
+            .iter()
+            .filter(|service| runs_on(service, &target.kind, &target.namespace, &target.name))
+            .cloned()
+            .collect();
         Ok(Some(made.map_err(|refusal| refusal.to_string()).and_then(|plan| {
             let sources = Sources {
                 runbook: &runbook,
                 plan: &plan,
                 lease: plan::lease(policy, &plan),
                 cause: incident.and_then(cause_of),
-                shared: shared_dependencies(&services),
+                shared: shared_dependencies(&on),
             };
             differs(&object.spec, &sources).map_or_else(|| Ok(plan.digest()), Err)
         })))
@@ -281,18 +286,17 @@ impl Remediations {
         let found = incidents.iter().find(hurts);
         Ok(found.map(|incident| format!("Incident {}", incident.name_any())))
     }
+}
 
-    /// Workloads of the services that run on the targets; at least 1.
-    async fn service_workloads(&self, view: &RemediationView) -> Result<usize, ControllerError> {
-        let services: Vec<MonitoredService> =
-            list(Api::namespaced(self.client.clone(), &view.namespace)).await?;
-        let touches = |service: &&MonitoredService| {
-            service.spec.workloads.iter().any(|workload| {
+/// Workloads of the services of the namespace that run on the targets; at least 1.
+fn service_workloads(services: &[MonitoredService], view: &RemediationView) -> usize {
+    let touches = |service: &&MonitoredService| {
+        service.namespace().as_deref() == Some(view.namespace.as_str())
+            && service.spec.workloads.iter().any(|workload| {
                 view.targets.iter().any(|t| t.kind == workload.kind && t.name == workload.name)
             })
-        };
-        Ok(services.iter().filter(touches).map(|s| s.spec.workloads.len()).max().unwrap_or(1).max(1))
-    }
+    };
+    services.iter().filter(touches).map(|service| service.spec.workloads.len()).max().unwrap_or(1).max(1)
 }
 
 fn cause_of(incident: &Incident) -> Option<&Cause> {
