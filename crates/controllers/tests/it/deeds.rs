@@ -18,7 +18,8 @@ use crate::world::incident;
 
 /// Namespace of nodes' repairs.
 pub(crate) const NODES: &str = "causeway-nodes";
-const FLAGS: &str =
+/// A flag that is on.
+pub(crate) const FLAGS: &str =
     r#"{"flags":{"new-cart":{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"on"}}}"#;
 
 /// What the action is on.

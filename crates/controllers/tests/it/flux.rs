@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::get;
-use causeway_controllers::{Admission, Context, Git, IncidentFeed, OperatorParts, Ports, run};
+use causeway_controllers::{Admission, Context, Git};
 use causeway_crds::{Outcome, Phase, Remediation};
 use causeway_engine::SymptomState;
 use causeway_kubekit::{Activity, Clock, ControllerMetrics};
@@ -22,11 +22,11 @@ use kube::api::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::accounts::{ALONE, client, define, real_cluster, remove};
 use crate::git_server::{PASSWORD, Repository, Server, USER, git};
-use crate::world::{FakeAudit, FakeEngine, FakeGateway, SHOP, incident, notifications};
+use crate::operator::Operator;
+use crate::world::{SHOP, incident};
 
 const RUN: &str = "gateway-3fa9c1-1";
 const WEB: &str = "\
@@ -316,11 +316,7 @@ impl Rig {
 
     /// Runs the controllers through an incident until the repair is verified; `meanwhile` looks at the world before that.
     async fn repair(&self, meanwhile: impl AsyncFnOnce()) {
-        let engine: Arc<FakeEngine> = Arc::default();
-        let ahead = |seconds: i64| Timestamp::now().as_microsecond() + seconds * 1_000_000;
-        engine.watermark.lock().unwrap().replace(ahead(0));
-        let (feed, inbox) = IncidentFeed::new();
-        let (stop, activity) = (CancellationToken::new(), Activity::new());
+        let activity = Activity::new();
         let context = Context {
             client: self.cluster.client.clone(),
             activity: activity.clone(),
@@ -330,21 +326,9 @@ impl Rig {
             admission: Admission::BuiltIn,
             git: Git { protocols: vec!["http".to_owned()], ..Git::default() },
         };
-        let notifications = notifications(self.work.path());
-        let ports = Ports {
-            engine: engine.clone(),
-            gateway: Arc::<FakeGateway>::default(),
-            audit: Arc::<FakeAudit>::default(),
-            bundles: causeway_controllers::Bundles::default(),
-        };
-        let parts = OperatorParts { ports, inbox, notifications, executes: true };
-        let controllers = tokio::spawn(run(context, parts, stop.clone()));
+        let operator = Operator::run(context, activity, self.work.path(), true);
         let mut news = incident(Timestamp::now());
-        let tell = |news: &causeway_engine::Incident| {
-            engine.incidents.lock().unwrap().insert(news.fingerprint.clone(), news.clone());
-            feed.publish(news.clone(), activity.busy());
-        };
-        tell(&news);
+        operator.tell(news.clone());
         let remediations: Api<Remediation> = Api::namespaced(self.cluster.client.clone(), SHOP);
         let status =
             async || remediations.get_opt(RUN).await.unwrap().and_then(|run| run.status).unwrap_or_default();
@@ -355,17 +339,16 @@ impl Rig {
         .await;
         meanwhile().await;
         news.symptom = SymptomState::Clear;
-        news.symptom_since_us = ahead(0);
+        news.symptom_since_us = Timestamp::now().as_microsecond();
         news.revision += 1;
-        engine.watermark.lock().unwrap().replace(ahead(600));
-        tell(&news);
+        operator.ahead(600_000_000);
+        operator.tell(news);
         until("the repair is verified", async || {
             let seen = status().await;
             good(seen.outcome == Some(Outcome::Verified), || format!("{:?} {:?}", seen.phase, seen.message))
         })
         .await;
-        stop.cancel();
-        controllers.await.unwrap();
+        operator.stop().await;
     }
 
     /// Flux looks again and again, and finds what Git declares.

@@ -1,7 +1,5 @@
 //! Change freezes and escalation in a declared peak.
 
-use std::time::{Duration, Instant};
-
 use causeway_crds::admission::freeze_rules;
 use causeway_crds::escalation::EscalationReason;
 use causeway_crds::peak_event::FreezeState;
@@ -20,6 +18,7 @@ use kube::{Api, ResourceExt as _};
 use serde_json::{Value, json};
 
 use crate::accounts::{ALONE, client, define, real_cluster};
+use crate::deeds::until;
 use crate::peak_event::{get, peak, window, world};
 use crate::slo::condition;
 use crate::world::{World, incident};
@@ -220,15 +219,6 @@ async fn a_target_of_the_second_line_hears_of_what_is_escalated_only() {
     let [event] = &told[..] else { panic!("one: {told:?}") };
     assert_eq!(event["type"], "dev.causeway.incident.escalated");
     assert!(event["data"]["escalated"].as_str().unwrap().contains("PeakEvent sale is on"), "{event}");
-}
-
-/// Waits until a write is answered as wanted: the API server needs a moment to keep to new rules and to see a status.
-async fn until(what: &str, mut good: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !good().await {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,18 +39,23 @@ pub(crate) struct Operator {
 impl Operator {
     /// By its own account; `folder` takes the state of its notifications.
     pub(crate) async fn start(admin: &Client, kubeconfig: &Value, folder: &Path) -> Self {
-        let (feed, inbox) = IncidentFeed::new();
-        let (activity, stop) = (Activity::new(), CancellationToken::new());
+        let activity = Activity::new();
+        let context = context(admin, kubeconfig, "causeway-operator", &activity).await;
+        Self::run(context, activity, folder, false)
+    }
+
+    /// With this context; `executes`: it carries repairs out as well.
+    pub(crate) fn run(context: Context, activity: Activity, folder: &Path, executes: bool) -> Self {
+        let ((feed, inbox), stop) = (IncidentFeed::new(), CancellationToken::new());
         let engine: Arc<FakeEngine> = Arc::default();
         engine.watermark.lock().unwrap().replace(Timestamp::now().as_microsecond());
-        let context = context(admin, kubeconfig, "causeway-operator", &activity).await;
         let ports = Ports {
             engine: engine.clone(),
             gateway: Arc::<FakeGateway>::default(),
             audit: Arc::<FakeAudit>::default(),
             bundles: Bundles::default(),
         };
-        let parts = OperatorParts { ports, inbox, notifications: notifications(folder), executes: false };
+        let parts = OperatorParts { ports, inbox, notifications: notifications(folder), executes };
         let task = tokio::spawn(run(context, parts, stop.clone()));
         Self { engine, feed, activity, stop, task }
     }

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::accounts::{ALONE, Fixer, client, create, define, opt_in, real_cluster, remove, role, system};
 use crate::audit_log::AuditLog;
-use crate::deeds::{api, until};
+use crate::deeds::{FLAGS, api, until};
 use crate::executor::Executor;
 use crate::operator::Operator;
 use crate::real_actions::given;
@@ -28,8 +28,6 @@ const PLANS: usize = 150;
 const NAMESPACES: usize = 16;
 /// Runbooks and incidents of each.
 const EACH: usize = 4;
-const FLAGS: &str =
-    r#"{"flags":{"new-cart":{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"on"}}}"#;
 /// Rounds at least in which the time of the data goes on, and people approve.
 const ROUNDS: usize = 120;
 /// Longest wait for everything.
@@ -239,7 +237,7 @@ fn defect(kind: usize, spec: &mut RemediationSpec, other: &RemediationSpec) -> &
             "a policy that is not there"
         }
         18 => {
-            spec.verify.hold = "1s".parse_duration();
+            spec.verify.hold = causeway_remediate::DurationText::parse("1s").unwrap();
             "a success that is seen too soon"
         }
         19 => {
@@ -275,16 +273,6 @@ fn defect(kind: usize, spec: &mut RemediationSpec, other: &RemediationSpec) -> &
 
 /// Defects of [`defect`].
 const DEFECTS: usize = 24;
-
-trait ParseDuration {
-    fn parse_duration(&self) -> causeway_remediate::DurationText;
-}
-
-impl ParseDuration for str {
-    fn parse_duration(&self) -> causeway_remediate::DurationText {
-        causeway_remediate::DurationText::parse(self).unwrap()
-    }
-}
 
 /// The plans that the operator makes for all incidents while nobody carries anything out.
 async fn planned(admin: &Client, kubeconfig: &Value, folder: &std::path::Path) -> Vec<Remediation> {

@@ -19,12 +19,9 @@ fn open(folder: &Path) -> Result<LocalCluster, Error> {
     LocalCluster::open(Options { storage, crds: vec![boat_crd()], ..Options::default() })
 }
 
-/// Started by `kill_loses_nothing` in a process of its own: writes without end and tells what was acknowledged.
-#[tokio::test]
-#[ignore = "runs only as a child process"]
-async fn child() {
-    let Some(folder) = std::env::var_os(FOLDER) else { return };
-    let cluster = open(Path::new(&folder)).unwrap();
+/// Writes without end, and tells what was acknowledged.
+async fn write(folder: &Path) {
+    let cluster = open(folder).unwrap();
     let api = boats(&cluster.client("admin"), "default");
     for index in 0.. {
         let made = api
@@ -35,11 +32,15 @@ async fn child() {
     }
 }
 
+/// Starts itself in a process of its own, which is the one that is killed.
 #[tokio::test]
 async fn kill_loses_nothing() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return write(Path::new(&folder)).await;
+    }
     let folder = tempfile::tempdir().unwrap();
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "durability::child", "--ignored", "--nocapture"])
+        .args(["--exact", "durability::kill_loses_nothing", "--nocapture"])
         .env(FOLDER, folder.path())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
