@@ -12,29 +12,50 @@ const CRAMMED: f64 = 0.93;
 /// What is asked of a service on full nodes that takes long, of what it gets: at least.
 const BEYOND: f64 = 1.5;
 
-/// More of a service than there is room for.
+/// More of a service than its nodes have room for.
 pub(super) fn lacks(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
+    grown(system, changes, present, after).find_map(|(change, at, times)| {
+        let old = &present[at];
+        squeezed(system, old, times, at).or_else(|| crammed(system, old, at).filter(|_| stays(change)))
+    })
+}
+
+/// More of a service that would ask callees for more than they have.
+pub(super) fn overwhelms(
+    system: &System,
+    changes: &[Change],
+    present: &[Load],
+    after: &[Load],
+) -> Option<String> {
+    grown(system, changes, present, after).find_map(|(change, at, times)| {
+        upstream(system, changes, at)
+            .or_else(|| backlog(system, after, times, at))
+            .filter(|_| stays(change))
+            .or_else(|| halfway(system, &after[at], at))
+    })
+}
+
+/// What gets more CPU, by a change: the service, and how many times as much.
+fn grown<'a>(
+    system: &'a System,
+    changes: &'a [Change],
+    present: &'a [Load],
+    after: &'a [Load],
+) -> impl Iterator<Item = (&'a Change, usize, f64)> {
     let of = |change: &&Change| {
         matches!(change, Change::Instances { .. } | Change::Bounds { .. } | Change::Cpu { .. })
     };
-    changes
-        .iter()
-        .filter(of)
-        .flat_map(|change| system.touched(change).into_iter().map(move |at| (change, at)))
-        .find_map(|(change, at)| {
-            let (old, new) = (&present[at], &after[at]);
-            let times = (old.cpu / old.rate) / (new.cpu / new.rate);
-            if times.is_nan() || times < 1.05 {
-                return None;
-            }
-            // A larger limit begins without what waits; instances that stay work that off besides.
-            let stays = !matches!(change, Change::Cpu { .. });
-            squeezed(system, old, times, at)
-                .or_else(|| upstream(system, changes, at).filter(|_| stays))
-                .or_else(|| backlog(system, after, times, at).filter(|_| stays))
-                .or_else(|| crammed(system, old, at).filter(|_| stays))
-                .or_else(|| halfway(system, new, at))
-        })
+    let touched = |change: &'a Change| system.touched(change).into_iter().map(move |at| (change, at));
+    changes.iter().filter(of).flat_map(touched).filter_map(|(change, at)| {
+        let (old, new) = (&present[at], &after[at]);
+        let times = (old.cpu / old.rate) / (new.cpu / new.rate);
+        (times >= 1.05).then_some((change, at, times))
+    })
+}
+
+/// A larger limit begins without what waits; instances that stay work that off besides.
+fn stays(change: &Change) -> bool {
+    !matches!(change, Change::Cpu { .. })
 }
 
 /// More of what waits for its nodes, on nodes that have nothing left: whatever else runs there pays for it.

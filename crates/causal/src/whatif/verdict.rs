@@ -53,6 +53,7 @@ pub(super) fn judge(
         .or_else(|| levels(system, outlook).map(|seen| bottom.clone().unwrap_or(seen)))
         .or_else(|| itself(system, changes, outlook))
         .or_else(|| bottom.clone().filter(|_| !saves || drowned))
+        .or_else(|| room::overwhelms(system, changes, present, after).filter(|_| !saves))
         .or_else(|| cold::starts(system, changes, present, outlook).filter(|_| !saves));
     if let Some(reason) = reason {
         return (Verdict::Harm, reason);

@@ -96,7 +96,9 @@ pub(crate) async fn watch_of_the_distant_past_is_gone(client: Client, ns: String
 
 pub(crate) async fn watch_streams_the_initial_list(client: Client, ns: String) {
     let api = three(&client, &ns).await;
-    let mut events = api.watch(&WatchParams::default().initial_events(), "0").await.unwrap().boxed();
+    // "0" would ask for any version: a cache may then answer without what was made a moment ago.
+    let version = api.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap();
+    let mut events = api.watch(&WatchParams::default().initial_events(), &version).await.unwrap().boxed();
     let mut names = Vec::new();
     loop {
         match events.try_next().await.unwrap().unwrap() {
