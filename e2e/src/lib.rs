@@ -2,6 +2,7 @@
 //!
 //! The feeder never reads a recording's label; the simulator, a process of its own, is the only reader.
 
+mod api;
 pub mod control_plane;
 pub mod crash_points;
 pub mod demo;
@@ -13,3 +14,4 @@ pub mod recording;
 pub mod scale;
 pub mod shop;
 pub mod simulator;
+mod tls;

@@ -66,6 +66,12 @@ pub fn attribute(key: &str, value: &str) -> KeyValue {
     }
 }
 
+/// Text attributes.
+#[must_use]
+pub fn attributes(named: &[(&str, &str)]) -> Vec<KeyValue> {
+    named.iter().map(|(key, value)| attribute(key, value)).collect()
+}
+
 /// A gauge point.
 #[must_use]
 pub fn gauge(name: &str, unit: &str, time_us: i64, value: f64, attributes: Vec<KeyValue>) -> Metric {

@@ -9,11 +9,11 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, ListParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::api::client;
 use crate::demo::cluster::prepare;
 use crate::demo::tables::table;
 use crate::process::Places;
@@ -85,10 +85,7 @@ pub async fn run(arguments: ScaleArguments) -> Result<()> {
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     std::fs::create_dir_all(&arguments.data)
         .with_context(|| format!("cannot make {}", arguments.data.display()))?;
-    let kubeconfig = Kubeconfig::read_from(&arguments.kubeconfig)
-        .with_context(|| format!("cannot read {}", arguments.kubeconfig.display()))?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    let client = Client::try_from(config)?;
+    let client = client(&arguments.kubeconfig).await?;
     let audit = audit_log(&arguments.kubeconfig)?;
     let places = Places {
         causeway: arguments.causeway.clone(),

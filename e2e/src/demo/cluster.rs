@@ -2,16 +2,16 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::discovery::Scope;
-use kube::{Api, Client, Config, Discovery, ResourceExt};
+use kube::{Api, Client, Discovery, ResourceExt};
 use serde_json::Value;
 
+use crate::api::{client, until};
 use crate::process::Places;
 
 /// How long an API server may take to serve new kinds.
@@ -20,10 +20,7 @@ const ESTABLISHED: Duration = Duration::from_secs(30);
 /// Applies the custom resource definitions and the admission rules, as the README's commands do. Where roles are
 /// installed, both are there, and the manifests are applied instead: the roles may not.
 pub(crate) async fn prepare(places: &Places, kubeconfig: &Path) -> Result<()> {
-    let config =
-        Kubeconfig::read_from(kubeconfig).with_context(|| format!("cannot read {}", kubeconfig.display()))?;
-    let config = Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await?;
-    let client = Client::try_from(config)?;
+    let client = client(kubeconfig).await?;
     if places.roles.is_some() {
         served(&client).await?;
         return apply(&client, &manifests(&places.manifests)?).await;
@@ -38,17 +35,12 @@ pub(crate) async fn prepare(places: &Places, kubeconfig: &Path) -> Result<()> {
 
 /// Waits until the API server serves our kinds.
 async fn served(client: &Client) -> Result<()> {
-    let begun = Instant::now();
-    loop {
+    until(ESTABLISHED, async || {
         let known = client.list_api_group_resources("causeway.dev/v1alpha1").await;
-        if known.is_ok_and(|list| list.resources.iter().any(|r| r.name == "remediations")) {
-            return Ok(());
-        }
-        if begun.elapsed() > ESTABLISHED {
-            bail!("the API server does not serve the kinds of Causeway");
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        let serves = known.is_ok_and(|list| list.resources.iter().any(|r| r.name == "remediations"));
+        Ok((!serves).then(|| "the API server does not serve the kinds of Causeway".to_owned()))
+    })
+    .await
 }
 
 /// All files of the folder in the order of their names, as one stream.

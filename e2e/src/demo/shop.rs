@@ -17,11 +17,12 @@ use super::slack::SlackStandIn;
 use super::start::{places, start_causeway};
 use super::summary::{Cost, Summary};
 use super::{DemoArguments, manifests, report};
+use crate::api::client;
 use crate::otlp::{Exporter, Payload, Sent};
 use crate::process::{Endpoints, Places, Running};
 use crate::shop::NAMESPACE;
 use crate::shop::cause::Scenario;
-use crate::shop::kubernetes::{Kubernetes, client};
+use crate::shop::kubernetes::Kubernetes;
 use crate::shop::manifests::workloads;
 use crate::shop::metrics::Metrics;
 use crate::shop::telemetry::{Meter, capacities};
@@ -80,7 +81,7 @@ pub(super) async fn one(arguments: &DemoArguments) -> Result<Summary> {
     let places = places(arguments)?;
     manifests::write(arguments, NAMESPACE, &places.manifests, &slack_api)?;
     // The seed decides the tags, and another topology has other workloads.
-    std::fs::write(places.manifests.join("10-workloads.yaml"), workloads(&world.topology, arguments.seed))?;
+    std::fs::write(places.manifests.join("10-workloads.yaml"), workloads(&world.topology, arguments.seed)?)?;
     let mut demo = Demo::start(arguments, &places, world, scenario).await?;
     let mut summary = demo.play().await?;
     summary.wall_seconds = begun.elapsed().as_secs();
@@ -299,9 +300,11 @@ impl Demo {
 /// The shop's way to the API that Causeway works with.
 async fn kubernetes(places: &Places) -> Result<Kubernetes> {
     let client = client(&places.kubeconfig()).await?;
-    let Some(kubeconfig) = &places.cluster else { return Ok(Kubernetes::alone(client)) };
-    let metrics = Metrics::open(&client, kubeconfig).await?;
-    Ok(Kubernetes::real(client, metrics))
+    let metrics = match &places.cluster {
+        Some(kubeconfig) => Some(Metrics::open(&client, kubeconfig).await?),
+        None => None,
+    };
+    Ok(Kubernetes::new(client, metrics))
 }
 
 /// Fingerprint of the incident that a repair is planned for.

@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use serde::{Deserialize, Serialize};
-
 use super::topology::Autoscale;
 
 /// Deviation from the target that is left alone, as in Kubernetes.
@@ -14,7 +12,7 @@ const STABLE: u64 = 300;
 const FASTEST: f64 = 2.0;
 
 /// Wishes of the last minutes: second and replicas.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Autoscaler {
     wishes: VecDeque<(u64, u32)>,
 }

@@ -1,12 +1,12 @@
 //! What goes wrong: data that sets causes only. What people then notice follows from the model.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::rng::hash;
 use super::topology::Topology;
 
 /// A scenario.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
     /// What happened, for people.
@@ -21,17 +21,15 @@ pub struct Scenario {
 }
 
 /// One thing that goes wrong.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "type")]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "type", rename_all_fields = "camelCase")]
 pub enum Cause {
     /// A new image is rolled out; its tag says nothing.
-    #[serde(rename_all = "camelCase")]
     Release {
         /// What it does.
         behaviour: Behaviour,
     },
     /// A value of a ConfigMap is changed.
-    #[serde(rename_all = "camelCase")]
     Config {
         /// ConfigMap; `{service}` stands for the service.
         config_map: String,
@@ -41,10 +39,8 @@ pub enum Cause {
         value: String,
     },
     /// More people come.
-    #[serde(rename_all = "camelCase")]
     Demand {
         /// Journey; all when left out.
-        #[serde(default)]
         journey: Option<String>,
         /// How many times as many.
         factor: f64,
@@ -52,25 +48,21 @@ pub enum Cause {
         ramp: u64,
     },
     /// The running instances lose connections to stores for good, held by half-open sockets.
-    #[serde(rename_all = "camelCase")]
     StuckConnections {
         /// Share of each pool that is left.
         left: f64,
     },
     /// One of the running instances goes bad.
-    #[serde(rename_all = "camelCase")]
     Instance {
         /// What it does.
         behaviour: Behaviour,
     },
     /// Something else takes cores on the node where most of the service's pods run.
-    #[serde(rename_all = "camelCase")]
     NodeNoise {
         /// Cores that it takes.
         cores: f64,
     },
     /// Kubernetes finds something wrong: the status of the service's Deployment, of one of its pods, or of that pod's node.
-    #[serde(rename_all = "camelCase")]
     Status {
         /// Whose.
         of: Kind,
@@ -81,7 +73,6 @@ pub enum Cause {
         release: bool,
     },
     /// The volume of the service's pods fills.
-    #[serde(rename_all = "camelCase")]
     Volume {
         /// Used share from now on, 0 to 1.
         used: f64,
@@ -89,7 +80,7 @@ pub enum Cause {
 }
 
 /// An object with a status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Kind {
     /// The service's Deployment.
     Deployment,
@@ -100,31 +91,62 @@ pub enum Kind {
 }
 
 /// How an image, or an instance, differs from a good one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
     /// CPU time of a request, times this.
-    #[serde(default = "one")]
     pub work: f64,
     /// Seconds that each request waits for nothing.
-    #[serde(default)]
     pub wait: f64,
     /// Share of the requests that fail.
-    #[serde(default)]
     pub errors: f64,
     /// What they raise, first line and frames.
-    #[serde(default)]
     pub exception: Vec<String>,
-}
-
-fn one() -> f64 {
-    1.0
 }
 
 impl Default for Behaviour {
     fn default() -> Self {
         Self { work: 1.0, wait: 0.0, errors: 0.0, exception: Vec::new() }
     }
+}
+
+/// What a cause changes in Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// The image of a Deployment.
+    Image {
+        /// Service.
+        service: String,
+        /// New tag.
+        tag: String,
+    },
+    /// A value of a ConfigMap.
+    Config {
+        /// Name.
+        config_map: String,
+        /// Key.
+        key: String,
+        /// New value.
+        value: String,
+    },
+    /// Something that is no part of the shop takes what a node has left.
+    Crowd {
+        /// Node.
+        node: String,
+    },
+    /// The status of an object, after a release where there is one.
+    Status {
+        /// Whose.
+        of: Kind,
+        /// Its name.
+        name: String,
+        /// What is merged into it.
+        status: serde_json::Value,
+        /// Service and tag of the release.
+        image: Option<(String, String)>,
+    },
 }
 
 impl Scenario {

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
+use super::rng::hash;
 use super::topology::{Autoscale, Topology};
 
 /// A Deployment.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Workload {
     /// Replicas that are asked for.
     pub replicas: u32,
@@ -26,7 +25,7 @@ impl Workload {
 }
 
 /// A pod that takes requests.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pod {
     /// Identity; names in telemetry.
     pub name: String,
@@ -41,7 +40,7 @@ pub struct Pod {
 }
 
 /// What is in the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cluster {
     /// Deployments by service.
     pub workloads: BTreeMap<String, Workload>,
@@ -55,10 +54,9 @@ pub struct Cluster {
     pub made: u64,
 }
 
-/// Tag that a service has at first.
-#[must_use]
-pub fn first_tag(seed: u64, service: &str) -> String {
-    format!("{:012x}", super::rng::hash(seed, &["release", service, "0"]) >> 16)
+/// Tag of a service's image: that of its first release is `0`.
+pub(super) fn tag(seed: u64, service: &str, release: &str) -> String {
+    format!("{:012x}", hash(seed, &["release", service, release]) >> 16)
 }
 
 /// Name of the ConfigMap of a service.
@@ -78,23 +76,16 @@ pub const DEFAULTS: [(&str, &str); 5] = [
 
 impl Cluster {
     /// The cluster as the manifests of a topology make it, without pods.
-    #[must_use]
-    pub fn of(topology: &Topology, seed: u64) -> Self {
+    pub(super) fn of(topology: &Topology, seed: u64) -> Self {
         let mut cluster = Self::default();
         for service in &topology.services {
-            cluster.workloads.insert(
-                service.name.clone(),
-                Workload {
-                    replicas: service.replicas,
-                    tag: first_tag(seed, &service.name),
-                    cpu: service.cpu,
-                },
-            );
+            let tag = tag(seed, &service.name, "0");
+            let workload = Workload { replicas: service.replicas, tag, cpu: service.cpu };
+            cluster.workloads.insert(service.name.clone(), workload);
             if let Some(bounds) = &service.autoscale {
                 cluster.autoscalers.insert(service.name.clone(), bounds.clone());
             }
-            let mut values: BTreeMap<String, String> =
-                DEFAULTS.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let mut values = BTreeMap::from(DEFAULTS.map(|(key, value)| (key.to_owned(), value.to_owned())));
             values.extend(service.config.clone());
             cluster.configs.insert(config_name(&service.name), values);
             if let Some(rule) = &service.rule {
@@ -106,60 +97,73 @@ impl Cluster {
     }
 
     /// A number of a service's configuration; the default where it is missing or no number.
-    #[must_use]
-    pub fn number(&self, service: &str, key: &str) -> f64 {
+    pub(super) fn number(&self, service: &str, key: &str) -> f64 {
         let value = self.configs.get(&config_name(service)).and_then(|c| c.get(key));
         let number = value.and_then(|v| v.parse().ok()).filter(|v: &f64| v.is_finite() && *v >= 0.0);
         let default = || DEFAULTS.iter().find(|(k, _)| *k == key).and_then(|(_, v)| v.parse().ok());
         number.or_else(default).unwrap_or_default()
     }
 
-    /// Whether the pods are where Deployments want them: enough of each, of the right kind, and no more.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        let mut wanting: BTreeMap<&str, (&Workload, u32)> =
-            self.workloads.iter().map(|(name, workload)| (name.as_str(), (workload, 0))).collect();
-        for pod in &self.pods {
-            let Some((workload, count)) = wanting.get_mut(pod.service.as_str()) else { continue };
-            if !workload.is_of(pod) {
-                return false;
-            }
-            *count += 1;
+    /// Sets the replicas that a Deployment asks for.
+    pub(super) fn scale(&mut self, service: &str, replicas: u32) {
+        if let Some(workload) = self.workloads.get_mut(service) {
+            workload.replicas = replicas;
         }
-        wanting.values().all(|(workload, count)| workload.replicas == *count)
+    }
+
+    /// Pods of a service.
+    pub(super) fn pods_of<'a>(&'a self, service: &'a str) -> impl Iterator<Item = &'a Pod> {
+        self.pods.iter().filter(move |pod| pod.service == service)
+    }
+
+    /// Whether the pods are where Deployments want them: enough of each, of the right kind, and no more.
+    pub(super) fn is_settled(&self) -> bool {
+        self.workloads.iter().all(|(service, workload)| {
+            self.pods_of(service).all(|pod| workload.is_of(pod))
+                && self.pods_of(service).count() == workload.replicas as usize
+        })
     }
 
     /// Brings the pods to where Deployments want them, as controllers and a scheduler would. `nodes` gives those that a
     /// service may run on, with their free cores.
-    pub fn play(&mut self, nodes: &dyn Fn(&str) -> Vec<(String, f64)>) {
+    pub(super) fn play(&mut self, nodes: &dyn Fn(&str) -> Vec<(String, f64)>) {
         for (service, workload) in self.workloads.clone() {
             self.pods.retain(|p| p.service != service || workload.is_of(p));
             let nodes = nodes(&service);
-            let present = self.pods.iter().filter(|p| p.service == service).count();
+            let present = self.pods_of(&service).count();
             // Where no node takes them, pods wait.
             let wanted = if nodes.is_empty() { 0 } else { workload.replicas as usize };
             for _ in present..wanted {
-                self.made += 1;
-                let node = place(&self.pods, &service, &nodes);
-                let name = format!("{service}-{:06x}", self.made);
-                let (tag, cpu) = (workload.tag.clone(), workload.cpu);
-                self.pods.push(Pod { name, service: service.clone(), node, tag, cpu });
+                self.start(&service, &workload, &nodes);
             }
-            let mut left = workload.replicas;
+            let mut kept = 0;
             self.pods.retain(|p| {
-                let keep = p.service != service || left > 0;
-                left -= u32::from(p.service == service && left > 0);
-                keep
+                kept += u32::from(p.service == service);
+                p.service != service || kept <= workload.replicas
             });
         }
+        self.sort();
+    }
+
+    /// Makes a new pod of a service on the best of these nodes, which it gives.
+    pub(super) fn start(&mut self, service: &str, workload: &Workload, nodes: &[(String, f64)]) -> String {
+        self.made += 1;
+        let node = place(&self.pods, service, nodes);
+        let name = format!("{service}-{:06x}", self.made);
+        let (tag, cpu) = (workload.tag.clone(), workload.cpu);
+        self.pods.push(Pod { name, service: service.to_owned(), node: node.clone(), tag, cpu });
+        node
+    }
+
+    /// Orders the pods by service and name.
+    pub(super) fn sort(&mut self) {
         self.pods.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
     }
 }
 
 /// The node for a new pod: the one with the most cores free by use and by limits, away from pods of the same service.
 /// `nodes` have the cores that are used by what is no pod of the shop taken off, as a load-aware scheduler sees them.
-#[must_use]
-pub fn place(pods: &[Pod], service: &str, nodes: &[(String, f64)]) -> String {
+fn place(pods: &[Pod], service: &str, nodes: &[(String, f64)]) -> String {
     let score = |node: &(String, f64)| {
         let here = pods.iter().filter(|p| p.node == node.0);
         let (asked, same) =

@@ -1,7 +1,7 @@
 //! Calls between services: who is asked, how long the caller waits, and how often it succeeds after its retries.
 
 use super::rng::exceeds;
-use super::topology::Topology;
+use super::topology::{Call, Topology};
 use super::world::World;
 
 /// Whom a call goes to, as positions in the topology.
@@ -32,6 +32,16 @@ pub struct Edge {
     pub share: f64,
 }
 
+impl Edge {
+    /// The store whose connections the caller uses for it, where it has a pool of them.
+    pub(super) fn pooled(&self) -> Option<usize> {
+        match (self.to, self.via) {
+            (Callee::Store(store), None) => Some(store),
+            _ => None,
+        }
+    }
+}
+
 /// How an instance answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Answer {
@@ -59,53 +69,37 @@ const RETRY_BUDGET: f64 = 0.2;
 
 /// The calls of a topology whose names are known to be right.
 pub(super) fn edges(topology: &Topology) -> Vec<Vec<Edge>> {
-    let service = |name: &str| topology.services.iter().position(|s| s.name == name);
-    let store = |name: &str| topology.stores.iter().position(|s| s.name == name);
-    let edge = |call: &super::topology::Call, journey: Option<usize>| {
-        let to = service(&call.to).map(Callee::Service).or_else(|| store(&call.to).map(Callee::Store))?;
+    let edge = |(journey, call): (Option<usize>, &Call)| {
+        let service = topology.service(&call.to).map(Callee::Service);
+        let to = service.or_else(|| topology.store(&call.to).map(Callee::Store))?;
         let share = journey.map_or(1.0, |j| topology.journeys[j].share);
-        let via = call.via.as_deref().and_then(store);
+        let via = call.via.as_deref().and_then(|via| topology.store(via));
         Some(Edge { to, per: call.per, soft: call.soft, via, cached: call.cached, journey, share })
     };
-    topology
-        .services
-        .iter()
-        .map(|s| {
-            if s.name == topology.entry {
-                let journeys = topology.journeys.iter().enumerate();
-                journeys
-                    .flat_map(|(j, journey)| journey.calls.iter().filter_map(move |c| edge(c, Some(j))))
-                    .collect()
-            } else {
-                s.calls.iter().filter_map(|c| edge(c, None)).collect()
-            }
-        })
-        .collect()
+    let calls = topology.services.iter().map(|service| topology.calls_of(service));
+    calls.map(|calls| calls.into_iter().filter_map(edge).collect()).collect()
 }
 
 impl World {
+    /// Seconds that a service waits for an answer, and how often it asks again.
+    pub(super) fn patience(&self, caller: usize) -> (f64, usize) {
+        let timeout = self.number(caller, "CALL_TIMEOUT_MS") / 1e3;
+        (timeout, self.number(caller, "CALL_RETRIES").min(10.0) as usize)
+    }
+
     /// How a call of a service goes, by what the last second was like.
-    #[must_use]
-    pub fn call(&self, caller: usize, edge: &Edge) -> Outcome {
-        if let Some(broker) = edge.via {
-            return Outcome { time: self.query_time(broker), good: 1.0, attempts: 1.0, again: 0.0 };
-        }
-        let to = match edge.to {
-            Callee::Store(store) => {
-                let last = self.stores[store].last;
-                let good = 1.0 - last.shed / (last.arrived + 1e-9);
-                return Outcome { time: self.query_time(store), good, attempts: 1.0, again: 0.0 };
-            }
-            Callee::Service(to) => to,
+    pub(super) fn call(&self, caller: usize, edge: &Edge) -> Outcome {
+        let asked = |store, good| Outcome { time: self.query_time(store), good, attempts: 1.0, again: 0.0 };
+        let to = match (edge.to, edge.via) {
+            (_, Some(broker)) => return asked(broker, 1.0),
+            (Callee::Store(store), None) => return asked(store, 1.0 - self.stores[store].last.turned_away()),
+            (Callee::Service(to), None) => to,
         };
-        let name = &self.topology.services[caller].name;
-        let timeout = self.cluster.number(name, "CALL_TIMEOUT_MS") / 1e3;
-        let retries = self.cluster.number(name, "CALL_RETRIES").min(10.0) as usize;
-        let own = &self.of[to];
+        let (timeout, retries) = self.patience(caller);
+        let own = self.instances_of(to);
         let n = own.len() as f64;
         let (mut good, mut time) = (0.0, 0.0);
-        for at in own {
-            let answer = self.instances[*at].answer;
+        for answer in own.iter().map(|instance| instance.answer) {
             // Before its first second an instance is taken to be well.
             let answer = if answer == Answer::default() { Answer { time: 0.01, good: 1.0 } } else { answer };
             let late = exceeds(answer.time, timeout);

@@ -1,25 +1,25 @@
 //! How the shop meets the Kubernetes API: reads what is there, and makes the changes that a cause consists of. It plays
 //! controllers, scheduler and autoscalers, or waits for those of a real cluster.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::{
-    HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition, HorizontalPodAutoscalerStatus,
-};
+use k8s_openapi::api::autoscaling::v2::{HorizontalPodAutoscaler, HorizontalPodAutoscalerStatus};
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Node, Pod as KubePod};
-use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::api::{ApiResource, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
+use parking_lot::Mutex;
 use serde_json::json;
 
 use super::NAMESPACE;
-use super::cause::Kind;
+use super::cause::{Change, Kind};
 use super::cluster::{Cluster, Pod, Workload};
 use super::manifests::{POOL, REGISTRY, pool};
 use super::metrics::Metrics;
 use super::topology::{Autoscale, Topology};
-use super::world::{Change, World};
+use super::world::World;
+use crate::api::until;
 use crate::simulator;
 
 /// Who changes things when a cause begins: a pipeline and its people, as far as the API can tell.
@@ -37,9 +37,8 @@ pub(crate) struct Kubernetes {
 }
 
 impl Kubernetes {
-    /// Where the shop plays all controllers.
-    pub(crate) fn alone(client: Client) -> Self {
-        Self { client, metrics: None }
+    pub(crate) fn new(client: Client, metrics: Option<Metrics>) -> Self {
+        Self { client, metrics }
     }
 
     /// Makes the nodes of a topology with the cores that they have, and waits until they are ready, so that pods are spread
@@ -49,37 +48,27 @@ impl Kubernetes {
         for node in &topology.nodes {
             let size = json!({"cpu": node.cores.to_string(), "memory": "64Gi", "pods": "110"});
             let labels = json!({POOL: pool(node.pool.as_ref())});
-            let status = json!({"capacity": size, "allocatable": size});
-            let object = json!({"metadata": {"name": node.name, "labels": labels}, "status": status});
+            let object = json!({"metadata": {"name": node.name, "labels": labels},
+                "status": {"capacity": size, "allocatable": size}});
             // Whoever plays the kubelet takes over the size that a node has from the beginning.
-            match nodes.create(&PostParams::default(), &serde_json::from_value(object)?).await {
+            match nodes.create(&PostParams::default(), &serde_json::from_value(object.clone())?).await {
                 Err(kube::Error::Api(error)) if error.code == 409 => {
-                    let (labels, status) =
-                        (json!({"metadata": {"labels": labels}}), json!({"status": status}));
-                    let parameters = PatchParams::default();
-                    nodes.patch(&node.name, &parameters, &Patch::Merge(labels)).await?;
-                    nodes.patch_status(&node.name, &parameters, &Patch::Merge(status)).await?;
+                    let (parameters, patch) = (PatchParams::default(), Patch::Merge(object));
+                    nodes.patch(&node.name, &parameters, &patch).await?;
+                    nodes.patch_status(&node.name, &parameters, &patch).await?;
                 }
                 created => drop(created?),
             }
         }
-        let begun = Instant::now();
         let is_ready = |node: &Node| {
             let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
             conditions.into_iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True")
         };
-        while !nodes.list(&ListParams::default()).await?.items.iter().all(is_ready) {
-            if begun.elapsed() > PATIENCE {
-                bail!("the nodes are not ready after {} s", PATIENCE.as_secs());
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        Ok(())
-    }
-
-    /// A cluster with controllers of its own.
-    pub(crate) fn real(client: Client, metrics: Metrics) -> Self {
-        Self { client, metrics: Some(metrics) }
+        until(PATIENCE, async || {
+            let all = nodes.list(&ListParams::default()).await?;
+            Ok((!all.iter().all(is_ready)).then(|| "the nodes are not ready".to_owned()))
+        })
+        .await
     }
 
     fn api<K>(&self) -> Api<K>
@@ -94,19 +83,20 @@ impl Kubernetes {
     pub(crate) async fn settle(&self, world: &mut World) -> Result<bool> {
         match &self.metrics {
             Some(metrics) => self.watch(world, metrics).await,
-            None => Ok(self.play(world).await? > 0),
+            None => self.play(world).await,
         }
     }
 
-    async fn play(&self, world: &mut World) -> Result<usize> {
+    async fn play(&self, world: &mut World) -> Result<bool> {
         self.read(world).await?;
         let mut writes = self.autoscale(world).await?;
-        let places = Places::of(world);
-        writes += simulator::play(&self.client, &|app| places.next(app)).await?;
+        // Where new pods go in one pass: each counts for the next.
+        let places = Mutex::new(world.clone());
+        writes += simulator::play(&self.client, &|app| places.lock().start(app)).await?;
         if writes > 0 {
             self.read(world).await?;
         }
-        Ok(writes)
+        Ok(writes > 0)
     }
 
     async fn watch(&self, world: &mut World, metrics: &Metrics) -> Result<bool> {
@@ -114,7 +104,7 @@ impl Kubernetes {
         self.rest(world).await?;
         metrics.tell(world);
         // Where an autoscaler has nothing to do, nobody waits for it.
-        for (service, _) in world.autoscale_now() {
+        for (service, _) in world.autoscale() {
             metrics.was_seen(&service).await?;
         }
         self.rest(world).await?;
@@ -123,14 +113,11 @@ impl Kubernetes {
 
     /// Waits until there are the pods that Deployments ask for, and no others.
     async fn rest(&self, world: &mut World) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            let Some(busy) = self.read(world).await? else { return Ok(()) };
-            if begun.elapsed() > PATIENCE {
-                bail!("the Deployment {busy} has not got its pods after {} s", PATIENCE.as_secs());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until(PATIENCE, async || {
+            let busy = self.read(world).await?;
+            Ok(busy.map(|busy| format!("the Deployment {busy} has not got its pods")))
+        })
+        .await
     }
 
     /// Shows the shop what is in the API; gives a Deployment that has not got its pods, if there is one.
@@ -139,13 +126,13 @@ impl Kubernetes {
         let mut cluster = Cluster { made: world.cluster.made, ..Cluster::default() };
         let mut busy = None;
         for object in self.api::<Deployment>().list(&all).await?.items {
-            if !is_at_rest(&object) {
+            if !simulator::is_rolled_out(&object) {
                 busy = Some(object.name_any());
             }
             let spec = object.spec.as_ref().context("a Deployment has no spec")?;
-            let containers = spec.template.spec.as_ref().map(|s| s.containers.as_slice()).unwrap_or_default();
+            let containers = spec.template.spec.as_ref().map(|s| s.containers.as_slice());
             let replicas = u32::try_from(spec.replicas.unwrap_or(1)).unwrap_or_default();
-            let (tag, cpu) = container(containers);
+            let (tag, cpu) = container(containers.unwrap_or_default());
             cluster.workloads.insert(object.name_any(), Workload { replicas, tag, cpu });
         }
         for object in self.api::<HorizontalPodAutoscaler>().list(&all).await?.items {
@@ -167,10 +154,9 @@ impl Kubernetes {
             let node = spec.node_name.unwrap_or_default();
             cluster.pods.push(Pod { name: object.name_any(), service, node, tag, cpu });
         }
-        cluster.pods.sort_by(|a, b| (&a.service, &a.name).cmp(&(&b.service, &b.name)));
+        cluster.sort();
         for (service, workload) in &cluster.workloads {
-            let pods = cluster.pods.iter().filter(|pod| pod.service == *service).count();
-            if pods != workload.replicas as usize {
+            if cluster.pods_of(service).count() != workload.replicas as usize {
                 busy = Some(service.clone());
             }
         }
@@ -182,20 +168,17 @@ impl Kubernetes {
     /// Scales what the autoscalers want scaled, and says in their status how they stand.
     async fn autoscale(&self, world: &mut World) -> Result<usize> {
         let mut writes = 0;
-        let parameters = PatchParams { field_manager: Some(CONTROLLER.to_owned()), ..PatchParams::default() };
-        for (service, replicas) in world.autoscale_now() {
+        for (service, replicas) in world.autoscale() {
             let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-            self.api::<Deployment>().patch_scale(&service, &parameters, &patch).await?;
-            if let Some(workload) = world.cluster.workloads.get_mut(&service) {
-                workload.replicas = replicas;
-            }
+            self.api::<Deployment>().patch_scale(&service, &by(CONTROLLER), &patch).await?;
+            world.cluster.scale(&service, replicas);
             writes += 1;
         }
         for (service, bounds) in &world.cluster.autoscalers {
             let Some(workload) = world.cluster.workloads.get(service) else { continue };
             let api = self.api::<HorizontalPodAutoscaler>();
             let mut live = api.get(service).await?;
-            let status = status(workload.replicas, bounds);
+            let status = status(workload.replicas, bounds)?;
             if live.status.as_ref() != Some(&status) {
                 live.status = Some(status);
                 api.replace_status(service, &PostParams::default(), &live).await?;
@@ -207,41 +190,39 @@ impl Kubernetes {
 
     /// Makes the change that a cause consists of.
     pub(crate) async fn change(&self, world: &mut World, change: &Change) -> Result<()> {
-        let parameters = PatchParams { field_manager: Some(DEPLOYER.to_owned()), ..PatchParams::default() };
         match change {
             Change::None => {}
             // The played scheduler sees it by itself.
             Change::Crowd { .. } if self.metrics.is_none() => {}
             Change::Crowd { node } => self.crowd(world, node).await?,
-            Change::Image { service, tag } => self.release(service, tag, &parameters).await?,
+            Change::Image { service, tag } => self.release(service, tag).await?,
             Change::Status { .. } if self.metrics.is_some() => {
                 bail!("this scenario is what a kubelet says of itself: play it without a cluster")
             }
             Change::Status { of, name, status, image } => {
                 if let Some((service, tag)) = image {
-                    self.release(service, tag, &parameters).await?;
+                    self.release(service, tag).await?;
                     self.settle(world).await?;
                 }
                 let patch = Patch::Merge(json!({"status": status}));
-                match of {
-                    Kind::Deployment => {
-                        self.api::<Deployment>().patch_status(name, &parameters, &patch).await?;
-                    }
-                    Kind::Pod => {
-                        self.api::<KubePod>().patch_status(name, &parameters, &patch).await?;
-                    }
-                    Kind::Node => {
-                        let api = Api::<Node>::all(self.client.clone());
-                        api.patch_status(name, &parameters, &patch).await?;
-                    }
-                }
+                self.object(*of).patch_status(name, &by(DEPLOYER), &patch).await?;
             }
             Change::Config { config_map, key, value } => {
-                let patch = json!({"data": {key.as_str(): value}});
-                self.api::<ConfigMap>().patch(config_map, &parameters, &Patch::Merge(&patch)).await?;
+                let patch = Patch::Merge(json!({"data": {key.as_str(): value}}));
+                self.api::<ConfigMap>().patch(config_map, &by(DEPLOYER), &patch).await?;
             }
         }
         Ok(())
+    }
+
+    /// The API of a kind that a cause may be about.
+    fn object(&self, kind: Kind) -> Api<DynamicObject> {
+        let here = |kind| Api::namespaced_with(self.client.clone(), NAMESPACE, &kind);
+        match kind {
+            Kind::Deployment => here(ApiResource::erase::<Deployment>(&())),
+            Kind::Pod => here(ApiResource::erase::<KubePod>(&())),
+            Kind::Node => Api::all_with(self.client.clone(), &ApiResource::erase::<Node>(&())),
+        }
     }
 
     /// A pod that asks for all that is left of a node.
@@ -259,45 +240,17 @@ impl Kubernetes {
         Ok(())
     }
 
-    async fn release(&self, service: &str, tag: &str, parameters: &PatchParams) -> Result<()> {
-        let image = format!("{REGISTRY}/{service}:{tag}");
-        let containers = json!([{"name": service, "image": image}]);
-        let patch = json!({"spec": {"template": {"spec": {"containers": containers}}}});
-        self.api::<Deployment>().patch(service, parameters, &Patch::Strategic(&patch)).await?;
+    async fn release(&self, service: &str, tag: &str) -> Result<()> {
+        let containers = json!([{"name": service, "image": format!("{REGISTRY}/{service}:{tag}")}]);
+        let patch = Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": containers}}}}));
+        self.api::<Deployment>().patch(service, &by(DEPLOYER), &patch).await?;
         Ok(())
     }
 }
 
-/// Whether its controller has seen the newest spec and has done what it says.
-fn is_at_rest(deployment: &Deployment) -> bool {
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas);
-    deployment.status.as_ref().is_some_and(|status| {
-        let is = |count: Option<i32>| count.unwrap_or(0) == wanted.unwrap_or(1);
-        status.observed_generation >= deployment.metadata.generation
-            && is(status.replicas)
-            && is(status.updated_replicas)
-            && is(status.available_replicas)
-    })
-}
-
-/// Where new pods go in one pass: each counts for the next.
-struct Places {
-    world: parking_lot::Mutex<World>,
-}
-
-impl Places {
-    fn of(world: &World) -> Self {
-        Self { world: parking_lot::Mutex::new(world.clone()) }
-    }
-
-    fn next(&self, service: &str) -> String {
-        let mut world = self.world.lock();
-        let node = world.node_for(service);
-        let cpu = world.cluster.workloads.get(service).map_or(0.1, |w| w.cpu);
-        let (name, service) = (String::new(), service.to_owned());
-        world.cluster.pods.push(Pod { name, service, node: node.clone(), tag: String::new(), cpu });
-        node
-    }
+/// Changes in the name of somebody.
+fn by(whom: &str) -> PatchParams {
+    PatchParams { field_manager: Some(whom.to_owned()), ..PatchParams::default() }
 }
 
 /// Tag and CPU limit of the first container.
@@ -329,29 +282,12 @@ fn bounds(object: &HorizontalPodAutoscaler) -> Option<(String, Autoscale)> {
     Some((spec.scale_target_ref.name.clone(), bounds))
 }
 
-fn status(replicas: u32, bounds: &Autoscale) -> HorizontalPodAutoscalerStatus {
-    let replicas_now = i32::try_from(replicas).unwrap_or(i32::MAX);
+fn status(replicas: u32, bounds: &Autoscale) -> Result<HorizontalPodAutoscalerStatus> {
     let limited = replicas >= bounds.max;
     let (truth, reason) = if limited { ("True", "TooManyReplicas") } else { ("False", "DesiredWithinRange") };
-    HorizontalPodAutoscalerStatus {
-        current_replicas: Some(replicas_now),
-        desired_replicas: replicas_now,
-        conditions: Some(vec![HorizontalPodAutoscalerCondition {
-            type_: "ScalingLimited".to_owned(),
-            status: truth.to_owned(),
-            reason: Some(reason.to_owned()),
-            ..HorizontalPodAutoscalerCondition::default()
-        }]),
-        ..HorizontalPodAutoscalerStatus::default()
-    }
-}
-
-/// A client for a kubeconfig file.
-pub(crate) async fn client(path: &std::path::Path) -> Result<Client> {
-    let kubeconfig = kube::config::Kubeconfig::read_from(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let options = kube::config::KubeConfigOptions::default();
-    Ok(Client::try_from(kube::Config::from_custom_kubeconfig(kubeconfig, &options).await?)?)
+    let condition = json!({"type": "ScalingLimited", "status": truth, "reason": reason});
+    let status = json!({"currentReplicas": replicas, "desiredReplicas": replicas, "conditions": [condition]});
+    Ok(serde_json::from_value(status)?)
 }
 
 #[cfg(test)]
@@ -373,7 +309,7 @@ mod tests {
     #[test]
     fn an_autoscaler_at_its_ceiling_says_so() {
         let bounds = Autoscale { min: 1, max: 4, target: 60 };
-        let limited = |n| status(n, &bounds).conditions.unwrap()[0].status.clone();
+        let limited = |n| status(n, &bounds).unwrap().conditions.unwrap()[0].status.clone();
         assert_eq!((limited(4).as_str(), limited(3).as_str()), ("True", "False"));
     }
 }

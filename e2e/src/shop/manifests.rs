@@ -1,17 +1,21 @@
 //! The manifests that a topology leads to: nodes, Deployments, autoscalers and ConfigMaps, and nothing of what goes wrong.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use minijinja::Environment;
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use serde_json::{Value, json};
 
 use super::NAMESPACE;
-use super::cluster::{Cluster, config_name};
-use super::topology::Topology;
+use super::cluster::{Cluster, config_name, tag};
+use super::topology::{Node, Service, Topology};
 
 /// Registry of the shop's images.
 pub const REGISTRY: &str = "registry.example.com/shop";
 
-/// Label of a node with the pool that it belongs to.
+/// Label of a node with the pool that it belongs to; the template has it, too.
 pub(crate) const POOL: &str = "shop.example.com/pool";
+
+const TEMPLATE: &str = include_str!("workloads.yaml.j2");
 
 /// Name of a pool; nodes without one have a pool of their own.
 pub(crate) fn pool(named: Option<&String>) -> &str {
@@ -19,121 +23,36 @@ pub(crate) fn pool(named: Option<&String>) -> &str {
 }
 
 /// One YAML text with all workloads of the topology; the seed decides the tags.
-#[must_use]
-pub fn workloads(topology: &Topology, seed: u64) -> String {
+///
+/// # Errors
+/// When the template is wrong.
+pub fn workloads(topology: &Topology, seed: u64) -> Result<String, minijinja::Error> {
     let cluster = Cluster::of(topology, seed);
-    let mut out = String::from(
-        "# The workloads of the shop. Made from its topology; what the values mean, only the shop knows.\n",
-    );
-    for node in &topology.nodes {
-        let (name, pool) = (&node.name, pool(node.pool.as_ref()));
-        put(
-            &mut out,
-            format_args!(
-                "---\napiVersion: v1\nkind: Node\nmetadata: {{name: {name}, labels: {{{POOL}: {pool}}}}}\n"
-            ),
-        );
-    }
-    for (name, values) in &cluster.configs {
-        config_map(&mut out, name, values);
-    }
-    for service in &topology.services {
-        let Some(workload) = cluster.workloads.get(&service.name) else { continue };
+    let node = |node: &Node| json!({"name": node.name, "pool": pool(node.pool.as_ref())});
+    let service = |service: &Service| {
         let mut maps = vec![config_name(&service.name)];
         maps.extend(service.rule.as_ref().map(|rule| rule.config_map.clone()));
-        deployment(&mut out, &service.name, workload, pool(service.pool.as_ref()), &maps);
-        if let Some(bounds) = cluster.autoscalers.get(&service.name) {
-            autoscaler(&mut out, &service.name, bounds);
-        }
-    }
-    out
-}
-
-// Writing to a String can't fail.
-fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
-    out.write_fmt(text).ok();
-}
-
-fn config_map(out: &mut String, name: &str, values: &BTreeMap<String, String>) {
-    put(
-        out,
-        format_args!(
-            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, namespace: {NAMESPACE}}}\ndata:\n"
-        ),
-    );
-    for (key, value) in values {
-        put(out, format_args!("  {key}: {}\n", serde_json::Value::from(value.as_str())));
-    }
-}
-
-fn deployment(
-    out: &mut String,
-    name: &str,
-    workload: &super::cluster::Workload,
-    pool: &str,
-    maps: &[String],
-) {
-    let (replicas, tag) = (workload.replicas, &workload.tag);
-    let cpu = format!("{}m", (workload.cpu * 1e3).round());
-    put(
-        out,
-        format_args!(
-            "---
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {name}
-  namespace: {NAMESPACE}
-  labels: {{app: {name}}}
-spec:
-  replicas: {replicas}
-  selector:
-    matchLabels: {{app: {name}}}
-  template:
-    metadata:
-      labels: {{app: {name}}}
-    spec:
-      nodeSelector: {{{POOL}: {pool}}}
-      containers:
-        - name: {name}
-          image: {REGISTRY}/{name}:{tag}
-          ports: [{{containerPort: 8080}}]
-          resources:
-            limits: {{cpu: {cpu}, memory: 256Mi}}
-          volumeMounts:
-"
-        ),
-    );
-    for map in maps {
-        put(out, format_args!("            - {{name: {map}, mountPath: /etc/{map}}}\n"));
-    }
-    put(out, format_args!("      volumes:\n"));
-    for map in maps {
-        put(out, format_args!("        - name: {map}\n          configMap: {{name: {map}}}\n"));
-    }
-}
-
-fn autoscaler(out: &mut String, name: &str, bounds: &super::topology::Autoscale) {
-    put(
-        out,
-        format_args!(
-            "---
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata: {{name: {name}, namespace: {NAMESPACE}}}
-spec:
-  scaleTargetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}
-  minReplicas: {}
-  maxReplicas: {}
-  metrics:
-    - type: Resource
-      resource:
-        name: cpu
-        target: {{type: Utilization, averageUtilization: {}}}
-",
-            bounds.min, bounds.max, bounds.target
-        ),
-    );
+        json!({
+            "name": service.name,
+            "pool": pool(service.pool.as_ref()),
+            "replicas": service.replicas,
+            "tag": tag(seed, &service.name, "0"),
+            "cpu": format!("{}m", (service.cpu * 1e3).round()),
+            "maps": maps,
+            "autoscale": service.autoscale,
+        })
+    };
+    let mut environment = Environment::new();
+    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).keep_trailing_newline(true).build()?);
+    environment.add_filter("quoted", |text: String| Value::from(text).to_string());
+    let shop = json!({
+        "namespace": NAMESPACE,
+        "registry": REGISTRY,
+        "nodes": topology.nodes.iter().map(node).collect::<Vec<_>>(),
+        "config_maps": cluster.configs,
+        "services": topology.services.iter().map(service).collect::<Vec<_>>(),
+    });
+    environment.render_str(TEMPLATE, Serde(shop))
 }
 
 #[cfg(test)]
@@ -153,7 +72,8 @@ mod tests {
     fn the_example_has_the_workloads_of_its_topology() {
         let (topology, folder) = shop();
         let file = folder.join("manifests/10-workloads.yaml");
-        let made = workloads(&topology, 1);
+        let made = workloads(&topology, 1).unwrap();
+        assert!(made.contains(&format!("{{{POOL}: index}}")), "the label that nodes are joined with");
         if std::env::var_os("UPDATE_EXPECT").is_some() {
             std::fs::write(&file, &made).unwrap();
         }
@@ -172,9 +92,9 @@ mod tests {
         world.run(600);
         assert!(world.ledger.lost < 0.001 * world.ledger.orders, "{:?}", world.ledger);
         for (at, service) in world.topology.services.iter().enumerate() {
-            assert!(world.usage(at) < 60.0, "{} uses {} %", service.name, world.usage(at));
+            assert!(world.usage[at] < 60.0, "{} uses {} %", service.name, world.usage[at]);
         }
-        assert_eq!(world.autoscale_now(), [], "the autoscalers are at rest");
+        assert_eq!(world.autoscale(), [], "the autoscalers are at rest");
     }
 
     /// Mean seconds of an answer of a service.

@@ -2,49 +2,49 @@
 //! it. Served on loopback behind an APIService, with the key pair of the cluster.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use axum::extract::{Query, State};
 use axum::routing::get;
+use axum::serve::Listener as _;
 use axum::{Json, Router};
 use jiff::Timestamp;
-use kube::Client;
-use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
-use kube::{Api, core::GroupVersionKind};
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
 use parking_lot::Mutex;
-use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use super::NAMESPACE;
 use super::world::World;
+use crate::api::until;
+use crate::tls::TlsListener;
 
 /// Path of the API's only version.
 const VERSION: &str = "/apis/metrics.k8s.io/v1beta1";
+/// Its name in the API server.
+const API: &str = "v1beta1.metrics.k8s.io";
 /// How long the API server may take to find the API, and an autoscaler to look at it twice.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Use of the pods, and who has looked.
+/// Use of the pods of a service, and who has looked.
 #[derive(Default)]
 struct Told {
-    /// Cores by service and pod.
-    pods: BTreeMap<String, BTreeMap<String, f64>>,
-    /// Times that the pods of a service were asked for since they were told.
-    asked: BTreeMap<String, u32>,
+    /// Cores by pod.
+    pods: BTreeMap<String, f64>,
+    /// Times that they were asked for since they were told.
+    asked: u32,
 }
 
 /// The API; clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Metrics {
-    told: Arc<Mutex<Told>>,
+    /// By service.
+    told: Arc<Mutex<BTreeMap<String, Told>>>,
 }
 
 impl Metrics {
@@ -53,8 +53,11 @@ impl Metrics {
     /// # Errors
     /// When there is no key pair, or the API server does not come to serve the API.
     pub(crate) async fn open(client: &Client, kubeconfig: &Path) -> Result<Self> {
-        let listener = Listener::bind(kubeconfig).await?;
-        let port = listener.tcp.local_addr()?.port();
+        let keys = kubeconfig.with_file_name("pki");
+        let listener = TlsListener::bind(&keys).await.with_context(|| {
+            format!("{}: the shop's metrics need the key pair of a cluster of cargo xtask", keys.display())
+        })?;
+        let port = listener.local_addr()?.port();
         let metrics = Self { told: Arc::default() };
         let router = Router::new()
             .route(VERSION, get(resources))
@@ -69,12 +72,11 @@ impl Metrics {
     /// What the pods use now, as autoscalers are to see it.
     pub(crate) fn tell(&self, world: &World) {
         let mut told = self.told.lock();
-        told.asked.clear();
-        told.pods.clear();
+        told.clear();
         for instance in &world.instances {
             let service = world.topology.services[instance.service].name.clone();
-            let cores = world.usage(instance.service) / 100.0 * instance.cpu;
-            told.pods.entry(service).or_default().insert(instance.pod.clone(), cores);
+            let cores = world.usage[instance.service] / 100.0 * instance.cpu;
+            told.entry(service).or_default().pods.insert(instance.pod.clone(), cores);
         }
     }
 
@@ -83,14 +85,11 @@ impl Metrics {
     /// # Errors
     /// When it does not ask.
     pub(crate) async fn was_seen(&self, service: &str) -> Result<()> {
-        let begun = Instant::now();
-        while self.told.lock().asked.get(service).is_none_or(|times| *times < 2) {
-            if begun.elapsed() > PATIENCE {
-                bail!("the autoscaler of {service} does not ask for the use of its pods");
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Ok(())
+        until(PATIENCE, async || {
+            let waits = self.told.lock().get(service).is_none_or(|told| told.asked < 2);
+            Ok(waits.then(|| format!("the autoscaler of {service} does not ask for the use of its pods")))
+        })
+        .await
     }
 }
 
@@ -103,15 +102,16 @@ async fn resources() -> Json<Value> {
 async fn pods(State(metrics): State<Metrics>, Query(query): Query<BTreeMap<String, String>>) -> Json<Value> {
     let selector = query.get("labelSelector").map(String::as_str).unwrap_or_default();
     let service = selector.strip_prefix("app=").unwrap_or_default();
-    let mut told = metrics.told.lock();
-    *told.asked.entry(service.to_owned()).or_default() += 1;
+    let mut all = metrics.told.lock();
+    let told = all.entry(service.to_owned()).or_default();
+    told.asked += 1;
     let item = |(pod, cores): (&String, &f64)| {
         let cpu = format!("{}n", (cores * 1e9).round());
         json!({"metadata": {"name": pod, "namespace": NAMESPACE, "labels": {"app": service}},
             "timestamp": Timestamp::now(), "window": "10s",
             "containers": [{"name": service, "usage": {"cpu": cpu, "memory": "64Mi"}}]})
     };
-    let items: Vec<Value> = told.pods.get(service).into_iter().flatten().map(item).collect();
+    let items: Vec<Value> = told.pods.iter().map(item).collect();
     Json(
         json!({"kind": "PodMetricsList", "apiVersion": "metrics.k8s.io/v1beta1", "metadata": {}, "items": items}),
     )
@@ -123,80 +123,25 @@ async fn register(client: &Client, port: u16) -> Result<()> {
         "metadata": {"name": "shop-metrics", "namespace": NAMESPACE},
         "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"port": port}]}});
     let api_service = json!({"apiVersion": "apiregistration.k8s.io/v1", "kind": "APIService",
-        "metadata": {"name": "v1beta1.metrics.k8s.io"},
+        "metadata": {"name": API},
         "spec": {"group": "metrics.k8s.io", "version": "v1beta1", "groupPriorityMinimum": 100, "versionPriority": 100,
             "insecureSkipTLSVerify": true,
             "service": {"name": "shop-metrics", "namespace": NAMESPACE, "port": port}}});
-    let kind = |group: &str, version: &str, kind: &str| {
-        ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind))
-    };
     let parameters = PatchParams::apply("shop").force();
-    Api::<DynamicObject>::namespaced_with(client.clone(), NAMESPACE, &kind("", "v1", "Service"))
-        .patch("shop-metrics", &parameters, &Patch::Apply(&service))
-        .await
-        .context("the Service of the metrics API was refused")?;
-    let api =
-        Api::<DynamicObject>::all_with(client.clone(), &kind("apiregistration.k8s.io", "v1", "APIService"));
-    api.patch("v1beta1.metrics.k8s.io", &parameters, &Patch::Apply(&api_service))
-        .await
-        .context("the metrics API was refused")?;
-    let begun = Instant::now();
-    loop {
-        let live = api.get("v1beta1.metrics.k8s.io").await?;
-        let conditions = live.data.pointer("/status/conditions").and_then(Value::as_array);
-        let available = conditions.into_iter().flatten().find(|c| c["type"] == "Available");
-        if available.is_some_and(|c| c["status"] == "True") {
-            return Ok(());
+    let services = Api::<Service>::namespaced(client.clone(), NAMESPACE);
+    let applied = services.patch("shop-metrics", &parameters, &Patch::Apply(&service)).await;
+    applied.context("the Service of the metrics API was refused")?;
+    let apis = Api::<APIService>::all(client.clone());
+    let applied = apis.patch(API, &parameters, &Patch::Apply(&api_service)).await;
+    applied.context("the metrics API was refused")?;
+    until(PATIENCE, async || {
+        let conditions = apis.get(API).await?.status.and_then(|status| status.conditions);
+        let available = conditions.into_iter().flatten().find(|c| c.type_ == "Available");
+        if available.as_ref().is_some_and(|c| c.status == "True") {
+            return Ok(None);
         }
-        if begun.elapsed() > PATIENCE {
-            let why = available.and_then(|c| c["message"].as_str()).unwrap_or("it says nothing");
-            bail!("the API server does not serve the metrics API: {why}");
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
-
-/// TLS on a free port of the loopback interface.
-struct Listener {
-    tcp: TcpListener,
-    tls: TlsAcceptor,
-}
-
-impl Listener {
-    async fn bind(kubeconfig: &Path) -> Result<Self> {
-        let folder = kubeconfig.parent().unwrap_or_else(|| Path::new(".")).join("pki");
-        let missing = || {
-            format!(
-                "{}: the metrics of the shop need the key pair of a cluster of cargo xtask",
-                folder.display()
-            )
-        };
-        let certificate =
-            CertificateDer::from_pem_file(folder.join("cert.pem")).ok().with_context(missing)?;
-        let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).ok().with_context(missing)?;
-        let config =
-            ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key)?;
-        let tcp = TcpListener::bind("127.0.0.1:0").await?;
-        Ok(Self { tcp, tls: TlsAcceptor::from(Arc::new(config)) })
-    }
-}
-
-impl axum::serve::Listener for Listener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            // Whoever fails to connect tries again.
-            if let Ok((stream, address)) = self.tcp.accept().await
-                && let Ok(stream) = self.tls.accept(stream).await
-            {
-                return (stream, address);
-            }
-        }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        self.tcp.local_addr()
-    }
+        let why = available.and_then(|c| c.message).unwrap_or_else(|| "it says nothing".to_owned());
+        Ok(Some(format!("the API server does not serve the metrics API: {why}")))
+    })
+    .await
 }

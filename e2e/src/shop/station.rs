@@ -1,7 +1,5 @@
 //! One instance as a fluid queue: what comes in, what it can serve in a second, and what waits or is turned away.
 
-use serde::{Deserialize, Serialize};
-
 /// Requests that may wait at an instance for each one that it works on; more are turned away.
 const WAITING_PER_WORKER: f64 = 4.0;
 
@@ -41,14 +39,14 @@ impl Limits {
 }
 
 /// A queue of requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Station {
     /// Requests that wait.
     pub queued: f64,
 }
 
 /// What a second brought.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Second {
     /// Requests that came.
     pub arrived: f64,
@@ -62,6 +60,13 @@ pub struct Second {
     pub cores_used: f64,
     /// Share of the capacity that is used, 0 to 1.
     pub load: f64,
+}
+
+impl Second {
+    /// Share of the arrivals that were turned away.
+    pub(super) fn turned_away(&self) -> f64 {
+        self.shed / (self.arrived + 1e-9)
+    }
 }
 
 impl Station {

@@ -1,13 +1,12 @@
 //! Metrics of the shop, as its services and their containers would report them every few seconds.
 
-use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, Histogram, HistogramDataPoint, Metric, metric::Data,
 };
 
-use super::flow::Callee;
-use super::world::World;
-use crate::otlp::{Payload, attribute, gauge, nanos};
+use super::flow::Edge;
+use super::world::{Instance, World};
+use crate::otlp::{Payload, attributes, gauge, nanos};
 
 /// Size of a volume, in bytes.
 const VOLUME: f64 = 1e10;
@@ -44,18 +43,31 @@ impl Meter {
         let seconds = self.seconds.max(1.0);
         for (at, service) in world.topology.services.iter().enumerate() {
             let sums = self.services.get(at).copied().unwrap_or_default();
-            let mut metrics = vec![
-                duration(from_us, at_us, sums),
-                gauge("requests.rate", "{request}/s", at_us, sums.arrived / seconds, Vec::new()),
-            ];
+            let mut gauges = Gauges::of(&service.name, at_us, out);
+            gauges.out.push(duration(from_us, at_us, sums));
+            gauges.put("requests.rate", "{request}/s", sums.arrived / seconds, &[]);
             if sums.arrived > 0.0 {
-                let errors = 1.0 - sums.good / sums.arrived;
-                metrics.push(gauge("requests.errors", "1", at_us, errors, Vec::new()));
+                gauges.put("requests.errors", "1", 1.0 - sums.good / sums.arrived, &[]);
             }
-            instances(world, at, at_us, &mut metrics);
-            out.metrics.entry(service.name.clone()).or_default().extend(metrics);
+            instances(world, at, gauges);
         }
         *self = Self::default();
+    }
+}
+
+/// Gauges of a service at a time.
+struct Gauges<'a> {
+    at_us: i64,
+    out: &'a mut Vec<Metric>,
+}
+
+impl<'a> Gauges<'a> {
+    fn of(service: &str, at_us: i64, out: &'a mut Payload) -> Self {
+        Self { at_us, out: out.metrics.entry(service.to_owned()).or_default() }
+    }
+
+    fn put(&mut self, name: &str, unit: &str, value: f64, named: &[(&str, &str)]) {
+        self.out.push(gauge(name, unit, self.at_us, value, attributes(named)));
     }
 }
 
@@ -63,67 +75,53 @@ impl Meter {
 pub fn capacities(world: &World, at_us: i64, out: &mut Payload) {
     let topology = &world.topology;
     for instance in &world.instances {
-        let service = &topology.services[instance.service].name;
-        let pool = world.cluster.number(service, "DB_POOL_SIZE");
-        for edge in &world.edges[instance.service] {
-            let (Callee::Store(store), None) = (edge.to, edge.via) else { continue };
-            let attributes = vec![
-                attribute("db.client.connection.pool.name", &format!("{}/shop", topology.stores[store].name)),
-                attribute("k8s.pod.name", &instance.pod),
-            ];
-            let most = gauge("db.client.connection.max", "{connection}", at_us, pool, attributes);
-            out.metrics.entry(service.clone()).or_default().push(most);
+        let most = world.number(instance.service, "DB_POOL_SIZE");
+        for store in world.edges[instance.service].iter().filter_map(Edge::pooled) {
+            let pool = format!("{}/shop", topology.stores[store].name);
+            let named = [("db.client.connection.pool.name", pool.as_str()), ("k8s.pod.name", &instance.pod)];
+            let service = &topology.services[instance.service].name;
+            let mut gauges = Gauges::of(service, at_us, out);
+            gauges.put("db.client.connection.max", "{connection}", most, &named);
         }
     }
     for store in topology.stores.iter().filter(|store| store.system == "postgresql") {
-        let most =
-            gauge("postgresql.connection.max", "{connections}", at_us, store.max_connections, Vec::new());
-        out.metrics.entry(store.name.clone()).or_default().push(most);
+        let mut gauges = Gauges::of(&store.name, at_us, out);
+        gauges.put("postgresql.connection.max", "{connections}", store.max_connections, &[]);
     }
     for node in &topology.nodes {
-        let pods: f64 =
-            world.instances.iter().filter(|i| i.node == node.name).map(|i| i.last.cores_used).sum();
-        let used = (pods + world.noise.get(&node.name).copied().unwrap_or_default()).min(node.cores);
-        let named = || vec![attribute("k8s.node.name", &node.name)];
-        let metrics = out.metrics.entry("kubelet".to_owned()).or_default();
-        metrics.push(gauge("k8s.node.cpu.usage", "{cpu}", at_us, used, named()));
-        metrics.push(gauge("k8s.node.allocatable_cpu", "{cpu}", at_us, node.cores, named()));
+        let used = world.on_node(&node.name, |i| i.last.cores_used).min(node.cores);
+        let named = [("k8s.node.name", node.name.as_str())];
+        let mut kubelet = Gauges::of("kubelet", at_us, out);
+        kubelet.put("k8s.node.cpu.usage", "{cpu}", used, &named);
+        kubelet.put("k8s.node.allocatable_cpu", "{cpu}", node.cores, &named);
     }
 }
 
-fn instances(world: &World, service: usize, at_us: i64, out: &mut Vec<Metric>) {
-    let own: Vec<_> = world.of[service].iter().map(|i| &world.instances[*i]).collect();
-    let sum = |of: &dyn Fn(&super::world::Instance) -> f64| own.iter().map(|i| of(i)).sum::<f64>();
-    let mut put = |name: &str, unit: &str, value: f64, attributes: Vec<KeyValue>| {
-        out.push(gauge(name, unit, at_us, value, attributes));
-    };
-    let cores = sum(&|i| i.last.cores_used);
-    put("container.cpu.usage", "{cpu}", cores, Vec::new());
-    put("k8s.container.cpu_limit_utilization", "1", cores / sum(&|i| i.cpu).max(1e-9), Vec::new());
-    for instance in &own {
-        let pod = || vec![attribute("k8s.pod.name", &instance.pod)];
-        put("k8s.pod.cpu_limit_utilization", "1", instance.last.cores_used / instance.cpu.max(1e-9), pod());
+fn instances(world: &World, service: usize, mut gauges: Gauges<'_>) {
+    let own = world.instances_of(service);
+    let sum = |of: fn(&Instance) -> f64| own.iter().map(of).sum::<f64>();
+    let cores = sum(|i| i.last.cores_used);
+    gauges.put("container.cpu.usage", "{cpu}", cores, &[]);
+    gauges.put("k8s.container.cpu_limit_utilization", "1", cores / sum(|i| i.cpu).max(1e-9), &[]);
+    for instance in own {
+        let used = instance.last.cores_used / instance.cpu.max(1e-9);
+        gauges.put("k8s.pod.cpu_limit_utilization", "1", used, &[("k8s.pod.name", &instance.pod)]);
     }
     if let Some(used) = world.volumes.get(&world.topology.services[service].name) {
-        let volume = || vec![attribute("k8s.volume.name", "data")];
-        put("k8s.volume.capacity", "By", VOLUME, volume());
-        put("k8s.volume.available", "By", VOLUME * (1.0 - used), volume());
+        let volume = [("k8s.volume.name", "data")];
+        gauges.put("k8s.volume.capacity", "By", VOLUME, &volume);
+        gauges.put("k8s.volume.available", "By", VOLUME * (1.0 - used), &volume);
     }
     if world.consumes(service) {
-        put("messaging.consumer.lag", "{message}", sum(&|i| i.station.queued), Vec::new());
+        gauges.put("messaging.consumer.lag", "{message}", sum(|i| i.station.queued), &[]);
     } else {
-        let active = sum(&|i| i.station.queued + i.last.served * (i.answer.time - i.last.own_time).max(0.0));
-        put("http.server.active_requests", "{request}", active, Vec::new());
+        let active = sum(|i| i.station.queued + i.last.served * (i.answer.time - i.last.own_time).max(0.0));
+        gauges.put("http.server.active_requests", "{request}", active, &[]);
     }
-    let store = |e: &super::flow::Edge| matches!((e.to, e.via), (Callee::Store(_), None));
-    if world.edges[service].iter().any(store) {
-        put("db.client.connection.pending_requests", "{request}", sum(&|i| i.pending), Vec::new());
-        put(
-            "db.client.connection.utilization",
-            "1",
-            sum(&|i| i.pool_use) / own.len().max(1) as f64,
-            Vec::new(),
-        );
+    if world.edges[service].iter().any(|edge| edge.pooled().is_some()) {
+        let used = sum(|i| i.pool_use) / own.len().max(1) as f64;
+        gauges.put("db.client.connection.pending_requests", "{request}", sum(|i| i.pending), &[]);
+        gauges.put("db.client.connection.utilization", "1", used, &[]);
     }
 }
 

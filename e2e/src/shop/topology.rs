@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 /// A shop.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Topology {
     /// Service that people reach.
@@ -25,7 +25,7 @@ pub struct Topology {
 }
 
 /// One thing that people do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Journey {
     /// Operation of the entry service.
@@ -40,7 +40,7 @@ pub struct Journey {
 }
 
 /// A call to a service or a store.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Call {
     /// Callee.
@@ -49,13 +49,12 @@ pub struct Call {
     #[serde(default = "one")]
     pub per: f64,
     /// A failure is answered by a fallback.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default)]
     pub soft: bool,
     /// Through this broker: nobody waits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
     /// Answers are cached in the caller, as long as its configuration says.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default)]
     pub cached: bool,
 }
 
@@ -63,13 +62,8 @@ fn one() -> f64 {
     1.0
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_false(value: &bool) -> bool {
-    !value
-}
-
 /// A service.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Service {
     /// Name, also of its Deployment.
@@ -83,19 +77,16 @@ pub struct Service {
     /// CPU limit of a replica, in cores.
     pub cpu: f64,
     /// Pool of nodes that it runs on; the nodes without a pool when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
     /// Calls of each request; for the entry service they are those of the journeys.
     #[serde(default)]
     pub calls: Vec<Call>,
     /// Bounds of its autoscaler, where it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscale: Option<Autoscale>,
     /// Values of a ConfigMap that it checks in every request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<Rule>,
     /// Differences from the usual configuration.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub config: BTreeMap<String, String>,
 }
 
@@ -112,7 +103,7 @@ pub struct Autoscale {
 }
 
 /// A service refuses requests whose value is out of range, by an exception.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Rule {
     /// ConfigMap.
@@ -126,7 +117,7 @@ pub struct Rule {
 }
 
 /// A key of a rule's ConfigMap.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Key {
     /// Share of the requests.
@@ -136,7 +127,7 @@ pub struct Key {
 }
 
 /// A store or a broker.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Store {
     /// Name.
@@ -154,7 +145,7 @@ pub struct Store {
 }
 
 /// A node.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Node {
     /// Name.
@@ -162,7 +153,6 @@ pub struct Node {
     /// Cores.
     pub cores: f64,
     /// Pool that it belongs to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<String>,
 }
 
@@ -197,24 +187,59 @@ pub enum TopologyError {
 }
 
 impl Topology {
-    /// The service of that name.
-    #[must_use]
-    pub fn service(&self, name: &str) -> Option<&Service> {
-        self.services.iter().find(|s| s.name == name)
+    /// Position of the service of that name.
+    pub(super) fn service(&self, name: &str) -> Option<usize> {
+        self.services.iter().position(|s| s.name == name)
     }
 
-    /// The store of that name.
-    #[must_use]
-    pub fn store(&self, name: &str) -> Option<&Store> {
-        self.stores.iter().find(|s| s.name == name)
+    /// Position of the store of that name.
+    pub(super) fn store(&self, name: &str) -> Option<usize> {
+        self.stores.iter().position(|s| s.name == name)
     }
 
     /// Callers before callees, positions in `services`.
     ///
     /// # Errors
     /// When a name is unknown or doubled, calls form a circle, or a number is out of range.
-    pub fn order(&self) -> Result<Vec<usize>, TopologyError> {
+    pub(super) fn order(&self) -> Result<Vec<usize>, TopologyError> {
         self.check_numbers()?;
+        self.check_names()?;
+        let all = 0..self.services.len();
+        let callees = |caller: usize| {
+            let calls = self.calls_of(&self.services[caller]).into_iter();
+            calls.filter_map(|(_, call)| self.service(&call.to))
+        };
+        let mut waiting = vec![0_usize; all.len()];
+        for to in all.clone().flat_map(callees) {
+            waiting[to] += 1;
+        }
+        let mut ready: Vec<usize> = all.clone().rev().filter(|i| waiting[*i] == 0).collect();
+        let mut order = Vec::with_capacity(all.len());
+        while let Some(next) = ready.pop() {
+            order.push(next);
+            for to in callees(next) {
+                waiting[to] -= 1;
+                if waiting[to] == 0 {
+                    ready.push(to);
+                }
+            }
+        }
+        match all.clone().find(|i| !order.contains(i)) {
+            Some(left) => Err(TopologyError::Circle(self.services[left].name.clone())),
+            None => Ok(order),
+        }
+    }
+
+    /// Calls of a service, each with the journey that it belongs to: the entry's are those of all journeys.
+    pub(super) fn calls_of<'a>(&'a self, service: &'a Service) -> Vec<(Option<usize>, &'a Call)> {
+        if service.name != self.entry {
+            return service.calls.iter().map(|call| (None, call)).collect();
+        }
+        let journeys = self.journeys.iter().enumerate();
+        journeys.flat_map(|(at, journey)| journey.calls.iter().map(move |call| (Some(at), call))).collect()
+    }
+
+    fn check_names(&self) -> Result<(), TopologyError> {
         let mut names = BTreeSet::new();
         let all = self.services.iter().map(|s| &s.name).chain(self.stores.iter().map(|s| &s.name));
         for name in all {
@@ -225,82 +250,41 @@ impl Topology {
         if self.service(&self.entry).is_none() {
             return Err(TopologyError::Entry(self.entry.clone()));
         }
-        let at: BTreeMap<&str, usize> =
-            self.services.iter().enumerate().map(|(i, s)| (s.name.as_str(), i)).collect();
-        let mut waiting = vec![0_usize; self.services.len()];
-        let mut callees = vec![Vec::new(); self.services.len()];
-        for (i, service) in self.services.iter().enumerate() {
-            for call in self.calls_of(service) {
+        for service in &self.services {
+            for (_, call) in self.calls_of(service) {
                 let broker = call.via.as_ref().filter(|via| self.store(via).is_none());
                 if let Some(missing) = broker.or(Some(&call.to).filter(|to| !names.contains(to))) {
                     return Err(TopologyError::Unknown { from: service.name.clone(), to: missing.clone() });
                 }
-                if let Some(to) = at.get(call.to.as_str()) {
-                    callees[i].push(*to);
-                    waiting[*to] += 1;
-                }
             }
         }
-        let mut ready: Vec<usize> = (0..self.services.len()).rev().filter(|i| waiting[*i] == 0).collect();
-        let mut order = Vec::with_capacity(self.services.len());
-        while let Some(next) = ready.pop() {
-            order.push(next);
-            for to in &callees[next] {
-                waiting[*to] -= 1;
-                if waiting[*to] == 0 {
-                    ready.push(*to);
-                }
-            }
-        }
-        match (0..self.services.len()).find(|i| !order.contains(i)) {
-            Some(left) => Err(TopologyError::Circle(self.services[left].name.clone())),
-            None => Ok(order),
-        }
-    }
-
-    /// Calls of a service; the entry's are those of all journeys.
-    pub fn calls_of<'a>(&'a self, service: &'a Service) -> Vec<&'a Call> {
-        if service.name == self.entry {
-            self.journeys.iter().flat_map(|j| &j.calls).collect()
-        } else {
-            service.calls.iter().collect()
-        }
+        Ok(())
     }
 
     fn check_numbers(&self) -> Result<(), TopologyError> {
-        let bad = |of: &str, what| Err(TopologyError::Number { of: of.to_owned(), what });
-        let positive = |v: f64| v.is_finite() && v > 0.0;
-        if !positive(self.demand) || !positive(self.order_value) {
-            return bad("demand and orderValue", "must be above 0");
-        }
-        if (self.journeys.iter().map(|j| j.share).sum::<f64>() - 1.0).abs() > 1e-6 {
-            return bad("journeys", "their shares must add up to 1");
-        }
-        if self.nodes.is_empty() || self.nodes.iter().any(|n| !positive(n.cores)) {
-            return bad("nodes", "there must be one, and each must have cores");
-        }
+        let check = |holds: bool, of: &str, what| {
+            if holds { Ok(()) } else { Err(TopologyError::Number { of: of.to_owned(), what }) }
+        };
+        let positive = |numbers: &[f64]| numbers.iter().all(|n| n.is_finite() && *n > 0.0);
+        check(positive(&[self.demand, self.order_value]), "demand and orderValue", "must be above 0")?;
+        let shares: f64 = self.journeys.iter().map(|j| j.share).sum();
+        check((shares - 1.0).abs() <= 1e-6, "journeys", "their shares must add up to 1")?;
+        let cores: Vec<f64> = self.nodes.iter().map(|n| n.cores).collect();
+        let holds = !cores.is_empty() && positive(&cores);
+        check(holds, "nodes", "there must be one, and each must have cores")?;
         for service in &self.services {
-            if !positive(service.work_ms) || !positive(service.cpu) || service.replicas == 0 {
-                return bad(&service.name, "workMs, cpu and replicas must be above 0");
-            }
-            if !self.nodes.iter().any(|n| n.pool == service.pool) {
-                return bad(&service.name, "there must be a node of its pool");
-            }
-            if self.calls_of(service).iter().any(|c| !c.per.is_finite() || c.per < 0.0) {
-                return bad(&service.name, "per of a call must not be below 0");
-            }
+            let holds = positive(&[service.work_ms, service.cpu]) && service.replicas > 0;
+            check(holds, &service.name, "workMs, cpu and replicas must be above 0")?;
+            let holds = self.nodes.iter().any(|n| n.pool == service.pool);
+            check(holds, &service.name, "there must be a node of its pool")?;
+            let holds = self.calls_of(service).iter().all(|(_, c)| c.per.is_finite() && c.per >= 0.0);
+            check(holds, &service.name, "per of a call must not be below 0")?;
         }
         for store in &self.stores {
-            if !positive(store.work_ms)
-                || !(0.0..=60_000.0).contains(&store.hold_ms)
-                || !positive(store.cores)
-                || !positive(store.max_connections)
-            {
-                return bad(
-                    &store.name,
-                    "workMs, cores and maxConnections must be above 0, and holdMs not below",
-                );
-            }
+            let holds = positive(&[store.work_ms, store.cores, store.max_connections])
+                && (0.0..=60_000.0).contains(&store.hold_ms);
+            let what = "workMs, cores and maxConnections must be above 0, and holdMs not below";
+            check(holds, &store.name, what)?;
         }
         Ok(())
     }

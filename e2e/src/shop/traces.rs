@@ -7,25 +7,24 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status, span::SpanKind, status
 use super::flow::{Callee, Edge};
 use super::rng::Rng;
 use super::world::{Instance, World};
-use crate::otlp::{Payload, attribute, nanos};
+use crate::otlp::{Payload, attributes, nanos};
 
 /// Share of the handled requests that write a line of their own.
 const LOGGED: f64 = 0.3;
 /// Seconds that a request takes that is turned away.
 const REFUSAL: f64 = 0.001;
+/// Seconds that a call is under way besides.
+const LINK: f64 = 0.0005;
+
+/// Severities, as numbers and as texts.
+const INFO: (i32, &str) = (9, "INFO");
+const WARN: (i32, &str) = (13, "WARN");
+const ERROR: (i32, &str) = (17, "ERROR");
 
 /// Draws requests.
 #[derive(Clone, Debug)]
 pub struct Sampler {
     rng: Rng,
-}
-
-/// Where a request is: its trace, the span that asked, and when.
-#[derive(Clone, Copy)]
-struct Position<'a> {
-    trace: &'a [u8],
-    parent: u64,
-    start_us: i64,
 }
 
 impl Sampler {
@@ -38,9 +37,6 @@ impl Sampler {
     /// Adds `count` requests of the `length_us` that begin at `from_us`.
     pub fn sample(&mut self, world: &World, count: usize, from_us: i64, length_us: i64, out: &mut Payload) {
         let demand = world.demand();
-        let Some(entry) = world.topology.services.iter().position(|s| s.name == world.topology.entry) else {
-            return;
-        };
         for _ in 0..count {
             let mut left = self.rng.unit() * demand.iter().sum::<f64>();
             let journey = demand.iter().position(|d| {
@@ -48,73 +44,78 @@ impl Sampler {
                 left < 0.0
             });
             let start_us = from_us + (self.rng.unit() * length_us as f64) as i64;
-            let trace: Vec<u8> =
-                [self.rng.bits(), self.rng.bits()].iter().flat_map(|b| b.to_be_bytes()).collect();
-            let at = Position { trace: &trace, parent: 0, start_us };
-            self.visit(world, entry, journey, at, out);
+            let trace = [self.rng.bits(), self.rng.bits()].map(u64::to_be_bytes).concat();
+            let mut walk = Walk { rng: &mut self.rng, world, out, trace };
+            walk.visit(world.entry, journey, Position { parent: 0, start_us });
         }
     }
+}
 
+/// One request on its way through the shop.
+struct Walk<'a> {
+    rng: &'a mut Rng,
+    world: &'a World,
+    out: &'a mut Payload,
+    trace: Vec<u8>,
+}
+
+/// Where it is: the span that asked, and when.
+#[derive(Clone, Copy)]
+struct Position {
+    parent: u64,
+    start_us: i64,
+}
+
+impl Position {
+    fn later(self, seconds: f64) -> Self {
+        Self { start_us: self.start_us + (seconds * 1e6) as i64, ..self }
+    }
+
+    /// Inside of a span.
+    fn inside(self, span: u64) -> Self {
+        Self { parent: span, ..self }
+    }
+}
+
+impl Walk<'_> {
     /// A request at a service; gives its seconds and whether it succeeded.
-    fn visit(
-        &mut self,
-        world: &World,
-        service: usize,
-        journey: Option<usize>,
-        at: Position<'_>,
-        out: &mut Payload,
-    ) -> (f64, bool) {
-        let own = &world.of[service];
-        let Some(instance) = own.get(self.rng.below(own.len())).map(|i| &world.instances[*i]) else {
+    fn visit(&mut self, service: usize, journey: Option<usize>, at: Position) -> (f64, bool) {
+        let world = self.world;
+        let own = world.instances_of(service);
+        let Some(instance) = own.get(self.rng.below(own.len())) else {
             // Nothing runs: the connection is refused, and nobody writes a span.
             return (REFUSAL, false);
         };
         let id = self.rng.bits();
-        let consumes = world.consumes(service);
-        let refused = instance.last.shed / (instance.last.arrived + 1e-9);
-        let (seconds, good) = if self.rng.chance(refused) {
+        let (seconds, good) = if self.rng.chance(instance.last.turned_away()) {
             let line = "request turned away: too many requests are waiting";
-            self.log(world, service, instance, at, id, (13, line), out);
+            self.log(instance, at.inside(id), WARN, line);
             (REFUSAL, false)
         } else {
-            self.work(world, service, journey, instance, Position { parent: id, ..at }, out)
+            self.work(instance, journey, at.inside(id))
         };
-        let name = journey.filter(|_| world.topology.services[service].name == world.topology.entry);
-        let operation =
-            name.map_or(&world.topology.services[service].operation, |j| &world.topology.journeys[j].name);
-        let kind = if consumes { SpanKind::Consumer } else { SpanKind::Server };
-        let attributes =
-            vec![attribute("k8s.pod.name", &instance.pod), attribute("k8s.node.name", &instance.node)];
-        let span = span(at, id, operation, kind, seconds, good, attributes);
-        push(out, &world.topology.services[service].name, span);
+        let told = &world.topology.services[service];
+        let journey = journey.filter(|_| service == world.entry);
+        let operation = journey.map_or(&told.operation, |j| &world.topology.journeys[j].name);
+        let kind = if world.consumes(service) { SpanKind::Consumer } else { SpanKind::Server };
+        let more = [("k8s.pod.name", instance.pod.as_str()), ("k8s.node.name", instance.node.as_str())];
+        self.span(instance, at, id, (kind, operation), (seconds, good), &more);
         if good && self.rng.chance(LOGGED) {
             let line = format!("{operation} handled in {} ms", (seconds * 1e3).round());
-            self.log(world, service, instance, at, id, (9, &line), out);
+            self.log(instance, at.inside(id), INFO, &line);
         }
         (seconds, good)
     }
 
-    fn work(
-        &mut self,
-        world: &World,
-        service: usize,
-        journey: Option<usize>,
-        instance: &Instance,
-        at: Position<'_>,
-        out: &mut Payload,
-    ) -> (f64, bool) {
-        let waits = instance.release.wait + instance.fault.wait;
+    fn work(&mut self, instance: &Instance, journey: Option<usize>, at: Position) -> (f64, bool) {
+        let (world, service) = (self.world, instance.service);
         // What waits at a broker is lag, not time of the work.
-        let queueing = if world.consumes(service) {
-            world.topology.services[service].work_ms / 1e3 * instance.release.work * instance.fault.work
-        } else {
-            instance.last.own_time
-        };
-        let own = self.rng.time(queueing + waits).max(1e-4);
+        let queueing = if world.consumes(service) { world.work(instance) } else { instance.last.own_time };
+        let own = self.rng.time(queueing + instance.wait()).max(1e-4);
         let mut elapsed = own * 0.6;
         if self.rng.chance(instance.errors) {
-            let text = self.exception(world, service, instance);
-            self.log(world, service, instance, later(at, elapsed), at.parent, (17, &text), out);
+            let text = self.exception(instance);
+            self.log(instance, at.later(elapsed), ERROR, &text);
             return (elapsed, false);
         }
         let mut good = true;
@@ -127,7 +128,7 @@ impl Sampler {
                 if edge.cached && self.rng.chance(world.hit(instance, edge)) {
                     continue;
                 }
-                let (seconds, answered) = self.call(world, service, instance, edge, later(at, elapsed), out);
+                let (seconds, answered) = self.call(instance, edge, at.later(elapsed));
                 elapsed += seconds;
                 if !answered && !edge.soft {
                     return (elapsed + own * 0.1, false);
@@ -139,163 +140,123 @@ impl Sampler {
     }
 
     /// A call with its retries; gives its seconds and whether it succeeded in the end.
-    fn call(
-        &mut self,
-        world: &World,
-        service: usize,
-        instance: &Instance,
-        edge: &Edge,
-        at: Position<'_>,
-        out: &mut Payload,
-    ) -> (f64, bool) {
-        let caller = &world.topology.services[service].name;
+    fn call(&mut self, instance: &Instance, edge: &Edge, at: Position) -> (f64, bool) {
+        let world = self.world;
         let to = match edge.to {
-            Callee::Store(store) => return self.query(world, caller, store, at, out),
+            Callee::Store(store) => return self.query(instance, store, at),
             Callee::Service(to) => to,
         };
-        let name = world.topology.services[to].name.clone();
         if let Some(broker) = edge.via {
             let id = self.rng.bits();
             let seconds = self.rng.time(world.query_time(broker));
-            let attributes = vec![
-                attribute("messaging.system", &world.topology.stores[broker].system),
-                attribute("messaging.destination.name", &world.topology.stores[broker].name),
+            let told = &world.topology.stores[broker];
+            let more = [
+                ("messaging.system", told.system.as_str()),
+                ("messaging.destination.name", told.name.as_str()),
             ];
-            push(out, caller, span(at, id, "publish", SpanKind::Producer, seconds, true, attributes));
-            self.visit(world, to, None, Position { parent: id, ..later(at, seconds) }, out);
+            self.span(instance, at, id, (SpanKind::Producer, "publish"), (seconds, true), &more);
+            self.visit(to, None, at.later(seconds).inside(id));
             return (seconds, true);
         }
-        let timeout = world.cluster.number(caller, "CALL_TIMEOUT_MS") / 1e3;
-        let retries = world.cluster.number(caller, "CALL_RETRIES").min(10.0) as usize;
-        let again = world.call(service, edge).again;
+        let told = &world.topology.services[to];
+        let (timeout, retries) = world.patience(instance.service);
+        let again = world.call(instance.service, edge).again;
         let mut elapsed = 0.0;
         for attempt in 0..=retries {
             if attempt > 0 && !self.rng.chance(again) {
                 break;
             }
             let id = self.rng.bits();
-            let here = later(at, elapsed);
-            let (seconds, good) = self.visit(world, to, None, Position { parent: id, ..here }, out);
+            let here = at.later(elapsed);
+            let (seconds, good) = self.visit(to, None, here.inside(id));
             let late = seconds > timeout;
-            let link = 0.0005;
-            let waited = seconds.min(timeout) + link;
-            let operation = world.topology.services[to].operation.clone();
-            let attributes = vec![attribute("peer.service", &name)];
-            push(
-                out,
-                caller,
-                span(here, id, &operation, SpanKind::Client, waited, good && !late, attributes),
-            );
+            let (waited, good) = (seconds.min(timeout) + LINK, good && !late);
+            let peer = [("peer.service", told.name.as_str())];
+            self.span(instance, here, id, (SpanKind::Client, &told.operation), (waited, good), &peer);
             elapsed += waited;
-            if good && !late {
+            if good {
                 return (elapsed, true);
             }
             let line = if late {
-                format!("call to {name} timed out after {} ms", (timeout * 1e3).round())
+                format!("call to {} timed out after {} ms", told.name, (timeout * 1e3).round())
             } else {
-                format!("call to {name} failed")
+                format!("call to {} failed", told.name)
             };
-            self.log(world, service, instance, later(at, elapsed), at.parent, (13, &line), out);
+            self.log(instance, at.later(elapsed), WARN, &line);
         }
         (elapsed, false)
     }
 
-    fn query(
-        &mut self,
-        world: &World,
-        caller: &str,
-        store: usize,
-        at: Position<'_>,
-        out: &mut Payload,
-    ) -> (f64, bool) {
-        let (state, told) = (&world.stores[store], &world.topology.stores[store]);
+    fn query(&mut self, instance: &Instance, store: usize, at: Position) -> (f64, bool) {
+        let (state, told) = (&self.world.stores[store], &self.world.topology.stores[store]);
         let id = self.rng.bits();
-        let seconds = self.rng.time(world.query_time(store));
-        let good = !self.rng.chance(state.last.shed / (state.last.arrived + 1e-9));
-        let attributes =
-            vec![attribute("db.system.name", &told.system), attribute("server.address", &told.name)];
-        push(out, caller, span(at, id, "query", SpanKind::Client, seconds, good, attributes));
+        let seconds = self.rng.time(self.world.query_time(store));
+        let good = !self.rng.chance(state.last.turned_away());
+        let more = [("db.system.name", told.system.as_str()), ("server.address", told.name.as_str())];
+        self.span(instance, at, id, (SpanKind::Client, "query"), (seconds, good), &more);
         (seconds, good)
     }
 
     /// What a failed request raises: of the release, of the instance, or of a value that a rule refuses.
-    fn exception(&mut self, world: &World, service: usize, instance: &Instance) -> String {
-        let of = |frames: &[String]| (!frames.is_empty()).then(|| frames.join("\n\tat "));
-        if let Some(text) = of(&instance.release.exception).or_else(|| of(&instance.fault.exception)) {
-            return text;
+    fn exception(&mut self, instance: &Instance) -> String {
+        let raised = [&instance.release.exception, &instance.fault.exception];
+        if let Some(frames) = raised.into_iter().find(|frames| !frames.is_empty()) {
+            return frames.join("\n\tat ");
         }
-        let refused = world.refused(service);
-        let Some(rule) = &world.topology.services[service].rule else { return "request failed".to_owned() };
-        let Some((key, value, _)) = refused.get(self.rng.below(refused.len())) else {
-            return "request failed".to_owned();
-        };
-        rule.exception
-            .replace("{key}", key)
-            .replace("{value}", value)
-            .replace("{below}", &rule.below.to_string())
+        let refused = self.world.refused(instance.service);
+        let value = refused.get(self.rng.below(refused.len()));
+        match (&self.world.topology.services[instance.service].rule, value) {
+            (Some(rule), Some((key, value, _))) => rule
+                .exception
+                .replace("{key}", key)
+                .replace("{value}", value)
+                .replace("{below}", &rule.below.to_string()),
+            _ => "request failed".to_owned(),
+        }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a line of a log is all of this")]
-    fn log(
-        &mut self,
-        world: &World,
-        service: usize,
-        instance: &Instance,
-        at: Position<'_>,
-        span: u64,
-        (severity, text): (i32, &str),
-        out: &mut Payload,
-    ) {
+    /// Writes a line of an instance, in the span that it is in.
+    fn log(&mut self, instance: &Instance, at: Position, (number, severity): (i32, &str), text: &str) {
         let time = nanos(at.start_us);
-        let severity_text = match severity {
-            17.. => "ERROR",
-            13..=16 => "WARN",
-            _ => "INFO",
-        };
         let uid = format!("{:016x}{:016x}", self.rng.bits(), self.rng.bits());
-        out.logs.entry(world.topology.services[service].name.clone()).or_default().push(LogRecord {
+        let service = self.world.topology.services[instance.service].name.clone();
+        self.out.logs.entry(service).or_default().push(LogRecord {
             time_unix_nano: time,
             observed_time_unix_nano: time,
-            severity_number: severity,
-            severity_text: severity_text.to_owned(),
+            severity_number: number,
+            severity_text: severity.to_owned(),
             body: Some(AnyValue { value: Some(Value::StringValue(text.to_owned())) }),
-            attributes: vec![attribute("log.record.uid", &uid), attribute("k8s.pod.name", &instance.pod)],
-            trace_id: at.trace.to_vec(),
-            span_id: span.to_be_bytes().to_vec(),
+            attributes: attributes(&[("log.record.uid", &uid), ("k8s.pod.name", &instance.pod)]),
+            trace_id: self.trace.clone(),
+            span_id: at.parent.to_be_bytes().to_vec(),
             ..LogRecord::default()
         });
     }
-}
 
-fn later(at: Position<'_>, seconds: f64) -> Position<'_> {
-    Position { start_us: at.start_us + (seconds * 1e6) as i64, ..at }
-}
-
-fn span(
-    at: Position<'_>,
-    id: u64,
-    name: &str,
-    kind: SpanKind,
-    seconds: f64,
-    good: bool,
-    attributes: Vec<opentelemetry_proto::tonic::common::v1::KeyValue>,
-) -> Span {
-    Span {
-        trace_id: at.trace.to_vec(),
-        span_id: id.to_be_bytes().to_vec(),
-        parent_span_id: if at.parent == 0 { Vec::new() } else { at.parent.to_be_bytes().to_vec() },
-        name: name.to_owned(),
-        kind: kind.into(),
-        start_time_unix_nano: nanos(at.start_us),
-        end_time_unix_nano: nanos(at.start_us + (seconds * 1e6) as i64),
-        attributes,
-        status: (!good).then(|| Status { code: StatusCode::Error.into(), ..Status::default() }),
-        ..Span::default()
+    /// Writes a span of an instance.
+    fn span(
+        &mut self,
+        instance: &Instance,
+        at: Position,
+        id: u64,
+        (kind, name): (SpanKind, &str),
+        (seconds, good): (f64, bool),
+        more: &[(&str, &str)],
+    ) {
+        let service = self.world.topology.services[instance.service].name.clone();
+        self.out.spans.entry(service).or_default().push(Span {
+            trace_id: self.trace.clone(),
+            span_id: id.to_be_bytes().to_vec(),
+            parent_span_id: if at.parent == 0 { Vec::new() } else { at.parent.to_be_bytes().to_vec() },
+            name: name.to_owned(),
+            kind: kind.into(),
+            start_time_unix_nano: nanos(at.start_us),
+            end_time_unix_nano: nanos(at.later(seconds).start_us),
+            attributes: attributes(more),
+            status: (!good).then(|| Status { code: StatusCode::Error.into(), ..Status::default() }),
+            ..Span::default()
+        });
     }
-}
-
-fn push(out: &mut Payload, service: &str, span: Span) {
-    out.spans.entry(service.to_owned()).or_default().push(span);
 }
 
 #[cfg(test)]
@@ -344,7 +305,7 @@ mod tests {
             served.iter().filter(|s| s.status.is_some()).count() as f64 / served.len() as f64
         };
         assert!((failed(&out.spans["tax"]) - 0.5).abs() < 0.03, "{}", failed(&out.spans["tax"]));
-        let entry = world.of[0].iter().map(|i| 1.0 - world.instances[*i].answer.good).sum::<f64>() / 2.0;
+        let entry = world.instances_of(0).iter().map(|i| 1.0 - i.answer.good).sum::<f64>() / 2.0;
         assert!((failed(&out.spans["web"]) - entry).abs() < 0.06, "{} {entry}", failed(&out.spans["web"]));
         let raised = out.logs["tax"].iter().filter(|l| l.severity_number == 17).count();
         assert!(raised > 100);

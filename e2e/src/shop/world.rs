@@ -1,12 +1,13 @@
 //! The shop as it runs: one-second fluid ticks over services, stores and nodes. A clone is a snapshot; clones run on alike.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::autoscaler::Autoscaler;
-use super::cause::{Behaviour, Cause, Kind, Scenario};
-use super::cluster::{Cluster, first_tag, place};
+use super::cause::{Behaviour, Cause, Change, Kind, Scenario};
+use super::cluster::{Cluster, Workload, tag};
 use super::flow::{Answer, Edge, edges};
-use super::rng::{Rng, hash};
+use super::rng::Rng;
 use super::station::{Second, Station};
 use super::topology::{Topology, TopologyError};
 
@@ -14,7 +15,7 @@ use super::topology::{Topology, TopologyError};
 const AUTOSCALE: u64 = 15;
 
 /// An instance of a service.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Instance {
     /// Service, position in the topology.
     pub service: usize,
@@ -48,6 +49,13 @@ pub struct Instance {
     pub pending: f64,
 }
 
+impl Instance {
+    /// Seconds that each request waits for nothing.
+    pub(super) fn wait(&self) -> f64 {
+        self.release.wait + self.fault.wait
+    }
+}
+
 /// A store.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoreState {
@@ -55,8 +63,6 @@ pub struct StoreState {
     pub station: Station,
     /// What the last second brought.
     pub last: Second,
-    /// Connections that its clients would hold.
-    pub asked: f64,
 }
 
 /// Sums since the beginning, in requests.
@@ -107,16 +113,20 @@ pub struct World {
     pub cordoned: BTreeSet<String>,
     /// Used share of the volumes, by service, where it is told.
     pub volumes: BTreeMap<String, f64>,
-    pub(crate) edges: Vec<Vec<Edge>>,
+    /// Use of the CPU limit of a service's instances, in percent, as an autoscaler sees it.
+    pub usage: Vec<f64>,
+    /// Calls by service.
+    pub(super) edges: Vec<Vec<Edge>>,
     /// Positions in `instances` by service.
-    pub(crate) of: Vec<Vec<usize>>,
+    pub(super) of: Vec<Range<usize>>,
     pub(super) order: Vec<usize>,
+    /// Position of the service that people reach.
+    pub(super) entry: usize,
     seed: u64,
     pub(super) rng: Rng,
     releases: BTreeMap<(String, String), Behaviour>,
     crowds: Vec<Crowd>,
     autoscalers: Vec<Autoscaler>,
-    pub(super) usage: Vec<f64>,
 }
 
 impl World {
@@ -126,6 +136,7 @@ impl World {
     /// When the topology can't be used.
     pub fn new(topology: Topology, seed: u64) -> Result<Self, TopologyError> {
         let order = topology.order()?;
+        let entry = topology.service(&topology.entry).unwrap_or_default();
         let (services, stores) = (topology.services.len(), topology.stores.len());
         let mut world = Self {
             cluster: Cluster::of(&topology, seed),
@@ -137,15 +148,16 @@ impl World {
             noise: BTreeMap::new(),
             cordoned: BTreeSet::new(),
             volumes: BTreeMap::new(),
+            usage: vec![0.0; services],
             edges: edges(&topology),
-            of: vec![Vec::new(); services],
+            of: vec![0..0; services],
             order,
+            entry,
             seed,
             rng: Rng::new(seed, "demand"),
             releases: BTreeMap::new(),
             crowds: Vec::new(),
             autoscalers: vec![Autoscaler::default(); services],
-            usage: vec![0.0; services],
             topology,
         };
         world.play();
@@ -161,7 +173,7 @@ impl World {
     }
 
     /// Brings pods to where Deployments want them, without an API.
-    pub fn play(&mut self) {
+    fn play(&mut self) {
         if self.cluster.is_settled() && self.cluster.pods.len() == self.instances.len() {
             return;
         }
@@ -172,29 +184,48 @@ impl World {
     }
 
     /// Nodes that a service may run on, with their cores less what is used there by others: what a scheduler sees.
-    #[must_use]
-    pub fn free_nodes(&self, service: &str) -> Vec<(String, f64)> {
-        let noise = |name: &str| self.noise.get(name).copied().unwrap_or_default();
-        let pool = self.topology.service(service).and_then(|s| s.pool.as_deref());
+    fn free_nodes(&self, service: &str) -> Vec<(String, f64)> {
+        let pool = self.topology.service(service).and_then(|at| self.topology.services[at].pool.as_deref());
         let takes = |name: &str| !self.cordoned.contains(name);
         let nodes = self.topology.nodes.iter().filter(|n| n.pool.as_deref() == pool && takes(&n.name));
-        nodes.map(|n| (n.name.clone(), n.cores - noise(&n.name))).collect()
+        nodes.map(|n| (n.name.clone(), n.cores - self.noise_on(&n.name))).collect()
     }
 
-    /// The node for a new pod of a service.
-    #[must_use]
-    pub fn node_for(&self, service: &str) -> String {
-        place(&self.cluster.pods, service, &self.free_nodes(service))
+    /// Cores of a node that something else takes.
+    fn noise_on(&self, node: &str) -> f64 {
+        self.noise.get(node).copied().unwrap_or_default()
+    }
+
+    /// A sum over the instances on a node, and what something else takes there.
+    pub(super) fn on_node(&self, node: &str, of: fn(&Instance) -> f64) -> f64 {
+        self.instances.iter().filter(|i| i.node == node).map(of).sum::<f64>() + self.noise_on(node)
+    }
+
+    /// Starts a pod, of the shop or not, for the next to count with; gives its node.
+    pub(super) fn start(&mut self, service: &str) -> String {
+        let nodes = self.free_nodes(service);
+        let stranger = || Workload { replicas: 1, tag: String::new(), cpu: 0.1 };
+        let workload = self.cluster.workloads.get(service).cloned().unwrap_or_else(stranger);
+        self.cluster.start(service, &workload, &nodes)
+    }
+
+    /// A number of a service's configuration.
+    pub(super) fn number(&self, service: usize, key: &str) -> f64 {
+        self.cluster.number(&self.topology.services[service].name, key)
+    }
+
+    /// The instances of a service.
+    pub(super) fn instances_of(&self, service: usize) -> &[Instance] {
+        &self.instances[self.of[service].clone()]
     }
 
     /// Takes over the pods of the cluster: new ones start cold, the requests at gone ones are lost.
-    pub fn follow(&mut self) {
+    pub(super) fn follow(&mut self) {
         let mut old: BTreeMap<String, Instance> =
             self.instances.drain(..).map(|i| (i.pod.clone(), i)).collect();
         for (at, service) in self.topology.services.iter().enumerate() {
-            self.of[at].clear();
-            for pod in self.cluster.pods.iter().filter(|p| p.service == service.name) {
-                self.of[at].push(self.instances.len());
+            let first = self.instances.len();
+            for pod in self.cluster.pods_of(&service.name) {
                 let release = self.releases.get(&(service.name.clone(), pod.tag.clone()));
                 let instance = old.remove(&pod.name).unwrap_or_else(|| Instance {
                     service: at,
@@ -202,19 +233,13 @@ impl World {
                     node: pod.node.clone(),
                     cpu: pod.cpu,
                     release: release.cloned().unwrap_or_default(),
-                    fault: Behaviour::default(),
                     connections: 1.0,
                     born: self.second as i64,
-                    wants: 0.0,
-                    station: Station::default(),
-                    last: Second::default(),
-                    answer: Answer::default(),
-                    errors: 0.0,
-                    pool_use: 0.0,
-                    pending: 0.0,
+                    ..Instance::default()
                 });
                 self.instances.push(instance);
             }
+            self.of[at] = first..self.instances.len();
         }
         self.ledger.failed += old.values().map(|i| i.station.queued).sum::<f64>();
     }
@@ -222,8 +247,7 @@ impl World {
     /// Sets a cause. Returns what has to be changed in Kubernetes for it; [`World::cluster`] has it already.
     pub fn begin(&mut self, scenario: &Scenario) -> Change {
         let Some(service) = scenario.service(&self.topology, self.seed) else { return Change::None };
-        let here = self.topology.services.iter().position(|s| s.name == service);
-        let own = here.map(|s| self.of[s].clone()).unwrap_or_default();
+        let own = self.topology.service(&service).map(|at| self.of[at].clone()).unwrap_or_default();
         match &scenario.cause {
             Cause::Release { behaviour } => {
                 let tag = self.release(&service, behaviour.clone());
@@ -231,14 +255,14 @@ impl World {
             }
             Cause::Status { of, status, release } => {
                 let tag = release.then(|| self.release(&service, Behaviour::default()));
-                let text = status.to_string().replace("{service}", &service);
-                let pick = own.first().map(|at| &self.instances[*at]);
+                let first = self.instances[own].first();
                 let name = match of {
-                    Kind::Deployment => service.clone(),
-                    Kind::Pod => pick.map(|i| i.pod.clone()).unwrap_or_default(),
-                    Kind::Node => pick.map(|i| i.node.clone()).unwrap_or_default(),
+                    Kind::Deployment => Some(&service),
+                    Kind::Pod => first.map(|i| &i.pod),
+                    Kind::Node => first.map(|i| &i.node),
                 };
-                let status = text.parse().unwrap_or_default();
+                let name = name.cloned().unwrap_or_default();
+                let status = status.to_string().replace("{service}", &service).parse().unwrap_or_default();
                 return Change::Status { of: *of, name, status, image: tag.map(|tag| (service, tag)) };
             }
             Cause::Volume { used } => {
@@ -250,33 +274,29 @@ impl World {
                 values.insert(key.clone(), value.clone());
                 return Change::Config { config_map, key: key.clone(), value: value.clone() };
             }
-            Cause::Demand { journey, factor, ramp } => self.crowds.push(Crowd {
-                journey: journey.clone(),
-                factor: *factor,
-                since: self.second,
-                ramp: *ramp,
-            }),
+            Cause::Demand { journey, factor, ramp } => {
+                let (journey, since) = (journey.clone(), self.second);
+                self.crowds.push(Crowd { journey, factor: *factor, since, ramp: *ramp });
+            }
             Cause::StuckConnections { left } => {
-                for at in own {
-                    self.instances[at].connections = *left;
+                for instance in &mut self.instances[own] {
+                    instance.connections = *left;
                 }
             }
             Cause::Instance { behaviour } => {
                 let pick = Rng::new(self.seed, "instance").below(own.len());
-                if let Some(at) = own.get(pick) {
-                    self.instances[*at].fault = behaviour.clone();
+                if let Some(instance) = self.instances[own].get_mut(pick) {
+                    instance.fault = behaviour.clone();
                 }
             }
             Cause::NodeNoise { cores } => {
                 let mut pods: BTreeMap<&str, usize> = BTreeMap::new();
-                for at in &own {
-                    *pods.entry(&self.instances[*at].node).or_default() += 1;
+                for instance in &self.instances[own] {
+                    *pods.entry(&instance.node).or_default() += 1;
                 }
-                let busiest =
-                    pods.iter().max_by_key(|(_, count)| **count).map(|(node, _)| (*node).to_owned());
-                if let Some(node) = busiest {
-                    *self.noise.entry(node.clone()).or_default() += cores;
-                    return Change::Crowd { node };
+                if let Some((busiest, _)) = pods.into_iter().max_by_key(|(_, count)| *count) {
+                    *self.noise.entry(busiest.to_owned()).or_default() += cores;
+                    return Change::Crowd { node: busiest.to_owned() };
                 }
             }
         }
@@ -285,7 +305,7 @@ impl World {
 
     /// A new tag of a service that behaves like this.
     fn release(&mut self, service: &str, behaviour: Behaviour) -> String {
-        let tag = format!("{:012x}", hash(self.seed, &["release", service, "1"]) >> 16);
+        let tag = tag(self.seed, service, "1");
         self.releases.insert((service.to_owned(), tag.clone()), behaviour);
         if let Some(workload) = self.cluster.workloads.get_mut(service) {
             workload.tag.clone_from(&tag);
@@ -310,9 +330,9 @@ impl World {
     /// Runs by itself: controllers, autoscalers and all.
     pub fn run(&mut self, seconds: u64) {
         for _ in 0..seconds {
-            for (service, replicas) in self.autoscale() {
-                if let Some(workload) = self.cluster.workloads.get_mut(&service) {
-                    workload.replicas = replicas;
+            if self.second > 0 && self.second.is_multiple_of(AUTOSCALE) {
+                for (service, replicas) in self.autoscale() {
+                    self.cluster.scale(&service, replicas);
                 }
             }
             self.play();
@@ -320,16 +340,8 @@ impl World {
         }
     }
 
-    /// What the autoscalers ask for, where that is not what is there; nothing between two looks.
-    pub fn autoscale(&mut self) -> Vec<(String, u32)> {
-        if !self.second.is_multiple_of(AUTOSCALE) || self.second == 0 {
-            return Vec::new();
-        }
-        self.autoscale_now()
-    }
-
     /// What the autoscalers ask for now, where that is not what is there.
-    pub fn autoscale_now(&mut self) -> Vec<(String, u32)> {
+    pub(super) fn autoscale(&mut self) -> Vec<(String, u32)> {
         let mut out = Vec::new();
         for (at, service) in self.topology.services.iter().enumerate() {
             let Some(bounds) = self.cluster.autoscalers.get(&service.name) else { continue };
@@ -342,56 +354,11 @@ impl World {
         out
     }
 
-    /// Use of the CPU limit of a service's instances, in percent, as an autoscaler sees it.
-    #[must_use]
-    pub fn usage(&self, service: usize) -> f64 {
-        self.usage.get(service).copied().unwrap_or_default()
-    }
-
     /// Tag that a service has at first.
     #[must_use]
     pub fn first_tag(&self, service: &str) -> String {
-        first_tag(self.seed, service)
+        tag(self.seed, service, "0")
     }
-}
-
-/// What a cause changes in Kubernetes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Nothing.
-    None,
-    /// The image of a Deployment.
-    Image {
-        /// Service.
-        service: String,
-        /// New tag.
-        tag: String,
-    },
-    /// A value of a ConfigMap.
-    Config {
-        /// Name.
-        config_map: String,
-        /// Key.
-        key: String,
-        /// New value.
-        value: String,
-    },
-    /// Something that is no part of the shop takes what a node has left.
-    Crowd {
-        /// Node.
-        node: String,
-    },
-    /// The status of an object, after a release where there is one.
-    Status {
-        /// Whose.
-        of: Kind,
-        /// Its name.
-        name: String,
-        /// What is merged into it.
-        status: serde_json::Value,
-        /// Service and tag of the release.
-        image: Option<(String, String)>,
-    },
 }
 
 #[cfg(test)]

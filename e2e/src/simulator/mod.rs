@@ -22,12 +22,13 @@ use clap::Args;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Api, Client, Config, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
+use crate::api::client;
 use fault::Fault;
+pub(crate) use rollout::is_rolled_out;
 
 /// Passes after which a rollout that still changes things is an error.
 const MAX_PASSES: usize = 10;
@@ -88,12 +89,10 @@ type Failure = (StatusCode, String);
 pub async fn run(arguments: SimulatorArguments) -> Result<()> {
     // Two providers are linked in; without a choice the first handshake would fail.
     rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let kubeconfig = Kubeconfig::read_from(&arguments.kubeconfig)
-        .with_context(|| format!("cannot read {}", arguments.kubeconfig.display()))?;
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    let client = client(&arguments.kubeconfig).await?;
     let fault = Fault::read(&arguments.label)?;
     let simulator = Arc::new(Simulator {
-        client: Client::try_from(config)?,
+        client,
         real_controllers: arguments.real_controllers,
         fault: Mutex::new(fault),
     });

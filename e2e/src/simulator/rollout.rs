@@ -29,7 +29,8 @@ pub(super) async fn at_rest(client: &Client) -> Result<usize> {
     }
 }
 
-fn is_rolled_out(deployment: &Deployment) -> bool {
+/// Whether its controller has seen the newest spec and has done what it says.
+pub(crate) fn is_rolled_out(deployment: &Deployment) -> bool {
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let Some(status) = &deployment.status else { return false };
     let count = |n: Option<i32>| n.unwrap_or_default();

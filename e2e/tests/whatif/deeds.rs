@@ -156,7 +156,7 @@ pub(crate) fn candidates(world: &World, past: &Past, fault: Option<&Scenario>, s
 /// Services that use all of their CPU, those that use most first.
 fn starving(world: &World) -> Vec<String> {
     let mut used: Vec<(f64, String)> =
-        world.topology.services.iter().enumerate().map(|(at, s)| (world.usage(at), s.name.clone())).collect();
+        world.topology.services.iter().enumerate().map(|(at, s)| (world.usage[at], s.name.clone())).collect();
     used.sort_by(|a, b| b.0.total_cmp(&a.0));
     used.into_iter().filter(|(percent, _)| *percent > 90.0).map(|(_, name)| name).collect()
 }
