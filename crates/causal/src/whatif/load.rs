@@ -8,7 +8,7 @@ use super::system::{Change, Service, System};
 /// From this use on a limit is no measure of what is asked for: more can't be seen.
 pub(super) const FULL: f64 = 0.92;
 /// What is asked of nodes, of what they have, from which all that runs there gets too little: less is within the error of use.
-const CROWDED: f64 = 1.03;
+pub(super) const CROWDED: f64 = 1.03;
 /// Least share of its demand that a service is taken to serve.
 const TRICKLE: f64 = 0.05;
 /// What would be asked of nodes, of what they have, from which it speaks against more capacity: what a starved service would use

@@ -27,12 +27,22 @@ pub(super) fn overwhelms(
     present: &[Load],
     after: &[Load],
 ) -> Option<String> {
-    grown(system, changes, present, after).find_map(|(change, at, times)| {
-        upstream(system, changes, at)
-            .or_else(|| backlog(system, after, times, at))
-            .filter(|_| stays(change))
-            .or_else(|| halfway(system, &after[at], at))
-    })
+    let more = || grown(system, changes, present, after);
+    more()
+        .find_map(|(change, at, _)| upstream(system, changes, at).filter(|_| stays(change)))
+        .or_else(|| works_off(system, changes, present, after))
+        .or_else(|| more().find_map(|(_, at, _)| halfway(system, &after[at], at)))
+}
+
+/// More of a service at which so much waits that callees could not serve it beside what comes.
+pub(super) fn works_off(
+    system: &System,
+    changes: &[Change],
+    present: &[Load],
+    after: &[Load],
+) -> Option<String> {
+    grown(system, changes, present, after)
+        .find_map(|(change, at, times)| backlog(system, after, times, at).filter(|_| stays(change)))
 }
 
 /// What gets more CPU, by a change: the service, and how many times as much.

@@ -1,7 +1,7 @@
 //! Whether a repair would do harm, and the sentence that says why.
 
 use super::level::{now, usual};
-use super::load::{Load, granted};
+use super::load::{CROWDED, Load, granted};
 use super::outlook::Outlook;
 use super::system::{Change, Service, System};
 use super::{Signal, Verdict};
@@ -47,12 +47,14 @@ pub(super) fn judge(
     // What lies at the bottom of it says more than what people would see.
     let starves = starved(present, after);
     let bottom = starves.map(|at| shortage(system, changes, present, after, at));
-    let drowned = starves.is_some_and(|at| after[at].bound() >= DROWNED);
+    // What is saved does not make up for what starves for long, or is asked for what has waited besides.
+    let for_long = starves.is_some_and(|at| after[at].bound() >= DROWNED)
+        || room::works_off(system, changes, present, after).is_some();
     let reason = taken(system, changes, present, after)
         .or_else(|| room::lacks(system, changes, present, after))
         .or_else(|| levels(system, outlook).map(|seen| bottom.clone().unwrap_or(seen)))
         .or_else(|| itself(system, changes, outlook))
-        .or_else(|| bottom.clone().filter(|_| !saves || drowned))
+        .or_else(|| bottom.clone().filter(|_| !saves || for_long))
         .or_else(|| room::overwhelms(system, changes, present, after).filter(|_| !saves))
         .or_else(|| cold::starts(system, changes, present, outlook).filter(|_| !saves));
     if let Some(reason) = reason {
@@ -123,7 +125,13 @@ fn taken(system: &System, changes: &[Change], present: &[Load], after: &[Load]) 
         let (old, new) = (&present[at], &after[at]);
         let less = new.cpu / new.rate > 1.05 * old.cpu / old.rate
             || new.pool / new.rate > 1.05 * old.pool / old.rate;
-        (less && new.bound() >= STARVED).then(|| {
+        // What suffers from its nodes is made anew by another limit, on nodes that have room.
+        let moves =
+            changes.iter().any(|c| matches!(c, Change::Cpu { .. }) && system.touched(c).contains(&at))
+                && old.crowded > CROWDED
+                && is_in_trouble(&system.services[at], system.window_s);
+        let needs = if moves { new.cpu.max(new.pool) } else { new.bound() };
+        (less && needs >= STARVED).then(|| {
             let count = (new.instances - old.instances).abs() > 0.01;
             let who = if count {
                 format!("{} → {} instances of ", whole(old.instances), whole(new.instances))
