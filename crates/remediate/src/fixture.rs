@@ -286,6 +286,10 @@ impl World {
                     Answer::Done => self.record(*step, *direction, StepState::Done),
                 }
             }
+            Decision::Find { step, direction, .. } => {
+                let is_there = self.made.contains(&(*step, *direction));
+                self.record(*step, *direction, if is_there { StepState::Done } else { StepState::Failed });
+            }
             Decision::RecordResult { step, direction, state, .. } => self.record(*step, *direction, *state),
             Decision::Verify { started_at, data_from, deadline } => {
                 progress.phase = Phase::Verifying;

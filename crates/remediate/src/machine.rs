@@ -177,6 +177,10 @@ fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Time
         Err(Decision::Finish { reason, message, .. })
             if in_git.is_some() && direction == Direction::Apply && !changed =>
         {
+            // What was pushed meanwhile, or the time that has passed, takes nothing away from a commit that is there.
+            if matches!(reason, Reason::StalePlan | Reason::PlanExpired) {
+                return Decision::Find { step, direction, message };
+            }
             Decision::RecordResult { step, direction, state: StepState::Unknown, reason, message }
         }
         // What was done before has to be taken back, so that this is the failure of a step and not the end.
@@ -451,8 +455,8 @@ mod tests {
         // Before it was claimed, the same is a stale plan.
         view.progress.claim = None;
         assert_eq!(ends(&step(&view, &observed, at(60))).2, Reason::StalePlan);
-        // Where the commit has not arrived, nobody knows whether it was made: it is not made for the first time when the plan
-        // may not begin any more, and somebody has to look.
+        // Where the commit has not arrived, the repository tells whether it was made; it is not made for the first time when the
+        // plan may not begin any more. Where nothing may be gone on with, somebody has to look.
         view.progress.claim = Some(claim);
         let is_unknown = |decision: &Decision| {
             matches!(decision, Decision::RecordResult { state: StepState::Unknown, .. })
@@ -462,8 +466,12 @@ mod tests {
         elsewhere.rebuilt_digest = Some(Ok(view.plan_digest.clone()));
         let again = step(&view, &elsewhere, at(60));
         assert_eq!(again, Decision::Mutate { step: 0, direction: Direction::Apply });
-        let late = step(&view, &elsewhere, too_late());
-        assert!(is_unknown(&late), "{late:?}");
+        let mut observed_stale = elsewhere.clone();
+        observed_stale.rebuilt_digest = Some(Ok("sha256:of a plan from 9 to 18".into()));
+        for (observed, now) in [(&elsewhere, too_late()), (&observed_stale, at(60))] {
+            let late = step(&view, observed, now);
+            assert!(matches!(&late, Decision::Find { step: 0, .. }), "{late:?}");
+        }
         observed.opted_in.clear();
         let stopped = step(&view, &observed, at(60));
         assert!(is_unknown(&stopped), "{stopped:?}");

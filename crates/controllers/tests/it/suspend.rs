@@ -145,6 +145,40 @@ async fn while_people_may_merge_a_repository_that_lets_nobody_in_is_waited_for()
 }
 
 #[tokio::test]
+async fn after_a_crash_a_pull_request_that_conflicts_is_waited_for_and_told() {
+    let mut shop = Shop::applied(Applied::by_kustomization(SHOP), |rule| {
+        suspending(rule);
+        rule["provider"] = json!("Gitea");
+    })
+    .await;
+    let applier = Applier::create(&shop, "Kustomization", SHOP, json!({})).await;
+    shop.die_at_the_proposal().await;
+    shop.somebody_commits_nine();
+    shop.restart().await;
+    shop.world.pass(10).await;
+    let status = shop.run().await;
+    let said = status.message.unwrap_or_default();
+    assert_eq!((status.phase, applier.is_suspended().await), (Phase::Applying, true), "{said}");
+    assert!(
+        said.contains("pulls/7, which conflicts with what was pushed since (apps/shop/web.yaml:5 has 9"),
+        "{said}"
+    );
+    assert_eq!((shop.proposals(), shop.server.state()), (1, Some("open")));
+    // Somebody closes it: what was changed by hand is put back, and what applies goes on with what Git has.
+    shop.server.decide("closed");
+    shop.world.pass(20).await;
+    let status = shop.run().await;
+    assert_eq!(
+        (status.phase, applier.is_suspended().await),
+        (Phase::RolledBack, false),
+        "{:?} {:?}",
+        status.message,
+        status.results
+    );
+    assert_eq!((shop.proposals(), shop.replicas().await), (1, 4));
+}
+
+#[tokio::test]
 async fn what_stays_suspended_is_told_by_name() {
     let mut shop = Shop::applied(Applied::by_kustomization("flux-system"), |rule| {
         suspending(rule);
