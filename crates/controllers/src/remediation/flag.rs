@@ -82,7 +82,7 @@ pub(super) async fn rehearse(
             LiveState::Old => server.edited(&document),
             LiveState::New => Err(format!("{found} already: nothing to do")),
             LiveState::Foreign | LiveState::Unknown => {
-                Err(format!("{found}, and the Runbook expects {}", change.from))
+                Err(format!("{found}, and the plan expects {}", change.from))
             }
         }),
         Err(Trouble::Refused(message)) => Err(message),

@@ -436,3 +436,15 @@ async fn after_a_crash_before_anything_was_pushed_a_stale_plan_says_that_nothing
     assert!(said.contains("; nothing of it is in http://"), "{said}");
     assert_eq!(shop.repository.log("main"), ["nine", "begin"]);
 }
+
+#[tokio::test]
+async fn what_goes_through_git_has_no_lease_and_says_so() {
+    let mut shop = Shop::new(|_| ()).await;
+    let policy = json!({"spec": {"apply": {"leaseFor": "10m"}}});
+    shop.world.patch::<RemediationPolicy>("policy", policy).await;
+    shop.begin().await;
+    let spec = shop.world.get::<Remediation>(RUN).await.spec;
+    assert_eq!(spec.lease_for, None);
+    let note = "apply.leaseFor of the policy (600s) does not count: what Git has, or has no way back, stays until somebody takes it back";
+    assert!(spec.notes.iter().any(|found| found == note), "{:?}", spec.notes);
+}
