@@ -124,7 +124,22 @@ pub(crate) fn via(plan: &Plan) -> Via {
 /// How long what a plan changes stays, as the policy says, where that can be taken back by itself.
 pub(crate) fn lease(policy: Option<&RemediationPolicy>, plan: &Plan) -> Option<DurationText> {
     let told = policy.and_then(|policy| policy.spec.apply.lease_for.clone());
-    told.filter(|_| via(plan) == Via::Patch && matches!(plan.inverse, Inverse::Mutations(_)))
+    told.filter(|_| has_lease(plan))
+}
+
+/// Whether a plan can be taken back by itself: patches and flags can. What Git has is Git's, and a call has no way back.
+fn has_lease(plan: &Plan) -> bool {
+    let stays = |mutation: &Mutation| matches!(mutation, Mutation::GitChange(_) | Mutation::Webhook(_));
+    matches!(plan.inverse, Inverse::Mutations(_)) && !plan.mutations.iter().any(stays)
+}
+
+/// What a Remediation says where the policy asks for a lease, and the plan leaves something behind and has none.
+pub(crate) fn without_lease(policy: Option<&RemediationPolicy>, plan: &Plan) -> Option<String> {
+    let asked = policy?.spec.apply.lease_for.as_ref()?.get();
+    let is_said = !has_lease(plan) && plan.inverse != Inverse::NotNeeded;
+    is_said.then(|| {
+        format!("apply.leaseFor of the policy ({asked:?}) does not count: what Git has, or has no way back, stays until somebody takes it back")
+    })
 }
 
 /// The difference of a plan as a Remediation shows it.
@@ -187,7 +202,9 @@ pub(crate) fn compile(spec: &RunbookSpec) -> Result<String, String> {
 /// mutations.
 pub(crate) fn restoring(spec: &RemediationSpec) -> Option<(Vec<Mutation>, Inverse)> {
     let Inverse::Mutations(back) = &spec.inverse else { return None };
-    let changes = |mutation: &&Mutation| matches!(mutation, Mutation::JsonPatch(_) | Mutation::Scale(_));
+    let changes = |mutation: &&Mutation| {
+        matches!(mutation, Mutation::JsonPatch(_) | Mutation::Scale(_) | Mutation::FlagChange(_))
+    };
     let forth: Vec<Mutation> = spec.mutations.iter().rev().filter(changes).cloned().collect();
     (!forth.is_empty()).then(|| (back.clone(), Inverse::Mutations(forth)))
 }

@@ -1,6 +1,6 @@
 //! One step: rehearsed, made, or taken back.
 
-use causeway_manifests::{Change, Edited, Message, edit};
+use causeway_manifests::{Change, Edited, Message, Refusal, edit};
 use jiff::Timestamp;
 
 use crate::credentials::Credentials;
@@ -63,6 +63,10 @@ pub enum Made {
     Committed(String),
     /// A pull request is open, at this address.
     Proposed(String),
+    /// A pull request is open at the first of these, and the branch has changed since, as the second tells.
+    Conflicting(String, String),
+    /// The pull request at this address was merged, whatever the branch has now.
+    Merged(String),
     /// The pull request at this address is closed, and nothing of it was merged.
     Withdrawn(String),
     /// The branch declares the new values already, and not by a commit of this step.
@@ -74,10 +78,25 @@ impl std::fmt::Display for Made {
         match self {
             Self::Committed(commit) => write!(f, "committed as {commit}"),
             Self::Proposed(url) => write!(f, "proposed in {url}"),
+            Self::Conflicting(url, why) => {
+                write!(
+                    f,
+                    "proposed in {url}, which conflicts with what was pushed since ({why}): merge it by hand, or close it"
+                )
+            }
+            Self::Merged(url) => write!(f, "merged in {url}"),
             Self::Withdrawn(url) => write!(f, "{url} is closed, nothing was merged"),
             Self::AlreadyThere => f.write_str("Git declares it already"),
         }
     }
+}
+
+/// What an earlier try has left at the host of pull requests.
+#[derive(Default)]
+struct Proposal {
+    found: Option<PullRequest>,
+    /// Whether the branch of the pull request is there, and whether it has the commit of the step.
+    pushed: Option<bool>,
 }
 
 /// A branch, and what the step does to its files.
@@ -130,12 +149,26 @@ impl Git {
             if let Some(commit) = made {
                 return Ok(Made::Committed(commit));
             }
-            let prepared = prepare_on(&work, step, branch).await?;
+            // Before the files are looked at: what is proposed already stays so, whatever was pushed since.
+            let proposal = match &forge {
+                Some(forge) => proposal(&work, forge, step).await?,
+                None => Proposal::default(),
+            };
+            let prepared = prepare_on(&work, step, branch).await;
+            if let Some(made) = proposal.standing(prepared.as_ref().err()) {
+                return Ok(made);
+            }
+            let prepared = match prepared {
+                Ok(prepared) => prepared,
+                Err(GitError::Source(why)) => return odd(forge.as_ref(), step, proposal, why).await,
+                Err(error) => return Err(error),
+            };
             if prepared.edited.files.is_empty() {
-                return match (&forge, step.reverts) {
-                    (Some(forge), Some(_)) => withdraw(forge, step).await,
-                    _ => Ok(Made::AlreadyThere),
+                let withdrawn = match (&forge, step.reverts) {
+                    (Some(forge), Some(_)) => withdraw(forge, step).await?,
+                    _ => None,
                 };
+                return Ok(withdrawn.unwrap_or(Made::AlreadyThere));
             }
             if rehearsed.is_some_and(|rehearsed| !rehearsed.contains(&prepared.edited.diff)) {
                 return Err(GitError::Refused(
@@ -163,10 +196,30 @@ impl Git {
                     }
                     tracing::info!(remediation = step.remediation, "somebody pushed in between: once more");
                 }
-                Some(forge) => return propose(&work, forge, step, &commit, &message).await,
+                Some(forge) => return propose(&work, forge, step, &commit, &message, proposal).await,
             }
         }
         Err(GitError::Unclear(format!("others pushed to {} {TRIES} times in between", step.target.branch)))
+    }
+
+    /// What an earlier try has made of the step, if anything. Makes nothing.
+    ///
+    /// # Errors
+    /// It was not let to look, or was not answered.
+    pub async fn find(
+        &self,
+        credentials: &Credentials,
+        http: &reqwest::Client,
+        step: &Step<'_>,
+    ) -> Result<Option<Made>, GitError> {
+        let (work, forge) = self.open(credentials, http, &step.target).await.map_err(GitError::unseen)?;
+        let (branch, made) = look(&work, step.target.branch, step.key)
+            .await?
+            .ok_or_else(|| no_branch(&step.target).unseen())?;
+        let (None, Some(forge)) = (&made, &forge) else { return Ok(made.map(Made::Committed)) };
+        let proposal = proposal(&work, forge, step).await?;
+        let prepared = prepare_on(&work, step, branch).await;
+        Ok(proposal.standing(prepared.as_ref().err()))
     }
 
     /// What a step is made with: a folder, and for pull requests the API.
@@ -223,23 +276,53 @@ fn branch_of(remediation: &str, is_revert: bool) -> String {
     format!("causeway/{remediation}{}", if is_revert { "-revert" } else { "" })
 }
 
-/// Pushes the commit as a branch of its own and opens the pull request, unless both are there.
+/// Looks for what an earlier try has left there.
+async fn proposal(work: &Work, forge: &Forge<'_>, step: &Step<'_>) -> Result<Proposal, GitError> {
+    let branch = branch_of(step.remediation, step.reverts.is_some());
+    // First, so that nothing is pushed where the API says no.
+    let found = forge.find(&branch, step.target.branch).await.map_err(GitError::unseen)?;
+    let pushed = look(work, &branch, step.key).await?.map(|(_, commit)| commit.is_some());
+    Ok(Proposal { found, pushed })
+}
+
+impl Proposal {
+    /// What there is of the step already; `odd` is why it could not be made now.
+    fn standing(&self, odd: Option<&GitError>) -> Option<Made> {
+        let found = self.found.as_ref().filter(|_| self.pushed == Some(true))?;
+        let url = found.url.clone();
+        match (found.state, odd) {
+            (State::Open, Some(GitError::Source(why))) => Some(Made::Conflicting(url, why.to_string())),
+            (State::Open, _) => Some(Made::Proposed(url)),
+            (State::Merged, _) => Some(Made::Merged(url)),
+            (State::Closed, _) => None,
+        }
+    }
+
+    /// Nobody opens again what somebody has closed.
+    fn refuse_closed(&self) -> Result<(), GitError> {
+        match &self.found {
+            Some(PullRequest { state: State::Closed, url, .. }) => {
+                Err(GitError::Refused(format!("{url} was closed without being merged")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Pushes the commit as a branch of its own and opens the pull request, unless one of them is there.
 async fn propose(
     work: &Work,
     forge: &Forge<'_>,
     step: &Step<'_>,
     commit: &str,
     message: &Message<'_>,
+    proposal: Proposal,
 ) -> Result<Made, GitError> {
     let branch = branch_of(step.remediation, step.reverts.is_some());
-    // First, so that nothing is pushed where the API says no.
-    let found = forge.find(&branch, step.target.branch).await.map_err(GitError::unseen)?;
-    if let Some(PullRequest { state: State::Closed, url, .. }) = found {
-        return Err(GitError::Refused(format!("{url} was closed without being merged")));
-    }
-    match look(work, &branch, step.key).await? {
-        Some((_, Some(_))) => {}
-        Some((_, None)) => {
+    proposal.refuse_closed()?;
+    match proposal.pushed {
+        Some(true) => {}
+        Some(false) => {
             let message = format!("the branch {branch} is there already, and is not of this step");
             return Err(GitError::Refused(message));
         }
@@ -249,21 +332,36 @@ async fn propose(
             }
         }
     }
-    let found = match found {
+    let found = match proposal.found {
         Some(found) => found,
         None => forge.open(&branch, step.target.branch, &message.subject(), &message.text()).await?,
     };
     Ok(Made::Proposed(found.url))
 }
 
-/// Nothing of the change is on the branch: closes its pull request.
-async fn withdraw(forge: &Forge<'_>, step: &Step<'_>) -> Result<Made, GitError> {
-    let branch = branch_of(step.remediation, false);
-    match forge.find(&branch, step.target.branch).await.map_err(GitError::unseen)? {
-        Some(found) if found.state == State::Open => {
-            forge.close(&found).await?;
-            Ok(Made::Withdrawn(found.url))
-        }
-        _ => Ok(Made::AlreadyThere),
+/// What comes of a step whose files have other values by now, and that nothing stands of.
+async fn odd(
+    forge: Option<&Forge<'_>>,
+    step: &Step<'_>,
+    proposal: Proposal,
+    why: Refusal,
+) -> Result<Made, GitError> {
+    if let (Some(forge), Some(_)) = (forge, step.reverts)
+        && let Some(withdrawn) = withdraw(forge, step).await?
+    {
+        return Ok(withdrawn);
     }
+    proposal.refuse_closed()?;
+    Err(why.into())
+}
+
+/// Closes the pull request of what is taken back, if nothing of it was merged.
+async fn withdraw(forge: &Forge<'_>, step: &Step<'_>) -> Result<Option<Made>, GitError> {
+    let branch = branch_of(step.remediation, false);
+    let found = forge.find(&branch, step.target.branch).await.map_err(GitError::unseen)?;
+    let Some(found) = found.filter(|found| found.state != State::Merged) else { return Ok(None) };
+    if found.state == State::Open {
+        forge.close(&found).await?;
+    }
+    Ok(Some(Made::Withdrawn(found.url)))
 }

@@ -103,18 +103,23 @@ impl Work {
             }
             Ok(())
         };
-        // Who writes too much is not waited for: the command is killed when it is dropped.
         let all = async {
             let ((), answer, said) =
                 tokio::try_join!(feed, read(stdout, ANSWER, verb), read(stderr, SAID, verb))?;
             let status = child.wait().await.map_err(|error| lost(verb, &error))?;
             Ok::<_, GitError>((status, answer, said))
         };
-        let Ok(ended) = tokio::time::timeout(self.git.timeout, all).await else {
-            let seconds = self.git.timeout.as_secs();
-            return Err(GitError::Unclear(format!("git {verb} did not end within {seconds} s")));
+        let ended = tokio::time::timeout(self.git.timeout, all).await.unwrap_or_else(|_| {
+            Err(GitError::Unclear(format!("git {verb} did not end within {:?}", self.git.timeout)))
+        });
+        let (status, answer, said) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // Who writes too much, or never ends, is not waited for, and is gone before the folder is.
+                drop(child.kill().await);
+                return Err(error);
+            }
         };
-        let (status, answer, said) = ended?;
         let failure = (!status.success()).then(|| Failure::of(verb, &String::from_utf8_lossy(&said)));
         Ok((answer, failure))
     }
@@ -163,6 +168,8 @@ fn settings() -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[tokio::test]
@@ -175,5 +182,50 @@ mod tests {
         assert!(matches!(endless("push").await.unwrap_err(), GitError::Unclear(_)));
         assert_eq!(read(Some([b'x'; 8].as_slice()), 8, "fetch").await.unwrap().len(), 8);
         assert!(read(Some([b'x'; 9].as_slice()), 8, "fetch").await.is_err());
+    }
+
+    /// A `git` that makes its folder, and then notes its process and does this.
+    async fn fake(script: &str, timeout: Duration) -> (Work, TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("git");
+        let script =
+            format!("#!/bin/sh\n[ \"$1\" = init ] && exit 0\necho $$ >>\"$GIT_DIR/processes\"\n{script}\n");
+        std::fs::write(&program, script).unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let git = Git { program, timeout, ..Git::default() };
+        let url = Url::parse("https://git.example.com/a").unwrap();
+        (Work::begin(&git, url, &Credentials::default()).await.unwrap(), folder)
+    }
+
+    /// The state of a process, as a letter; nothing if there is none.
+    fn state(process: &str) -> Option<char> {
+        let status = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        status.rsplit_once(") ")?.1.chars().next()
+    }
+
+    #[tokio::test]
+    async fn a_command_that_writes_too_much_or_never_ends_is_gone() {
+        let (long, short) = (Duration::from_secs(600), Duration::from_millis(300));
+        for (script, timeout, says) in [
+            ("exec yes >&2", long, "git fetch wrote more than 1 MiB"),
+            ("exec yes", long, "git fetch wrote more than 128 MiB"),
+            ("exec tail -f /dev/null", short, "git fetch did not end within 300ms"),
+            // What git starts for it ends with the pipe that it writes into.
+            ("yes >&2 &\necho $! >>\"$GIT_DIR/processes\"\nwait", long, "git fetch wrote more than 1 MiB"),
+        ] {
+            let (work, _folder) = fake(script, timeout).await;
+            let error = work.run(&["fetch"], b"", &[]).await.unwrap_err();
+            assert_eq!(error.to_string(), says);
+            let processes = std::fs::read_to_string(work.path("processes")).unwrap();
+            let mut processes = processes.lines();
+            let own = processes.next().unwrap();
+            assert_eq!(state(own), None, "{script}: git is there, or a zombie");
+            for started in processes {
+                // Whoever adopted it may not have looked yet.
+                while state(started).is_some_and(|state| state != 'Z') {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
     }
 }

@@ -5,9 +5,12 @@
 //! its owner's to write.
 
 use causeway_actions::view::{annotation, target_ref};
-use causeway_actions::{JsonPatch, Mutation, TargetRef, diff};
+use causeway_actions::{JsonPatch, LiveState, Mutation, TargetRef, diff, live_state};
 use json_patch::PatchOperation;
 use serde_json::Value;
+
+use crate::ownership::{Owner, owner_of_field};
+use crate::view::{Observed, RemediationView, StepState};
 
 /// Kinds that apply: part of the group of Flux, API group and version, kind.
 const FLUX: [(&str, &str, &str); 2] = [
@@ -20,7 +23,7 @@ const ARGO_NAMESPACE: &str = "argocd";
 /// How Argo CD calls the cluster that it runs in: by address, and by name.
 const ARGO_LOCAL: (&str, &str) = ("https://kubernetes.default.svc", "in-cluster");
 /// Annotation by which Argo CD leaves an application alone.
-const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
+pub(crate) const SKIP: &str = "argocd.argoproj.io/skip-reconcile";
 /// Where that annotation is.
 const SKIP_POINTER: &str = "/metadata/annotations/argocd.argoproj.io~1skip-reconcile";
 
@@ -132,6 +135,99 @@ pub(crate) fn applies(applier: &Value, target: &TargetRef) -> bool {
 pub(crate) fn is_suspended(applier: &Value) -> bool {
     applier.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true)
         || annotation(applier, SKIP) == Some("true")
+}
+
+/// Who has suspended what applies, as far as its managedFields tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holder {
+    Causeway,
+    SomebodyElse,
+    /// It does not show who writes its fields.
+    Untold,
+}
+
+fn holder(applier: &Value, target: &TargetRef) -> Holder {
+    let entries = applier.pointer("/metadata/managedFields").and_then(Value::as_array);
+    match switch_of(target) {
+        Some(switch) if entries.is_some_and(|entries| !entries.is_empty()) => {
+            if owner_of_field(switch, applier) == Owner::Ours {
+                Holder::Causeway
+            } else {
+                Holder::SomebodyElse
+            }
+        }
+        _ => Holder::Untold,
+    }
+}
+
+/// What a target shows of a mutation. Of a switch only whether it is turned counts: next to it others may write.
+pub(crate) fn state(mutation: &Mutation, live: Option<&Value>) -> LiveState {
+    match (switched(mutation), live) {
+        (Some(to), Some(live)) if to == is_suspended(live) => LiveState::New,
+        (Some(_), Some(_)) => LiveState::Old,
+        _ => live_state(mutation, live),
+    }
+}
+
+/// Why there is nothing to resume, where a mutation resumes: it is resumed, or somebody else has suspended it since.
+pub(crate) fn nothing_to_resume(mutation: &Mutation, live: Option<&Value>) -> Option<&'static str> {
+    let live = live.filter(|_| switched(mutation) == Some(false))?;
+    match is_suspended(live) {
+        false => Some("it is resumed already"),
+        true if holder(live, mutation.target()) == Holder::SomebodyElse => {
+            Some("somebody else has suspended it since: it is left so")
+        }
+        true => None,
+    }
+}
+
+/// Whether a mutation resumes what Causeway has suspended, for sure, and nobody since.
+pub(crate) fn resumes_ours(mutation: &Mutation, live: Option<&Value>) -> bool {
+    switched(mutation) == Some(false)
+        && live.is_some_and(|live| is_suspended(live) && holder(live, mutation.target()) == Holder::Causeway)
+}
+
+/// Whether a mutation suspends what somebody else has suspended already.
+pub(crate) fn is_others(mutation: &Mutation, live: Option<&Value>) -> bool {
+    switched(mutation) == Some(true)
+        && live
+            .is_some_and(|live| is_suspended(live) && holder(live, mutation.target()) == Holder::SomebodyElse)
+}
+
+/// Whether a mutation suspends, and its switch is not as it was when that was planned.
+pub(crate) fn is_stale(mutation: &Mutation, live: Option<&Value>) -> bool {
+    let as_planned =
+        |live| !is_suspended(live) && switches(live).is_ok_and(|(suspend, ..)| suspend == *mutation);
+    switched(mutation) == Some(true) && !live.is_some_and(as_planned)
+}
+
+/// What a run has suspended and not resumed, by name. What can't be seen any more counts as it was left.
+pub(crate) fn left_suspended(view: &RemediationView, observed: &Observed) -> Vec<String> {
+    let mut left: Vec<&Mutation> = Vec::new();
+    for result in &view.progress.results {
+        let Some(mutation) = view.mutation(result.step, result.direction) else { continue };
+        let Some(to) = switched(mutation) else { continue };
+        match result.state {
+            StepState::Done => left.retain(|other| other.target() != mutation.target()),
+            StepState::Unknown if to => {}
+            StepState::Failed | StepState::Unknown => continue,
+        }
+        if to {
+            left.push(mutation);
+        }
+    }
+    let mut names = Vec::new();
+    for mutation in left {
+        let target = mutation.target();
+        match observed.live_of(mutation) {
+            None => names.push(format!("{target} (which can't be read any more)")),
+            Some(live) if is_suspended(live) && holder(live, target) != Holder::SomebodyElse => {
+                names.push(target.to_string());
+            }
+            Some(_) => {}
+        }
+    }
+    names
 }
 
 /// What suspends it, what resumes it afterwards, and how it is then.

@@ -47,6 +47,16 @@ pub enum Decision {
         /// Forth or back.
         direction: Direction,
     },
+    /// Look in the repository whether the claimed change of what Git declares was made before a crash, and go on with what is
+    /// there; make nothing. Where nothing is there, the step has failed, for this reason.
+    Find {
+        /// Index into the mutations.
+        step: usize,
+        /// Forth.
+        direction: Direction,
+        /// Why it may not be made any more, for people.
+        message: String,
+    },
     /// Write this result; nothing has to be made.
     RecordResult {
         /// Index into the mutations, or into those of the inverse.

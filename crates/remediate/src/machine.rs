@@ -1,9 +1,11 @@
 //! The state machine of a repair.
 
-use causeway_actions::{Inverse, LiveState, Mutation, has_arrived, live_state};
+use causeway_actions::{Inverse, LiveState, Mutation, has_arrived};
 use jiff::Timestamp;
+use json_patch::PatchOperation;
 use serde_json::Value;
 
+use crate::applier;
 use crate::decision::Decision;
 use crate::guard::{self, Context, Moment, Verdict, approvals, cooldown_end};
 use crate::reason::{Lasting, Reason};
@@ -16,6 +18,23 @@ use crate::{undo, verify};
 /// `now` is the clock (not the time of the data). A mutation is only ever asked for by [`Decision::Mutate`], which needs a
 /// claim in the status and, right then, the consent of every guard.
 pub fn step(view: &RemediationView, observed: &Observed, now: Timestamp) -> Decision {
+    match decide(view, observed, now) {
+        Decision::Finish { phase, outcome, reason, message } => {
+            let left = applier::left_suspended(view, observed);
+            if left.is_empty() {
+                return Decision::Finish { phase, outcome, reason, message };
+            }
+            let left = left.join(", ");
+            let message = format!(
+                "{message}; still suspended by this repair: {left}: resume it once Git has what shall run"
+            );
+            Decision::Finish { phase, outcome, reason, message }
+        }
+        other => other,
+    }
+}
+
+fn decide(view: &RemediationView, observed: &Observed, now: Timestamp) -> Decision {
     let progress = &view.progress;
     if progress.phase.is_final() {
         return Decision::wait(None, Reason::Progressing, "it is over");
@@ -35,16 +54,45 @@ pub fn step(view: &RemediationView, observed: &Observed, now: Timestamp) -> Deci
     }
     let next = (0..view.mutations.len()).find(|step| progress.result(*step, Direction::Apply).is_none());
     match (next, &progress.verification) {
-        (Some(step), _) => match gate(view, observed, now, moment_of(view)) {
-            Ok(approvals) => Decision::Claim { step, direction: Direction::Apply, approvals },
-            Err(decision) => decision,
-        },
+        (Some(step), _) => next_step(step, view, observed, now),
         (None, None) => {
             let data_from = observed.symptom.and_then(|symptom| symptom.watermark).unwrap_or(now);
             let deadline = later(data_from, view.verify.within);
             Decision::Verify { started_at: now, data_from, deadline }
         }
         (None, Some(watch)) => verify::judge(view, observed, watch, now),
+    }
+}
+
+/// The next step forth, or what keeps it from being made.
+fn next_step(step: usize, view: &RemediationView, observed: &Observed, now: Timestamp) -> Decision {
+    let moment = moment_of(view);
+    let record = |state, reason, message: String| Decision::RecordResult {
+        step,
+        direction: Direction::Apply,
+        state,
+        reason,
+        message,
+    };
+    if let (Moment::Continue, Some(mutation)) = (moment, view.mutations.get(step)) {
+        let live = observed.live_of(mutation);
+        if let Some(why) = applier::nothing_to_resume(mutation, live) {
+            return record(StepState::Done, Reason::ResolvedByLooking, why.to_owned());
+        }
+        if applier::is_stale(mutation, live) {
+            let message = format!("{} is not as it was when it was planned to suspend it", mutation.target());
+            return record(StepState::Failed, Reason::StalePlan, message);
+        }
+    }
+    match gate(view, observed, now, moment) {
+        Ok(approvals) => Decision::Claim { step, direction: Direction::Apply, approvals },
+        // What was done before has to be taken back, so that this is the failure of a step and not the end.
+        Err(Decision::Finish { reason, message, .. })
+            if moment == Moment::Continue && matches!(view.inverse, Inverse::Mutations(_)) =>
+        {
+            record(StepState::Failed, reason, message)
+        }
+        Err(decision) => decision,
     }
 }
 
@@ -129,11 +177,18 @@ fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Time
         Err(Decision::Finish { reason, message, .. })
             if in_git.is_some() && direction == Direction::Apply && !changed =>
         {
+            // What was pushed meanwhile, or the time that has passed, takes nothing away from a commit that is there.
+            if matches!(reason, Reason::StalePlan | Reason::PlanExpired) {
+                return Decision::Find { step, direction, message };
+            }
             Decision::RecordResult { step, direction, state: StepState::Unknown, reason, message }
         }
         // What was done before has to be taken back, so that this is the failure of a step and not the end.
-        Err(Decision::Finish { reason, message, .. }) if moment == Moment::Continue => {
-            Decision::RecordResult { step, direction, state: StepState::Failed, reason, message }
+        Err(Decision::Finish { reason, message, .. }) if moment != Moment::Begin => {
+            // On the way back, the other steps are taken back all the same.
+            let is_known = in_git.is_none() || direction == Direction::Apply;
+            let state = if is_known { StepState::Failed } else { StepState::Unknown };
+            Decision::RecordResult { step, direction, state, reason, message }
         }
         Err(other) => other,
     };
@@ -148,7 +203,17 @@ fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Time
         message: message.into(),
     };
     let live = observed.live_of(mutation);
-    match live_state(mutation, live) {
+    if let Some(why) = applier::nothing_to_resume(mutation, live) {
+        return record(StepState::Done, Reason::ResolvedByLooking, why);
+    }
+    if applier::is_others(mutation, live) && direction == Direction::Apply {
+        return record(StepState::Failed, Reason::NotOurs, "somebody else has suspended it: it is left so");
+    }
+    if applier::is_applier(mutation.target()) && live.is_none() {
+        let message = "what applies the target does not exist, or may not be read any more";
+        return record(StepState::Unknown, Reason::OutcomeUnknown, message);
+    }
+    match applier::state(mutation, live) {
         LiveState::New => {
             record(StepState::Done, Reason::ResolvedByLooking, "the target shows the new value")
         }
@@ -167,7 +232,10 @@ fn resolve(claim: &Claim, view: &RemediationView, observed: &Observed, now: Time
             }
         }
         LiveState::Old if mutation.is_repeatable() => proceed(Decision::Mutate { step, direction }),
-        LiveState::Old => match touched(claim, live) {
+        LiveState::Old => match touched(claim, mutation, live) {
+            Touched::Yes if applier::resumes_ours(mutation, live) => {
+                proceed(Decision::Claim { step, direction, approvals: view.progress.approvals_used.clone() })
+            }
             Touched::No => proceed(Decision::Mutate { step, direction }),
             Touched::StatusOnly => {
                 proceed(Decision::Claim { step, direction, approvals: view.progress.approvals_used.clone() })
@@ -188,14 +256,22 @@ enum Touched {
     Yes,
 }
 
-fn touched(claim: &Claim, live: Option<&Value>) -> Touched {
+fn touched(claim: &Claim, mutation: &Mutation, live: Option<&Value>) -> Touched {
     let metadata = live.and_then(|object| object.get("metadata"));
     let version = metadata.and_then(|m| m.get("resourceVersion")).and_then(Value::as_str);
     if version == Some(claim.resource_version.as_str()) {
         return Touched::No;
     }
     let generation = metadata.and_then(|m| m.get("generation")).and_then(Value::as_i64);
-    if generation.is_some() && generation == claim.generation { Touched::StatusOnly } else { Touched::Yes }
+    let is_same = generation.is_some() && generation == claim.generation;
+    if is_same && is_counted(mutation) { Touched::StatusOnly } else { Touched::Yes }
+}
+
+/// Whether a change of what a mutation writes counts up the generation: one of metadata does not.
+fn is_counted(mutation: &Mutation) -> bool {
+    let Mutation::JsonPatch(patch) = mutation else { return true };
+    let is_metadata = |operation: &PatchOperation| operation.path().as_str().starts_with("/metadata/");
+    patch.operations().is_ok_and(|operations| !operations.0.iter().any(is_metadata))
 }
 
 /// A step could not be made: take back what was made before it.
@@ -379,8 +455,8 @@ mod tests {
         // Before it was claimed, the same is a stale plan.
         view.progress.claim = None;
         assert_eq!(ends(&step(&view, &observed, at(60))).2, Reason::StalePlan);
-        // Where the commit has not arrived, nobody knows whether it was made: it is not made for the first time when the plan
-        // may not begin any more, and somebody has to look.
+        // Where the commit has not arrived, the repository tells whether it was made; it is not made for the first time when the
+        // plan may not begin any more. Where nothing may be gone on with, somebody has to look.
         view.progress.claim = Some(claim);
         let is_unknown = |decision: &Decision| {
             matches!(decision, Decision::RecordResult { state: StepState::Unknown, .. })
@@ -390,8 +466,12 @@ mod tests {
         elsewhere.rebuilt_digest = Some(Ok(view.plan_digest.clone()));
         let again = step(&view, &elsewhere, at(60));
         assert_eq!(again, Decision::Mutate { step: 0, direction: Direction::Apply });
-        let late = step(&view, &elsewhere, too_late());
-        assert!(is_unknown(&late), "{late:?}");
+        let mut observed_stale = elsewhere.clone();
+        observed_stale.rebuilt_digest = Some(Ok("sha256:of a plan from 9 to 18".into()));
+        for (observed, now) in [(&elsewhere, too_late()), (&observed_stale, at(60))] {
+            let late = step(&view, observed, now);
+            assert!(matches!(&late, Decision::Find { step: 0, .. }), "{late:?}");
+        }
         observed.opted_in.clear();
         let stopped = step(&view, &observed, at(60));
         assert!(is_unknown(&stopped), "{stopped:?}");

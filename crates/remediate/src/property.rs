@@ -1,5 +1,7 @@
 //! Properties of the state machine over many worlds.
 
+mod suspended;
+
 use causeway_actions::{Inverse, Mutation, TargetRef, plan_digest};
 use proptest::prelude::*;
 

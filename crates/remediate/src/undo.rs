@@ -1,8 +1,9 @@
 //! Taking back, and only what is still ours.
 
-use causeway_actions::{LiveState, live_state};
+use causeway_actions::LiveState;
 use jiff::Timestamp;
 
+use crate::applier;
 use crate::decision::Decision;
 use crate::guard::Moment;
 use crate::machine::gate;
@@ -27,7 +28,11 @@ pub fn next(view: &RemediationView, observed: &Observed, now: Timestamp) -> Deci
     if !changed {
         return record(StepState::Done, Reason::ResolvedByLooking, "it was never changed");
     }
-    match live_state(mutation, observed.live_of(mutation)) {
+    let live = observed.live_of(mutation);
+    if let Some(why) = applier::nothing_to_resume(mutation, live) {
+        return record(StepState::Done, Reason::ResolvedByLooking, why);
+    }
+    match applier::state(mutation, live) {
         LiveState::New => record(StepState::Done, Reason::ResolvedByLooking, "the old value is in place"),
         LiveState::Foreign => record(
             StepState::Failed,

@@ -327,6 +327,13 @@ impl RemediationView {
         touched.map(|target| &target.namespace).chain([&self.namespace]).collect()
     }
 
+    /// The next mutation forth: the first one without a result.
+    pub fn next_apply(&self) -> Option<&Mutation> {
+        let mut steps = self.mutations.iter().enumerate();
+        let is_open = |step| self.progress.result(step, Direction::Apply).is_none();
+        steps.find(|(step, _)| is_open(*step)).map(|(_, mutation)| mutation)
+    }
+
     /// The next mutation of the inverse, with its index: the first one without a result.
     pub fn next_undo(&self) -> Option<(usize, &Mutation)> {
         let mut steps = self.undo_mutations().iter().enumerate();

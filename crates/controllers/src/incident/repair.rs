@@ -148,8 +148,9 @@ fn prepare(
     let git = policy.and_then(|policy| policy.spec.git_ops.as_ref());
     let plan = plan::of(runbook, listed, git, view, &around).map_err(|refusal| refusal.to_string())?;
     let unreconciled = policy.map(|policy| policy.spec.apply.unreconciled).unwrap_or_default();
-    let notes = ownership(&plan.mutations, |mutation| plan::live(view, mutation), unreconciled)
+    let mut notes = ownership(&plan.mutations, |mutation| plan::live(view, mutation), unreconciled)
         .map_err(|(reason, message)| format!("{reason}: {message}"))?;
+    notes.extend(plan::without_lease(policy, &plan));
     let lease_for = plan::lease(policy, &plan);
     Ok(Prepared { subject, plan, notes, lease_for, predicted_effect: None })
 }

@@ -16,12 +16,19 @@ use super::mutate::{Made, Turn};
 use super::secret;
 use crate::error::ControllerError;
 
-/// Longest wait for an answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for one that only spares a try. Repairs take turns, so that a slow server holds up those of others.
-const GLANCE: Duration = Duration::from_secs(3);
-/// Longest time that all requests of one try take.
-const TRY: Duration = Duration::from_secs(15);
+/// How long a server is waited for. Repairs take turns, so that a slow one holds up those of others.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// For one answer, with its whole body.
+    answer: Duration,
+    /// For all requests of one try.
+    all: Duration,
+}
+
+/// For a rehearsal and a try.
+const PATIENT: Limits = Limits { answer: Duration::from_secs(10), all: Duration::from_secs(15) };
+/// For a look that only spares a try.
+const GLANCE: Limits = Limits { answer: Duration::from_secs(3), all: Duration::from_secs(3) };
 /// Largest definition, in bytes.
 const LARGEST: usize = 1 << 20;
 /// How often one try begins anew when somebody else writes in between.
@@ -57,6 +64,7 @@ struct Server<'a> {
     change: &'a FlagChange,
     url: reqwest::Url,
     token: Option<String>,
+    limits: Limits,
 }
 
 /// What would change, as text. The inner error says why nothing can.
@@ -65,7 +73,7 @@ pub(super) async fn rehearse(
     http: &reqwest::Client,
     change: &FlagChange,
 ) -> Result<Result<String, String>, ControllerError> {
-    let server = match Server::of(client, http, change).await? {
+    let server = match Server::of(client, http, change, PATIENT).await? {
         Ok(server) => server,
         Err(missing) => return Ok(Err(missing)),
     };
@@ -74,7 +82,7 @@ pub(super) async fn rehearse(
             LiveState::Old => server.edited(&document),
             LiveState::New => Err(format!("{found} already: nothing to do")),
             LiveState::Foreign | LiveState::Unknown => {
-                Err(format!("{found}, and the Runbook expects {}", change.from))
+                Err(format!("{found}, and the plan expects {}", change.from))
             }
         }),
         Err(Trouble::Refused(message)) => Err(message),
@@ -90,18 +98,10 @@ pub(super) async fn make(
     change: &FlagChange,
     turn: &Turn<'_>,
 ) -> Result<Made, ControllerError> {
-    let server = match Server::of(client, http, change).await? {
-        Ok(server) => server,
-        Err(missing) => return Ok(blind(Trouble::Refused(missing), turn)),
-    };
-    Ok(match tokio::time::timeout(TRY, server.attempts(turn)).await {
-        Ok(Ok(made)) => made,
-        Ok(Err(trouble)) => blind(trouble, turn),
-        Err(_) => {
-            let message = format!("{}: no answer within {} s", server.place(), TRY.as_secs());
-            blind(Trouble::Unclear(message), turn)
-        }
-    })
+    match Server::of(client, http, change, PATIENT).await? {
+        Ok(server) => Ok(server.make(turn).await),
+        Err(missing) => Ok(blind(Trouble::Refused(missing), turn)),
+    }
 }
 
 /// What it means that the definition can't be read, or that a write was not answered.
@@ -119,14 +119,8 @@ pub(super) async fn look(
     http: &reqwest::Client,
     change: &FlagChange,
 ) -> Result<Option<Value>, ControllerError> {
-    let Ok(server) = Server::of(client, http, change).await? else { return Ok(None) };
-    let Ok(Ok(document)) = tokio::time::timeout(GLANCE, server.read()).await else { return Ok(None) };
-    Ok(match flag_definition::flag(&document.text, &change.flag) {
-        Ok(flag) => Some(flag),
-        // A flag that is gone has another value, not an unknown one.
-        Err(FlagError::NoFlag(_)) => Some(Value::Null),
-        Err(_) => None,
-    })
+    let Ok(server) = Server::of(client, http, change, GLANCE).await? else { return Ok(None) };
+    Ok(server.look().await)
 }
 
 impl<'a> Server<'a> {
@@ -134,6 +128,7 @@ impl<'a> Server<'a> {
         client: &Client,
         http: &'a reqwest::Client,
         change: &'a FlagChange,
+        limits: Limits,
     ) -> Result<Result<Self, String>, ControllerError> {
         let namespace = &change.target.namespace;
         let url = match secret::text(client, namespace, &change.url_secret_ref).await? {
@@ -156,13 +151,36 @@ impl<'a> Server<'a> {
             },
             None => None,
         };
-        Ok(Ok(Self { http, change, url, token }))
+        Ok(Ok(Self { http, change, url, token, limits }))
     }
 
-    /// Names the definition for people.
+    /// Names the definition for people: by the Secret that has its URL, which stays one.
     fn place(&self) -> String {
         let url = &self.change.url_secret_ref;
-        format!("the flag definition of Secret {}/{}", self.change.target.namespace, url.name)
+        format!(
+            "the flag definition of Secret {}/{}, key {}",
+            self.change.target.namespace,
+            url.name,
+            printable(&url.key)
+        )
+    }
+
+    async fn make(&self, turn: &Turn<'_>) -> Made {
+        match tokio::time::timeout(self.limits.all, self.attempts(turn)).await {
+            Ok(Ok(made)) => made,
+            Ok(Err(trouble)) => blind(trouble, turn),
+            Err(_) => blind(self.silent("its requests", self.limits.all), turn),
+        }
+    }
+
+    async fn look(&self) -> Option<Value> {
+        let document = tokio::time::timeout(self.limits.all, self.read()).await.ok()?.ok()?;
+        match flag_definition::flag(&document.text, &self.change.flag) {
+            Ok(flag) => Some(flag),
+            // A flag that is gone has another value, not an unknown one.
+            Err(FlagError::NoFlag(_)) => Some(Value::Null),
+            Err(_) => None,
+        }
     }
 
     /// Begins anew as often as somebody else writes in between.
@@ -241,15 +259,25 @@ impl<'a> Server<'a> {
     }
 
     fn request(&self, method: http::Method) -> reqwest::RequestBuilder {
-        let request = self.http.request(method, self.url.clone()).timeout(TIMEOUT);
+        let request = self.http.request(method, self.url.clone()).timeout(self.limits.answer);
         match &self.token {
             Some(token) => request.bearer_auth(token),
             None => request,
         }
     }
 
-    fn unanswered(&self, why: reqwest::Error) -> Trouble {
-        Trouble::Unclear(format!("{}: no answer: {}", self.place(), why.without_url()))
+    fn unanswered(&self, method: &str, why: reqwest::Error) -> Trouble {
+        if why.is_timeout() {
+            return self.silent(method, self.limits.answer);
+        }
+        Trouble::Unclear(format!("{}: no answer to {method}: {}", self.place(), why.without_url()))
+    }
+
+    fn silent(&self, what: &str, limit: Duration) -> Trouble {
+        Trouble::Unclear(format!(
+            "{}: no whole answer to {what} within {limit:?}: see whether the server at that URL is up, and whether the executor may reach it",
+            self.place()
+        ))
     }
 
     /// What an answer that is no success means.
@@ -271,7 +299,7 @@ impl<'a> Server<'a> {
         // An ETag of compressed bytes is another one.
         let request = self.request(http::Method::GET).header(ACCEPT, "application/json");
         let answer = request.header(ACCEPT_ENCODING, "identity").send().await;
-        let mut answer = answer.map_err(|why| self.unanswered(why))?;
+        let mut answer = answer.map_err(|why| self.unanswered("GET", why))?;
         if answer.status() != StatusCode::OK {
             return Err(self.refusal("GET", answer.status()));
         }
@@ -281,7 +309,7 @@ impl<'a> Server<'a> {
         let json = HeaderValue::from_static("application/json");
         let content_type = header(CONTENT_TYPE).unwrap_or(json);
         let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|why| self.unanswered(why))? {
+        while let Some(chunk) = answer.chunk().await.map_err(|why| self.unanswered("GET", why))? {
             bytes.extend_from_slice(&chunk);
             if bytes.len() > LARGEST {
                 return Err(Trouble::Refused(format!("{} is larger than 1 MiB", self.place())));
@@ -297,11 +325,139 @@ impl<'a> Server<'a> {
         if let Some(etag) = &document.etag {
             request = request.header(IF_MATCH, etag);
         }
-        let answer = request.body(text).send().await.map_err(|why| self.unanswered(why))?;
+        let answer = request.body(text).send().await.map_err(|why| self.unanswered("PUT", why))?;
         match answer.status() {
             status if status.is_success() => Ok(Written::Done),
             StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT => Ok(Written::Conflict),
             status => Err(self.refusal("PUT", status)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use causeway_actions::{FlagProperty, SecretKeyRef, TargetRef};
+    use causeway_remediate::Claim;
+    use jiff::Timestamp;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    const FLAGS: &str = r#"{"flags": {"new-cart": {"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "on"}}}"#;
+    const LONG: Duration = Duration::from_secs(600);
+    const SHORT: Duration = Duration::from_millis(300);
+
+    /// What a server does.
+    #[derive(Debug, Clone, Copy)]
+    enum Manner {
+        /// It takes requests and never answers.
+        Silent,
+        /// It answers with a body that never ends, byte by byte.
+        Drips,
+        /// It answers to GET only.
+        SilentOnPut,
+    }
+
+    async fn serve(mut stream: TcpStream, manner: Manner) -> std::io::Result<()> {
+        loop {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).await?;
+            let head = |length: usize| {
+                format!("HTTP/1.1 200 OK\r\netag: \"v0\"\r\ncontent-length: {length}\r\n\r\n")
+            };
+            match manner {
+                _ if length == 0 => return Ok(()),
+                Manner::Drips => {
+                    stream.write_all(head(1 << 19).as_bytes()).await?;
+                    let mut pace = tokio::time::interval(Duration::from_millis(10));
+                    loop {
+                        pace.tick().await;
+                        stream.write_all(b" ").await?;
+                    }
+                }
+                Manner::SilentOnPut if request.starts_with(b"GET") => {
+                    stream.write_all(head(FLAGS.len()).as_bytes()).await?;
+                    stream.write_all(FLAGS.as_bytes()).await?;
+                }
+                Manner::Silent | Manner::SilentOnPut => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn start(manner: Manner) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, manner));
+            }
+        });
+        address
+    }
+
+    fn change() -> FlagChange {
+        FlagChange {
+            target: TargetRef {
+                api_version: "apps/v1".into(),
+                kind: "Deployment".into(),
+                namespace: "shop".into(),
+                name: "web".into(),
+                uid: "u".into(),
+            },
+            url_secret_ref: SecretKeyRef { name: "flags".into(), key: "url".into() },
+            token_secret_ref: None,
+            flag: "new-cart".into(),
+            property: FlagProperty::DefaultVariant,
+            from: "on".into(),
+            to: "off".into(),
+            without_e_tag: false,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_is_not_waited_for_longer_than_its_limits() {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let (change, now) = (change(), Timestamp::UNIX_EPOCH);
+        let claim =
+            Claim { step: 0, direction: Direction::Apply, resource_version: String::new(), generation: None };
+        let turn = Turn {
+            claim: &claim,
+            claimed_at: now,
+            now,
+            remediation: "shop/r-1",
+            rehearsed: None,
+            direction: Direction::Apply,
+            is_first: true,
+        };
+        let (answer, all) = (Limits { answer: SHORT, all: LONG }, Limits { answer: LONG, all: SHORT });
+        for (manner, limits, waited_for) in [
+            (Manner::Silent, answer, "GET"),
+            (Manner::Drips, answer, "GET"),
+            (Manner::SilentOnPut, answer, "PUT"),
+            (Manner::Silent, all, "its requests"),
+            (Manner::Drips, all, "its requests"),
+            (Manner::SilentOnPut, all, "its requests"),
+        ] {
+            let url = format!("http://{}/secret-path", start(manner).await).parse().unwrap();
+            let server = Server { http: &http, change: &change, url, token: None, limits };
+            let Made::Later(again, said) = server.make(&turn).await else { panic!("{manner:?}") };
+            assert!(again > now, "it may have been made: a retry looks");
+            assert_eq!(
+                said,
+                format!(
+                    "the flag definition of Secret shop/flags, key url: no whole answer to {waited_for} within 300ms: \
+                    see whether the server at that URL is up, and whether the executor may reach it"
+                ),
+                "{manner:?}"
+            );
+        }
+        for manner in [Manner::Silent, Manner::Drips] {
+            let url = format!("http://{}/", start(manner).await).parse().unwrap();
+            let server = Server { http: &http, change: &change, url, token: None, limits: all };
+            assert_eq!(server.look().await, None, "{manner:?}");
         }
     }
 }

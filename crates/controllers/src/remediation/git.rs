@@ -104,30 +104,35 @@ impl Repositories<'_> {
         rehearsed: Option<&str>,
         turn: &Turn<'_>,
     ) -> Result<Made, ControllerError> {
-        // As long as people may merge, the repository need not answer either.
-        let patience = change.merged_within_minutes.map_or(PATIENCE, |most| minutes(most).max(PATIENCE));
         let credentials = match self.credentials(change).await? {
             Ok(credentials) => credentials,
-            Err(missing) => return Ok(unseen(missing, patience, turn)),
+            Err(missing) => return Ok(unseen(missing, change, turn)),
         };
         let changes = changes(change);
         let step = step(change, &changes, remediation, turn.claimed_at);
-        match self.git.make(&credentials, self.http, &step, rehearsed).await {
-            Ok(made) => match (&made, change.merged_within_minutes) {
-                (InGit::Proposed(_), Some(most)) => {
-                    Ok(turn.later(minutes(most), format!("{made}: waits until it is merged")))
-                }
-                (InGit::AlreadyThere, _) if turn.is_first && turn.direction == Direction::Apply => {
-                    let message =
-                        format!("{made}: somebody else has committed it since, and it is left to them");
-                    Ok(Made::Refused(message))
-                }
-                _ => Ok(Made::Done(made.to_string())),
-            },
-            Err(GitError::Unclear(message)) => Ok(turn.unclear(patience, message)),
-            Err(GitError::Unseen(message)) => Ok(unseen(message, patience, turn)),
-            Err(error) => Ok(Made::Refused(error.to_string())),
-        }
+        let made = self.git.make(&credentials, self.http, &step, rehearsed).await;
+        Ok(judge(made, change, turn))
+    }
+
+    /// Looks for what was made of the change before a crash, and goes on with that. Where nothing was, it may not be made any
+    /// more, as `why` tells.
+    pub(super) async fn find(
+        &self,
+        change: &GitChange,
+        why: &str,
+        turn: &Turn<'_>,
+    ) -> Result<Made, ControllerError> {
+        let credentials = match self.credentials(change).await? {
+            Ok(credentials) => credentials,
+            Err(missing) => return Ok(unseen(missing, change, turn)),
+        };
+        let changes = changes(change);
+        let step = step(change, &changes, turn.remediation, turn.claimed_at);
+        Ok(match self.git.find(&credentials, self.http, &step).await {
+            Ok(Some(made)) => judge(Ok(made), change, turn),
+            Ok(None) => Made::Refused(format!("{why}; nothing of it is in {}", change.repository.url)),
+            Err(error) => judge(Err(error), change, turn),
+        })
     }
 
     async fn credentials(&self, change: &GitChange) -> Result<Result<Credentials, String>, ControllerError> {
@@ -142,9 +147,33 @@ impl Repositories<'_> {
     }
 }
 
+/// How long a repository that does not answer is waited for: as long as people may merge, too.
+fn patience(change: &GitChange) -> Duration {
+    change.merged_within_minutes.map_or(PATIENCE, |most| minutes(most).max(PATIENCE))
+}
+
+/// What it means for the step what came of it in the repository.
+fn judge(made: Result<InGit, GitError>, change: &GitChange, turn: &Turn<'_>) -> Made {
+    match made {
+        Ok(made) => match (&made, change.merged_within_minutes) {
+            (InGit::Proposed(_) | InGit::Conflicting(..), Some(most)) => {
+                turn.later(minutes(most), format!("{made}: waits until it is merged"))
+            }
+            (InGit::AlreadyThere, _) if turn.is_first && turn.direction == Direction::Apply => {
+                let message = format!("{made}: somebody else has committed it since, and it is left to them");
+                Made::Refused(message)
+            }
+            _ => Made::Done(made.to_string()),
+        },
+        Err(GitError::Unclear(message)) => turn.unclear(patience(change), message),
+        Err(GitError::Unseen(message)) => unseen(message, change, turn),
+        Err(error) => Made::Refused(error.to_string()),
+    }
+}
+
 /// What it means that the repository can't be looked into: an earlier try may have made the change.
-fn unseen(message: String, patience: Duration, turn: &Turn<'_>) -> Made {
-    if turn.is_first { Made::Refused(message) } else { turn.unclear(patience, message) }
+fn unseen(message: String, change: &GitChange, turn: &Turn<'_>) -> Made {
+    if turn.is_first { Made::Refused(message) } else { turn.unclear(patience(change), message) }
 }
 
 /// Looks whether a change that was made elsewhere has arrived.

@@ -17,6 +17,7 @@ mod secret;
 
 use std::collections::HashMap;
 
+use causeway_actions::Mutation;
 use causeway_crds::occurrence::{freeze_on, peak_ceiling, peak_on};
 use causeway_crds::remediation::MeasuredEffect;
 use causeway_crds::{PeakEvent, Phase, Remediation, RemediationStatus};
@@ -185,7 +186,7 @@ impl Remediations {
             Decision::DryRun => {
                 Ok(Deed::DryRun(dry_run::rehearse(&self.repositories(), &self.fixers, world, now).await?))
             }
-            Decision::Mutate { step, direction } => {
+            Decision::Mutate { step, direction } | Decision::Find { step, direction, .. } => {
                 // From here on it counts as tried, whatever happens.
                 let claim = self.fresh.lock().remove(&ObjectKey::of(object));
                 let claim = claim.or_else(|| world.view.progress.open_claim().cloned());
@@ -203,7 +204,14 @@ impl Remediations {
                     direction: *direction,
                     is_first: world.observed.claim_origin == ClaimOrigin::Fresh,
                 };
-                match mutate::make(&self.repositories(), &self.fixers, mutation, &turn).await? {
+                let repositories = self.repositories();
+                let made = match (decision, mutation) {
+                    (Decision::Find { message, .. }, Mutation::GitChange(change)) => {
+                        repositories.find(change, message, &turn).await?
+                    }
+                    _ => mutate::make(&repositories, &self.fixers, mutation, &turn).await?,
+                };
+                match made {
                     mutate::Made::Done(message) => Ok(Deed::Step(StepState::Done, message)),
                     mutate::Made::Refused(message) => Ok(Deed::Step(StepState::Failed, message)),
                     mutate::Made::Unknown(message) => Ok(Deed::Step(StepState::Unknown, message)),

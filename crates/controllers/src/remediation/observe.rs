@@ -268,8 +268,12 @@ impl Remediations {
             return Ok(Err(format!("Remediation {name} has no way back")));
         };
         let live = self.live(view).await?;
-        let ours =
-            |mutation: &Mutation| live_state(mutation, live.get(&mutation.live_key())) == LiveState::Old;
+        let ours = |mutation: &Mutation| match live_state(mutation, live.get(&mutation.live_key())) {
+            LiveState::Old => true,
+            // Nobody has looked at a flag yet: the rehearsal does, and the step itself.
+            LiveState::Unknown => matches!(mutation, Mutation::FlagChange(_)),
+            LiveState::New | LiveState::Foreign => false,
+        };
         if !mutations.iter().all(ours) {
             return Ok(Err("somebody has changed it since: it is left as it is".to_owned()));
         }

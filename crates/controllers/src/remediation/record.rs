@@ -62,7 +62,7 @@ pub(super) fn next(
         Decision::Claim { step, direction, approvals } => {
             claim(&mut status, world, *step, *direction, approvals, now);
         }
-        Decision::Mutate { step, direction } => match deed {
+        Decision::Mutate { step, direction } | Decision::Find { step, direction, .. } => match deed {
             Deed::Step(state, message) => {
                 result(&mut status, *step, *direction, *state, message, now);
             }

@@ -264,7 +264,7 @@ async fn what_can_not_be_turned_is_refused_by_the_rehearsal() {
         (
             |action| action["http"]["from"] = json!("half"),
             Habit::Good,
-            "flag new-cart is on, and the Runbook expects half",
+            "flag new-cart is on, and the plan expects half",
         ),
         (
             |action| {
@@ -307,5 +307,36 @@ async fn what_can_not_be_turned_is_refused_by_the_rehearsal() {
         );
         assert!(said.contains(says), "{said}");
         assert_eq!((shop.server.taken(), shop.server.text()), (0, FLAGS.to_owned()), "{says}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_lease_turns_a_flag_back_only_while_it_is_ours() {
+    for (theirs, phase, writes) in [(None, Phase::Succeeded, 2), (Some("half"), Phase::Refused, 1)] {
+        let mut shop = Shop::new(|_| ()).await;
+        let policy = json!({"spec": {"apply": {"leaseFor": "10m"}, "limits": {"cooldown": "1m"}}});
+        shop.world.patch::<RemediationPolicy>("policy", policy).await;
+        shop.begin().await;
+        shop.world.symptom(SymptomState::Clear).await;
+        shop.world.pass(130).await;
+        assert_eq!(shop.status().await.outcome, Some(Outcome::Verified));
+        if let Some(variant) = theirs {
+            shop.server.set(&turned(variant));
+        }
+        shop.world.pass(500).await;
+        assert_eq!(shop.world.list::<Remediation>().await.len(), 1, "the lease is not over");
+        shop.world.pass(300).await;
+        let second: Remediation = shop.world.get("gateway-3fa9c1-2").await;
+        assert_eq!(second.spec.restores.as_ref().map(|restored| restored.name.as_str()), Some(RUN));
+        let status = second.status.unwrap();
+        let said = status.message.unwrap_or_default();
+        assert_eq!(status.phase, phase, "{theirs:?}: {said}");
+        assert_eq!((shop.server.taken(), shop.server.text()), (writes, turned(theirs.unwrap_or("on"))));
+        match theirs {
+            None => assert_eq!(shop.server.conditions()[1], Some("\"v1\"".to_owned()), "over what was read"),
+            Some(_) => assert!(said.contains("flag new-cart is half, and the plan expects off"), "{said}"),
+        }
+        shop.world.pass(900).await;
+        assert_eq!(shop.world.list::<Remediation>().await.len(), 2, "and not again");
     }
 }

@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::git_server::{PASSWORD, Repository, Server, USER};
+use crate::git_server::{PASSWORD, Repository, Server, USER, git};
 use crate::world::{SHOP, World, incident};
 
 const INCIDENT: &str = "gateway-3fa9c1";
@@ -102,7 +102,36 @@ impl Shop {
         self.world.crash().await;
     }
 
-    async fn restart(&mut self) {
+    /// The process dies the moment the pull request is open: nothing of it stands in the status yet.
+    pub(crate) async fn die_at_the_proposal(&mut self) {
+        self.world.start();
+        self.world.settle().await;
+        let news = incident(self.world.now());
+        tokio::select! {
+            biased;
+            () = async { while self.server.state().is_none() { tokio::task::yield_now().await } } => {}
+            () = self.world.publish(news) => {}
+        }
+        self.world.crash().await;
+        assert!(
+            self.proposals() == 1
+                && !self.run().await.results.iter().any(|result| {
+                    result.message.as_deref().is_some_and(|message| message.contains("pulls/7"))
+                })
+        );
+    }
+
+    /// Pull requests that were opened.
+    pub(crate) fn proposals(&self) -> usize {
+        self.server.asked().iter().filter(|ask| ask.method == "POST").count()
+    }
+
+    /// Somebody else commits another number of replicas.
+    pub(crate) fn somebody_commits_nine(&self) {
+        self.repository.push(&[("apps/shop/web.yaml", &WEB.replace(": 4 #", ": 9 #"))], "nine");
+    }
+
+    pub(crate) async fn restart(&mut self) {
         self.begin().await;
     }
 
@@ -111,7 +140,7 @@ impl Shop {
     }
 
     /// What applies the Deployment does so with what is on main.
-    async fn flux(&self) {
+    pub(crate) async fn flux(&self) {
         let text = self.repository.read("main", "apps/shop/web.yaml");
         let line = text.lines().find(|line| line.contains("replica")).unwrap();
         let replicas: i32 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -348,4 +377,74 @@ async fn what_a_helm_release_makes_is_changed_in_its_values() {
     assert_eq!(shop.run().await.phase, Phase::RolledBack, "{:?}", shop.run().await.message);
     assert_eq!(shop.repository.read("main", "apps/shop/web.yaml"), RELEASE);
     assert_eq!(shop.replicas().await, 4);
+}
+
+#[tokio::test]
+async fn after_a_crash_an_open_pull_request_is_found_also_where_somebody_else_has_changed_the_file() {
+    let proposed = "proposed in https://git.example.com/shop/apps/pulls/7, which conflicts with what was pushed since \
+        (apps/shop/web.yaml:5 has 9, the plan was made on 4): merge it by hand, or close it";
+    // What applies the Deployment has done so with that before the restart, or does so after it.
+    for has_arrived in [false, true] {
+        let mut shop = Shop::new(|rule| {
+            rule["mode"] = json!("PullRequest");
+            rule["provider"] = json!("Gitea");
+        })
+        .await;
+        shop.die_at_the_proposal().await;
+        shop.somebody_commits_nine();
+        if has_arrived {
+            shop.applied.apply(&shop.world, 9).await;
+        }
+        shop.restart().await;
+        shop.world.pass(10).await;
+        let status = shop.run().await;
+        let told: Vec<_> = status.results.iter().filter_map(|result| result.message.as_deref()).collect();
+        assert_eq!(told.first(), Some(&proposed), "{has_arrived}: {:?}", status.message);
+        if !has_arrived {
+            assert_eq!((status.phase, shop.server.state()), (Phase::Applying, Some("open")));
+            assert!(status.message.unwrap().contains("waits until Deployment/shop/web shows the new values"));
+            shop.flux().await;
+        }
+        // The value of somebody else is left, and no pull request stays behind.
+        let status = shop.run().await;
+        let end = (status.phase, status.reason.as_deref());
+        assert_eq!(end, (Phase::Failed, Some("UndoIncomplete")), "{:?} {:?}", status.message, status.results);
+        assert_eq!((shop.proposals(), shop.server.state()), (1, Some("closed")));
+        assert_eq!(shop.repository.log("main"), ["nine", "begin"]);
+        assert_eq!(shop.replicas().await, 9);
+    }
+}
+
+#[tokio::test]
+async fn after_a_crash_before_anything_was_pushed_a_stale_plan_says_that_nothing_is_there() {
+    let mut shop = Shop::new(|_| ()).await;
+    shop.die_at_the_push().await;
+    // As if the push had never come.
+    git(&shop.repository.bare, &["update-ref", "refs/heads/main", "main~1"]);
+    shop.somebody_commits_nine();
+    shop.applied.apply(&shop.world, 9).await;
+    shop.restart().await;
+    shop.world.pass(10).await;
+    let status = shop.run().await;
+    assert_eq!(
+        (status.phase, status.reason.as_deref()),
+        (Phase::Failed, Some("StepFailed")),
+        "{:?}",
+        status.message
+    );
+    let said = status.results[0].message.clone().unwrap();
+    assert!(said.contains("; nothing of it is in http://"), "{said}");
+    assert_eq!(shop.repository.log("main"), ["nine", "begin"]);
+}
+
+#[tokio::test]
+async fn what_goes_through_git_has_no_lease_and_says_so() {
+    let mut shop = Shop::new(|_| ()).await;
+    let policy = json!({"spec": {"apply": {"leaseFor": "10m"}}});
+    shop.world.patch::<RemediationPolicy>("policy", policy).await;
+    shop.begin().await;
+    let spec = shop.world.get::<Remediation>(RUN).await.spec;
+    assert_eq!(spec.lease_for, None);
+    let note = "apply.leaseFor of the policy (600s) does not count: what Git has, or has no way back, stays until somebody takes it back";
+    assert!(spec.notes.iter().any(|found| found == note), "{:?}", spec.notes);
 }

@@ -145,6 +145,92 @@ async fn while_people_may_merge_a_repository_that_lets_nobody_in_is_waited_for()
 }
 
 #[tokio::test]
+async fn after_a_crash_a_pull_request_that_conflicts_is_waited_for_and_told() {
+    let mut shop = Shop::applied(Applied::by_kustomization(SHOP), |rule| {
+        suspending(rule);
+        rule["provider"] = json!("Gitea");
+    })
+    .await;
+    let applier = Applier::create(&shop, "Kustomization", SHOP, json!({})).await;
+    shop.die_at_the_proposal().await;
+    shop.somebody_commits_nine();
+    shop.restart().await;
+    shop.world.pass(10).await;
+    let status = shop.run().await;
+    let said = status.message.unwrap_or_default();
+    assert_eq!((status.phase, applier.is_suspended().await), (Phase::Applying, true), "{said}");
+    assert!(
+        said.contains("pulls/7, which conflicts with what was pushed since (apps/shop/web.yaml:5 has 9"),
+        "{said}"
+    );
+    assert_eq!((shop.proposals(), shop.server.state()), (1, Some("open")));
+    // Somebody closes it: what was changed by hand is put back, and what applies goes on with what Git has.
+    shop.server.decide("closed");
+    shop.world.pass(20).await;
+    let status = shop.run().await;
+    assert_eq!(
+        (status.phase, applier.is_suspended().await),
+        (Phase::RolledBack, false),
+        "{:?} {:?}",
+        status.message,
+        status.results
+    );
+    assert_eq!((shop.proposals(), shop.replicas().await), (1, 4));
+}
+
+#[tokio::test]
+async fn what_stays_suspended_is_told_by_name() {
+    let mut shop = Shop::applied(Applied::by_kustomization("flux-system"), |rule| {
+        suspending(rule);
+        rule["provider"] = json!("Gitea");
+    })
+    .await;
+    let applier = Applier::create(&shop, "Kustomization", "flux-system", inventory()).await;
+    opt_in(&shop, "flux-system").await;
+    shop.begin().await;
+    assert!(applier.is_suspended().await, "{:?}", shop.run().await.message);
+    // Meanwhile that namespace lets nobody in any more.
+    let accounts: Api<ServiceAccount> = Api::namespaced(shop.world.client.clone(), "flux-system");
+    accounts.delete("causeway-fixer", &kube::api::DeleteParams::default()).await.unwrap();
+    shop.server.decide("closed");
+    shop.world.pass(20).await;
+    let status = shop.run().await;
+    let said = status.message.unwrap_or_default();
+    assert_eq!((status.phase, applier.is_suspended().await), (Phase::Failed, true), "{said}");
+    assert!(said.contains("still suspended by this repair: Kustomization/flux-system/apps"), "{said}");
+    assert_eq!(shop.replicas().await, 4, "the rest is taken back all the same");
+}
+
+#[tokio::test]
+async fn what_somebody_else_has_suspended_since_stays_suspended() {
+    let mut shop = Shop::applied(Applied::by_kustomization("flux-system"), |rule| {
+        suspending(rule);
+        rule["provider"] = json!("Gitea");
+    })
+    .await;
+    let applier = Applier::create(&shop, "Kustomization", "flux-system", inventory()).await;
+    opt_in(&shop, "flux-system").await;
+    shop.begin().await;
+    assert!(applier.is_suspended().await, "{:?}", shop.run().await.message);
+    for suspend in [Value::Null, json!(true)] {
+        let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
+        let params = PatchParams { field_manager: Some("anna".to_owned()), ..PatchParams::default() };
+        applier.api.patch("apps", &params, &patch).await.unwrap();
+    }
+    shop.repository.merge("causeway/shop/gateway-3fa9c1-1");
+    shop.world.pass(10).await;
+    let status = shop.run().await;
+    assert_eq!(
+        (status.phase, applier.is_suspended().await),
+        (Phase::Verifying, true),
+        "{:?}",
+        status.message
+    );
+    let said = status.results.last().unwrap().message.clone().unwrap();
+    assert_eq!(said, "somebody else has suspended it since: it is left so");
+}
+
+#[tokio::test]
 async fn in_another_namespace_that_opted_in_it_is_suspended_as_the_fixer_of_that_namespace() {
     for (applied, kind, namespace, more) in [
         (Applied::by_kustomization("flux-system"), "Kustomization", "flux-system", inventory()),

@@ -367,3 +367,44 @@ async fn a_merged_pull_request_is_taken_back_by_another() {
     assert!(world.repository.log(branch)[0].starts_with("Revert /spec/replicas of Deployment/shop/web"));
     assert_eq!(world.web("main"), WEB.replace("3 #", "6 #"));
 }
+
+#[tokio::test]
+async fn a_pull_request_stands_whatever_is_pushed_meanwhile() {
+    let world = World { mode: Mode::PullRequest, provider: Some(Provider::Gitea), ..World::new().await };
+    let world = World { api_url: format!("http://{}/api/v1", world.server.address), ..world };
+    let http = reqwest::Client::new();
+    let find = async || world.git.find(&credentials(PASSWORD), &http, &world.step(false)).await.unwrap();
+    assert_eq!(find().await, None);
+    assert_eq!(world.server.state(), None, "who looks makes nothing");
+    let Made::Proposed(url) = world.make(false).await.unwrap() else { panic!() };
+    assert_eq!(find().await, Some(Made::Proposed(url.clone())));
+    world.repository.push(&[("apps/shop/web.yaml", &WEB.replace("3 #", "9 #"))], "nine");
+    let why = "apps/shop/web.yaml:7 has 9, the plan was made on 3";
+    let conflicting = Made::Conflicting(url.clone(), why.to_owned());
+    assert_eq!(world.make(false).await.unwrap(), conflicting);
+    assert_eq!(find().await, Some(conflicting));
+    // Merged by hand, and changed again: it was made all the same.
+    world.server.decide("merged");
+    assert_eq!(world.make(false).await.unwrap(), Made::Merged(url));
+    world.server.decide("closed");
+    let closed = world.make(false).await.unwrap_err().to_string();
+    assert!(closed.ends_with("was closed without being merged"), "{closed}");
+    assert_eq!(find().await, None);
+    // Nothing of it was merged, so that nothing is to be taken back but the pull request.
+    world.server.decide("open");
+    assert!(matches!(world.make(true).await.unwrap(), Made::Withdrawn(_)));
+    assert_eq!(world.server.state(), Some("closed"));
+    assert_eq!(world.web("main"), WEB.replace("3 #", "9 #"));
+    assert_eq!(world.server.asked().iter().filter(|ask| ask.method == "POST").count(), 1);
+}
+
+#[tokio::test]
+async fn a_branch_whose_pull_request_was_never_opened_is_proposed() {
+    let world = World { mode: Mode::PullRequest, provider: Some(Provider::Gitea), ..World::new().await };
+    let world = World { api_url: format!("http://{}/api/v1", world.server.address), ..world };
+    world.make(false).await.unwrap();
+    let head = world.repository.head("causeway/shop/web-3fa9c1-1");
+    world.server.forgets();
+    assert!(matches!(world.make(false).await.unwrap(), Made::Proposed(_)));
+    assert_eq!(world.repository.head("causeway/shop/web-3fa9c1-1"), head);
+}

@@ -89,6 +89,11 @@ impl Server {
         self.inner.lock().unwrap().state = Some(state);
     }
 
+    /// As if no pull request had ever been opened.
+    pub(crate) fn forgets(&self) {
+        self.inner.lock().unwrap().state = None;
+    }
+
     /// What begins with this path is elsewhere from now on.
     pub(crate) fn moves(&self, path: &'static str) {
         self.inner.lock().unwrap().moved = Some(path);

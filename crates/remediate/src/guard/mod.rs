@@ -7,6 +7,7 @@ pub mod expiry;
 pub mod freeze;
 
 mod actions;
+mod applier;
 mod availability;
 mod capacity;
 mod concurrency;
@@ -107,6 +108,7 @@ pub const GUARDS: &[Guard] = &[
     Guard { name: "capacity", moments: BEGIN, check: capacity::check },
     Guard { name: "stale", moments: BEGIN, check: stale::check },
     Guard { name: "ownership", moments: FORTH, check: ownership::check },
+    Guard { name: "applier", moments: ALWAYS, check: applier::check },
     Guard { name: "confidence", moments: BEGIN, check: confidence::check },
     Guard { name: "repetition", moments: BEGIN, check: repetition::check },
     Guard { name: "attempts", moments: BEGIN, check: attempts::check },
@@ -449,7 +451,8 @@ mod tests {
     /// The plan, while what applies its target from another namespace is suspended.
     fn suspending(view: &mut RemediationView, observed: &mut Observed) {
         let applier = serde_json::json!({"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
-            "metadata": {"name": "apps", "namespace": "flux-system", "uid": "uid-apps"}, "spec": {}});
+            "metadata": {"name": "apps", "namespace": "flux-system", "uid": "uid-apps"}, "spec": {},
+            "status": {"inventory": {"entries": [{"id": "shop_checkout_apps_Deployment", "v": "v1"}]}}});
         let (suspend, resume, _) = crate::applier::switches(&applier).unwrap();
         view.targets.push(suspend.target().clone());
         view.mutations.insert(0, suspend.clone());
@@ -496,6 +499,14 @@ mod tests {
         });
         refused(Reason::Paused, &|_, o| {
             o.pauses.push(PauseView { name: "p".into(), namespaces: elsewhere(&["flux-system"]) });
+        });
+        refused(Reason::GitOwned, &|_, o| {
+            o.live.get_mut("uid-apps").unwrap()["status"] = serde_json::json!({"inventory": {"entries": []}});
+        });
+        refused(Reason::GitOwned, &|_, o| {
+            // Elsewhere it is said of another cluster.
+            o.live.get_mut("uid-apps").unwrap()["spec"] =
+                serde_json::json!({"kubeConfig": {"secretRef": {"name": "paris"}}});
         });
         let not_resumed = |v: &mut RemediationView, o: &mut Observed| {
             v.mutations.pop();
