@@ -38,7 +38,7 @@ use crate::figures::{figures, tell};
 use crate::stage::{Cost, Stage};
 
 /// Seeds that the model was made with.
-const TUNED_ON: [Range<u64>; 17] = [
+const TUNED_ON: [Range<u64>; 19] = [
     0..16,
     100..114,
     200..216,
@@ -56,6 +56,8 @@ const TUNED_ON: [Range<u64>; 17] = [
     6000..6022,
     8000..8022,
     10000..10044,
+    20000..20160,
+    30000..30160,
 ];
 /// Seeds that the figures are asserted on, together.
 const ASSERTED_ON: [Range<u64>; 2] = [7000..7022, 9000..9022];

@@ -19,6 +19,8 @@ const START_S: f64 = 30.0;
 pub(super) const PATIENCE_S: f64 = 2.0;
 /// Seconds that people wait (Nielsen, *Usability Engineering*, 1993, ch. 5).
 const PEOPLE_S: f64 = 10.0;
+/// Part of that time by which new instances may fall behind: what is asked again meanwhile comes on top.
+const BEHIND: f64 = 0.25;
 /// Largest share of instances that is reckoned with as away: who lets all go at once means it.
 const MOST_AWAY: f64 = 0.75;
 /// Use from which new instances are no remedy, whatever the trouble is.
@@ -30,11 +32,12 @@ const WAITING: f64 = 0.03;
 /// Seconds over which what waits is compared with what comes.
 const COMES_S: f64 = 300.0;
 
-/// CPU of a request at a new instance of a service, as a multiple: as its past starts showed, else those of others.
+/// CPU of a request at a new instance of a service, as a multiple: as its past starts showed. Where none was seen those of others
+/// may make it more, and not less.
 pub(super) fn factor(system: &System, at: usize) -> f64 {
     let own = system.services[at].cold;
-    let seen = if own.is_finite() { own } else { median(system.services.iter().map(|service| service.cold)) };
-    if seen.is_finite() { seen.max(1.0) } else { COLD }
+    let others = || median(system.services.iter().map(|service| service.cold)).max(COLD);
+    if own.is_finite() { own.max(1.0) } else { others() }
 }
 
 /// Seconds that those wait who ask a service; `None` where nobody waits.
@@ -88,7 +91,7 @@ pub(super) fn starts(
         let trouble = is_in_trouble(service, system.window_s);
         let remedy = trouble && !was_changed(service, system.window_s) && !surges(system);
         let one = changes.iter().any(|change| matches!(change, Change::Remove { .. }));
-        let behind = (need - 1.0) * START_S > patience(system, at)? / 2.0;
+        let behind = (need - 1.0) * START_S > BEHIND * patience(system, at)?;
         (behind && (!remedy || used >= BUSY && !one)).then(|| {
             format!(
                 "new instances of {} need about {} times as much until they are warm: at {} of the CPU limit they could not \

@@ -1,22 +1,29 @@
 //! Whether there is room for more of a service: on its nodes, and at those that it calls.
 
-use super::cold::{PATIENCE_S, was_changed};
+use super::cold::{self, PATIENCE_S, was_changed};
 use super::level::{now, usual};
 use super::load::{FULL, GROWN, Load};
 use super::nodes::{is_full, neighbours};
-use super::system::{Call, Change, System};
-use super::verdict::{DROWNED, is_in_trouble, percent};
+use super::system::{Call, Change, Service, System};
+use super::verdict::{is_in_trouble, percent};
 
 /// Used share of the nodes of a service from which more of it has no room.
 const CRAMMED: f64 = 0.93;
 /// What is asked of a service on full nodes that takes long, of what it gets: at least.
 const BEYOND: f64 = 1.5;
 
+/// What is asked of nodes while new instances start, of what they have, from which callers and callees starve together.
+const CRAMPED: f64 = 1.15;
+/// What a changed service would still be asked for, of what its instances can do: at least.
+const DROWNED: f64 = 1.2;
+
 /// More of a service than its nodes have room for.
 pub(super) fn lacks(system: &System, changes: &[Change], present: &[Load], after: &[Load]) -> Option<String> {
     grown(system, changes, present, after).find_map(|(change, at, times)| {
         let old = &present[at];
-        squeezed(system, old, times, at).or_else(|| crammed(system, old, at).filter(|_| stays(change)))
+        squeezed(system, old, times, at)
+            .or_else(|| cramped(system, old, times, at))
+            .or_else(|| crammed(system, old, at).filter(|_| stays(change)))
     })
 }
 
@@ -88,21 +95,47 @@ fn crammed(system: &System, old: &Load, at: usize) -> Option<String> {
     })
 }
 
+/// Used cores of the nodes that a service may run on, and all of their cores; `None` where nothing of it is placed.
+fn pool(system: &System, service: &Service) -> Option<(f64, f64)> {
+    let (first, _) = service.placed.first()?;
+    let nodes = neighbours(system, *first).into_iter().chain([*first]).map(|node| &system.nodes[node]);
+    Some(nodes.fold((0.0, 0.0), |(used, cores), node| (used + node.used, cores + node.cores)))
+}
+
 /// `times` as much of what has too little CPU, where a node of it is full already and the others could not take it.
 fn squeezed(system: &System, old: &Load, times: f64, at: usize) -> Option<String> {
     let service = &system.services[at];
-    let (first, _) = service.placed.iter().find(|(node, _)| is_full(system, *node))?;
-    let pool = || neighbours(system, *first).into_iter().chain([*first]).map(|node| &system.nodes[node]);
+    if !service.placed.iter().any(|(node, _)| is_full(system, *node)) {
+        return None;
+    }
+    let (used, cores) = pool(system, service)?;
     let waits = now(&service.latency, system.window_s) > PATIENCE_S;
     let failing = now(&service.errors, system.window_s) - usual(&service.errors, system.window_s);
     // What a starving service fails, it had nothing for; what waits at it comes on top.
     let beyond = if waits { BEYOND.max(1.0 / (1.0 - failing.clamp(0.0, 0.9))) } else { 1.0 };
     let asked = old.cpu.max(beyond);
-    let (used, cores): (f64, f64) = (pool().map(|n| n.used).sum(), pool().map(|n| n.cores).sum());
     let share = (used + service.cores * (times.min(asked) - 1.0)) / cores;
     (share > GROWN).then(|| {
         format!(
             "{} of their cores would be asked of the nodes of {}, some of which are full: what else runs there would starve",
+            percent(share),
+            service.entity
+        )
+    })
+}
+
+/// `times` as much of what has too little CPU and calls others, on nodes that could not take it while it starts: it would get too
+/// little to work off what waits, and so would its callees, of which it asks more than before.
+fn cramped(system: &System, old: &Load, times: f64, at: usize) -> Option<String> {
+    let service = &system.services[at];
+    let (used, cores) = pool(system, service)?;
+    let limit = service.cores / now(&service.cpu, system.window_s);
+    let starting = limit * times.min(old.cpu * cold::factor(system, at));
+    let share = (used - service.cores + starting) / cores;
+    (share > CRAMPED && system.calls.iter().any(|call| call.from == at)).then(|| {
+        format!(
+            "{} of their cores would be asked of the nodes of {} while it starts: it would ask more of its callees, which would \
+             get less",
             percent(share),
             service.entity
         )

@@ -21,9 +21,6 @@ const LONG_S: f64 = 1.0;
 const FAILING: f64 = 0.2;
 /// Times the usual latency from which a service is in trouble.
 const TROUBLED: f64 = 2.0;
-/// Use of what a repair would starve from which nothing that it saves elsewhere makes up for it.
-pub(super) const DROWNED: f64 = 1.2;
-
 /// Judges. Harm at a neighbour is weighed against what the repair saves at entry points.
 pub(super) fn judge(
     system: &System,
@@ -47,14 +44,13 @@ pub(super) fn judge(
     // What lies at the bottom of it says more than what people would see.
     let starves = starved(present, after);
     let bottom = starves.map(|at| shortage(system, changes, present, after, at));
-    // What is saved does not make up for what starves for long, or is asked for what has waited besides.
-    let for_long = starves.is_some_and(|at| after[at].bound() >= DROWNED)
-        || room::works_off(system, changes, present, after).is_some();
+    // What is saved does not make up for what starves, where it is asked for what has waited besides.
+    let on_top = room::works_off(system, changes, present, after).is_some();
     let reason = taken(system, changes, present, after)
         .or_else(|| room::lacks(system, changes, present, after))
         .or_else(|| levels(system, outlook).map(|seen| bottom.clone().unwrap_or(seen)))
         .or_else(|| itself(system, changes, outlook))
-        .or_else(|| bottom.clone().filter(|_| !saves || for_long))
+        .or_else(|| bottom.clone().filter(|_| !saves || on_top))
         .or_else(|| room::overwhelms(system, changes, present, after).filter(|_| !saves))
         .or_else(|| cold::starts(system, changes, present, outlook).filter(|_| !saves));
     if let Some(reason) = reason {
