@@ -34,11 +34,9 @@ pub(super) fn overwhelms(
     present: &[Load],
     after: &[Load],
 ) -> Option<String> {
-    let more = || grown(system, changes, present, after);
-    more()
-        .find_map(|(change, at, _)| upstream(system, changes, at).filter(|_| stays(change)))
-        .or_else(|| works_off(system, changes, present, after))
-        .or_else(|| more().find_map(|(_, at, _)| halfway(system, &after[at], at)))
+    grown(system, changes, present, after).find_map(|(change, at, _)| {
+        upstream(system, changes, at).filter(|_| stays(change)).or_else(|| halfway(system, &after[at], at))
+    })
 }
 
 /// More of a service at which so much waits that callees could not serve it beside what comes.

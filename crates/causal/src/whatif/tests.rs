@@ -148,9 +148,13 @@ fn new_instances_need_what_past_starts_showed() {
          not carry their share"
     );
     system.services[0].cold = 1.2;
-    assert_eq!(predict(&system, &[restart("shop/orders")]).verdict, Verdict::NoHarm, "others start so");
-    system.services[1].cold = 1.7;
-    assert_eq!(predict(&system, &[restart("shop/orders")]).verdict, Verdict::Harm, "it starts so");
+    assert_eq!(predict(&system, &[restart("shop/orders")]).verdict, Verdict::Harm, "others start so");
+    system.services[1].cold = 1.2;
+    assert_eq!(predict(&system, &[restart("shop/orders")]).verdict, Verdict::NoHarm, "it starts so");
+    system.services[1].cold = f64::NAN;
+    system.services[0].cold = 1.9;
+    let others = predict(&system, &[restart("shop/orders")]);
+    assert!(others.summary.contains("about 1.9 times"), "{}", others.summary);
 }
 
 #[test]
@@ -188,6 +192,9 @@ fn what_waits_is_asked_of_callees_beside_what_comes() {
     (system.services[0].cpu, system.services[1].cpu) = (steady(0.99), steady(0.8));
     assert_eq!(predict(&system, &[scale("shop/web", 4.0, 10.0)]).verdict, Verdict::NoHarm);
     system.services[0].latency[160..].fill(30.0);
+    let saves = predict(&system, &[scale("shop/web", 4.0, 10.0)]);
+    assert_eq!(saves.verdict, Verdict::NoHarm, "people wait no longer, and nothing starves for long");
+    system.services[0].errors[160..].fill(0.2);
     let effect = predict(&system, &[scale("shop/web", 4.0, 10.0)]);
     assert_eq!(effect.verdict, Verdict::Harm);
     assert_eq!(
@@ -195,6 +202,25 @@ fn what_waits_is_asked_of_callees_beside_what_comes() {
         "about 1798 requests wait at shop/web: while they are worked off beside what comes, shop/orders would need 128 % of its \
          CPU limit"
     );
+}
+
+#[test]
+fn nodes_that_a_start_would_overload_are_no_room_for_what_calls_others() {
+    let mut system = shop();
+    system.services[0].cpu = steady(0.99);
+    system.services[0].errors[160..].fill(0.5);
+    system.services[0].cores = 2.0;
+    system.nodes[0].used = 7.0;
+    let more = [scale("shop/web", 4.0, 10.0)];
+    let effect = predict(&system, &more);
+    assert_eq!(effect.verdict, Verdict::Harm);
+    assert_eq!(
+        effect.summary,
+        "126 % of their cores would be asked of the nodes of shop/web while it starts: it would ask more of its callees, which \
+         would get less"
+    );
+    system.nodes[0].cores = 16.0;
+    assert_eq!(predict(&system, &more).verdict, Verdict::NoHarm, "there is room");
 }
 
 #[test]

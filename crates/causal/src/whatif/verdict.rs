@@ -44,13 +44,13 @@ pub(super) fn judge(
     // What lies at the bottom of it says more than what people would see.
     let starves = starved(present, after);
     let bottom = starves.map(|at| shortage(system, changes, present, after, at));
-    // What is saved does not make up for what starves, where it is asked for what has waited besides.
-    let on_top = room::works_off(system, changes, present, after).is_some();
     let reason = taken(system, changes, present, after)
         .or_else(|| room::lacks(system, changes, present, after))
         .or_else(|| levels(system, outlook).map(|seen| bottom.clone().unwrap_or(seen)))
         .or_else(|| itself(system, changes, outlook))
-        .or_else(|| bottom.clone().filter(|_| !saves || on_top))
+        // What is saved does not make up for what starves, where it is asked for what has waited besides.
+        .or_else(|| room::works_off(system, changes, present, after).filter(|_| !saves || starves.is_some()))
+        .or_else(|| bottom.clone().filter(|_| !saves))
         .or_else(|| room::overwhelms(system, changes, present, after).filter(|_| !saves))
         .or_else(|| cold::starts(system, changes, present, outlook).filter(|_| !saves));
     if let Some(reason) = reason {
