@@ -178,17 +178,18 @@ impl Demo {
         let mut summary = Summary { case: named, title, ..Summary::default() };
         summary.false_alarm = !self.remote.incidents().await?.is_empty();
         let fault_at = self.now;
-        let change = self.world.begin(&self.scenario);
-        // The same shop with the same cause, and nobody who does anything.
-        let mut alone = self.world.clone();
         let before = self.world.ledger;
+        let change = self.world.begin(&self.scenario);
         self.kubernetes.change(&mut self.world, &change).await?;
         self.screen.fault_begins();
         self.settle().await?;
+        // The same shop with the same cause and its pods on the same nodes, and nobody who does anything.
+        let mut alone = self.world.clone();
         let mut idle = 0;
         for step in 0..MAX_AFTER {
             self.advance().await?;
-            alone.run(STEP);
+            (0..STEP).for_each(|_| alone.tick());
+            alone.settle();
             let (incidents, remediations) =
                 (self.remote.incidents().await?, self.remote.remediations().await?);
             self.tell_shop(fault_at);

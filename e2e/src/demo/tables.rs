@@ -48,9 +48,14 @@ pub(super) fn summary_table(s: &Summary) -> Table {
         format!("{}, verified after {}", yes(s.repaired), seconds(s.seconds_to_repair)),
     ]);
     if let Some(cost) = &s.cost {
-        let told = |orders: f64| format!("{orders:.0} orders ({:.0} EUR)", orders * cost.order_value);
-        t.add_row(["lost".to_owned(), told(cost.orders_lost)]);
-        t.add_row(["lost without a repair".to_owned(), told(cost.orders_lost_without)]);
+        let told = |orders: f64, visits: f64| {
+            format!("{visits:.0} visits, {orders:.0} orders of them ({:.0} EUR)", orders * cost.order_value)
+        };
+        t.add_row(["lost".to_owned(), told(cost.orders_lost, cost.visits_lost)]);
+        t.add_row([
+            "lost without a repair".to_owned(),
+            told(cost.orders_lost_without, cost.visits_lost_without),
+        ]);
         t.add_row([
             "orders that succeed at the end".to_owned(),
             format!("{:.1} %", cost.success_at_end * 100.0),

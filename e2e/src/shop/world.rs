@@ -331,13 +331,19 @@ impl World {
     pub fn run(&mut self, seconds: u64) {
         for _ in 0..seconds {
             if self.second > 0 && self.second.is_multiple_of(AUTOSCALE) {
-                for (service, replicas) in self.autoscale() {
-                    self.cluster.scale(&service, replicas);
-                }
+                self.settle();
             }
             self.play();
             self.tick();
         }
+    }
+
+    /// Plays autoscalers and controllers, without an API.
+    pub(crate) fn settle(&mut self) {
+        for (service, replicas) in self.autoscale() {
+            self.cluster.scale(&service, replicas);
+        }
+        self.play();
     }
 
     /// What the autoscalers ask for now, where that is not what is there.
