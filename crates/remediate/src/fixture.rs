@@ -1,4 +1,6 @@
-//! A Remediation with everything in order, and a small world that carries decisions out, for tests.
+//! A Remediation with everything in order, for tests.
+
+pub(crate) mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,13 +12,10 @@ use causeway_actions::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::applier::SKIP;
-use crate::decision::Decision;
 use crate::effect::{EffectSignal, EffectVerdict, PredictedEffect, SignalForecast};
-use crate::ownership::OURS;
 use crate::view::{
-    ApprovalView, Claim, ClaimOrigin, Direction, GuardrailView, Limits, Observed, OtherRun, PolicyView,
-    Progress, RemediationView, StepResult, StepState, SymptomView, Verification, VerifyRule, later,
+    ApprovalView, ClaimOrigin, GuardrailView, Limits, Observed, OtherRun, PolicyView, Progress,
+    RemediationView, SymptomView, VerifyRule, later,
 };
 use crate::vocabulary::{ApprovalDecision, Autonomy, Outcome, Phase, SymptomState};
 
@@ -218,221 +217,6 @@ pub(crate) fn elsewhere(name: &str) -> OtherRun {
         targets: vec![target("cart")],
         ..past(name, ActionKind::RolloutRestart)
     }
-}
-
-/// What the executor does with decisions, on one Remediation and its targets.
-pub(crate) struct World {
-    pub(crate) view: RemediationView,
-    pub(crate) observed: Observed,
-    /// Objects that are there and may not be read, by uid.
-    pub(crate) hidden: BTreeMap<String, Value>,
-    /// Mutations that reached a target, in order.
-    pub(crate) made: Vec<(usize, Direction)>,
-    /// Writes of objects.
-    writes: usize,
-}
-
-/// What the API server, or the repository, says to a mutation.
-enum Answer {
-    Done,
-    /// The target is not as it was when the step was claimed.
-    Changed,
-    Refused,
-}
-
-impl World {
-    pub(crate) fn new(view: RemediationView, observed: Observed) -> Self {
-        Self { view, observed, hidden: BTreeMap::new(), made: Vec::new(), writes: 0 }
-    }
-
-    /// Carries a decision out as far as `until_crash` allows; a crash loses what was not written.
-    pub(crate) fn carry_out(&mut self, decision: &Decision, crash: Crash) {
-        self.observed.claim_origin = ClaimOrigin::Found;
-        let progress = &mut self.view.progress;
-        match decision {
-            Decision::Wait { .. } => {}
-            Decision::DryRun => progress.dry_run_digest = Some("dry-1".into()),
-            Decision::RequestApproval { .. } => progress.phase = Phase::AwaitingApproval,
-            Decision::Claim { step, direction, approvals } => {
-                let uid = self.view.mutation(*step, *direction).unwrap().target().uid.clone();
-                let metadata = self.observed.live.get(&uid).map(|object| &object["metadata"]);
-                let version = metadata.and_then(|metadata| metadata["resourceVersion"].as_str());
-                let progress = &mut self.view.progress;
-                progress.claim = Some(Claim {
-                    step: *step,
-                    direction: *direction,
-                    resource_version: version.unwrap_or_default().into(),
-                    generation: metadata.and_then(|metadata| metadata["generation"].as_i64()),
-                });
-                progress.approvals_used.clone_from(approvals);
-                progress.phase = Phase::Applying;
-                if crash != Crash::AfterClaim {
-                    self.observed.claim_origin = ClaimOrigin::Fresh;
-                }
-            }
-            Decision::Mutate { step, direction } => {
-                let answer = match crash {
-                    Crash::BeforeMutation => return,
-                    Crash::Refused => Answer::Refused,
-                    _ => self.mutate(*step, *direction),
-                };
-                match answer {
-                    _ if crash == Crash::AfterMutation => {}
-                    Answer::Changed => {}
-                    Answer::Refused => self.record(*step, *direction, StepState::Failed),
-                    Answer::Done if crash == Crash::Unclear => {
-                        self.record(*step, *direction, StepState::Unknown);
-                    }
-                    Answer::Done => self.record(*step, *direction, StepState::Done),
-                }
-            }
-            Decision::Find { step, direction, .. } => {
-                let is_there = self.made.contains(&(*step, *direction));
-                self.record(*step, *direction, if is_there { StepState::Done } else { StepState::Failed });
-            }
-            Decision::RecordResult { step, direction, state, .. } => self.record(*step, *direction, *state),
-            Decision::Verify { started_at, data_from, deadline } => {
-                progress.phase = Phase::Verifying;
-                progress.verification = Some(Verification {
-                    started_at: *started_at,
-                    data_from: *data_from,
-                    deadline: *deadline,
-                });
-            }
-            Decision::Finish { phase, .. } => progress.phase = *phase,
-        }
-    }
-
-    fn record(&mut self, step: usize, direction: Direction, state: StepState) {
-        self.view.progress.results.push(StepResult { step, direction, state });
-    }
-
-    fn mutate(&mut self, step: usize, direction: Direction) -> Answer {
-        let mutation = self.view.mutation(step, direction).cloned().unwrap();
-        let target = mutation.target();
-        if matches!(mutation, Mutation::GitChange(_)) {
-            // A retry finds it.
-            if !self.made.contains(&(step, direction)) {
-                self.made.push((step, direction));
-            }
-            return Answer::Done;
-        }
-        let uid = &target.uid;
-        let Some(object) = self.observed.live.get(uid).or_else(|| self.hidden.get(uid)) else {
-            return Answer::Refused;
-        };
-        if !self.observed.opted_in.contains(&target.namespace) {
-            return Answer::Refused;
-        }
-        let version = object["metadata"]["resourceVersion"].as_str();
-        if version != self.view.progress.claim.as_ref().map(|claim| claim.resource_version.as_str()) {
-            return Answer::Changed;
-        }
-        let mut changed = object.clone();
-        match &mutation {
-            Mutation::Scale(scale) => {
-                if object["spec"]["replicas"] != scale.from {
-                    return Answer::Changed;
-                }
-                changed["spec"]["replicas"] = Value::from(scale.to);
-            }
-            Mutation::JsonPatch(patch) => {
-                if json_patch::patch(&mut changed, &patch.operations().unwrap()).is_err() {
-                    return Answer::Refused;
-                }
-            }
-            other => panic!("{other:?}"),
-        }
-        self.write(uid, changed, OURS);
-        self.made.push((step, direction));
-        Answer::Done
-    }
-
-    /// Somebody writes an object, as the API server takes it.
-    pub(crate) fn write(&mut self, uid: &str, mut object: Value, manager: &str) {
-        let place = if self.hidden.contains_key(uid) { &mut self.hidden } else { &mut self.observed.live };
-        let before = place.remove(uid).unwrap();
-        self.writes += 1;
-        object["metadata"]["resourceVersion"] = Value::from(format!("after-{}", self.writes));
-        if object["spec"] != before["spec"] {
-            let generation = before["metadata"]["generation"].as_i64().unwrap() + 1;
-            object["metadata"]["generation"] = Value::from(generation);
-        }
-        if let Some(entries) = object["metadata"]["managedFields"].as_array().cloned() {
-            object["metadata"]["managedFields"] = manage(entries, manager, &before, &object);
-        }
-        place.insert(uid.to_owned(), object);
-    }
-
-    /// The data reaches `seconds`, with this symptom.
-    pub(crate) fn data(&mut self, seconds: i64, state: SymptomState, clear_since: Option<i64>) {
-        self.observed.symptom =
-            Some(SymptomView { state, clear_since: clear_since.map(at), watermark: Some(at(seconds)) });
-    }
-
-    /// Runs until it waits or is over; returns the last decision.
-    pub(crate) fn run(&mut self, now: Timestamp) -> Decision {
-        for _ in 0..50 {
-            let decision = crate::step(&self.view, &self.observed, now);
-            self.carry_out(&decision, Crash::Never);
-            if matches!(
-                decision,
-                Decision::Wait { .. } | Decision::RequestApproval { .. } | Decision::Finish { .. }
-            ) {
-                return decision;
-            }
-        }
-        panic!("never comes to rest");
-    }
-}
-
-/// The entries of managedFields after `manager` has written the fields that differ.
-fn manage(entries: Vec<Value>, manager: &str, before: &Value, after: &Value) -> Value {
-    let mut others = entries;
-    let mut own = json!({});
-    for path in [&["spec", "replicas"][..], &["spec", "suspend"], &["metadata", "annotations", SKIP]] {
-        let of = |object: &Value| path.iter().try_fold(object, |at, key| at.get(*key)).cloned();
-        if of(before) == of(after) {
-            continue;
-        }
-        let keys: Vec<String> = path.iter().map(|key| format!("f:{key}")).collect();
-        let (last, way) = keys.split_last().unwrap();
-        for entry in &mut others {
-            // A set of which nothing is left goes, too.
-            for depth in (0..keys.len()).rev() {
-                let set = keys[..depth].iter().try_fold(&mut entry["fieldsV1"], |at, key| at.get_mut(key));
-                let Some(set) = set.and_then(Value::as_object_mut) else { continue };
-                if depth + 1 == keys.len() || set.get(&keys[depth]) == Some(&json!({})) {
-                    set.remove(&keys[depth]);
-                }
-            }
-        }
-        others.retain(|entry| entry["fieldsV1"] != json!({}));
-        if of(after).is_some() {
-            let set = way.iter().fold(&mut own, |at, key| &mut at[key]);
-            set[last] = json!({});
-        }
-    }
-    if own != json!({}) {
-        others.push(json!({"manager": manager, "operation": "Update", "fieldsV1": own}));
-    }
-    Value::from(others)
-}
-
-/// What goes wrong while a decision is carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Crash {
-    Never,
-    /// The executor dies.
-    AfterClaim,
-    /// It dies, or is not answered, and nothing was changed.
-    BeforeMutation,
-    /// It dies, or is not answered, and the target was changed.
-    AfterMutation,
-    /// The mutation is refused.
-    Refused,
-    /// The mutation is made, and is never known to be.
-    Unclear,
 }
 
 /// A moment after the plan's expiry.

@@ -296,7 +296,8 @@ mod tests {
     use causeway_actions::Mutation;
     use serde_json::json;
 
-    use crate::fixture::{self, Crash, World, at, live, observed, scale, too_late, view};
+    use crate::fixture::world::{Crash, World};
+    use crate::fixture::{self, at, live, observed, scale, too_late, view};
     use crate::view::{PauseView, StepResult, SymptomView};
     use crate::vocabulary::{Autonomy, SymptomState};
 

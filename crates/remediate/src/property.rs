@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use crate::decision::Decision;
 use crate::effect::{EffectVerdict, PredictedEffect};
-use crate::fixture::{Crash, World, approval, at, elsewhere, harmful, observed, past, reseal, view};
+use crate::fixture::world::{Crash, World};
+use crate::fixture::{approval, at, elsewhere, harmful, observed, past, reseal, view};
 use crate::guard::{Context, Moment, approvals};
 use crate::view::{Direction, Observed, OtherRun, PauseView, RemediationView};
 use crate::vocabulary::{ApprovalDecision, Autonomy, Phase, SymptomState, WhatIf};

@@ -332,8 +332,9 @@ impl World {
         for _ in 0..seconds {
             if self.second > 0 && self.second.is_multiple_of(AUTOSCALE) {
                 self.settle();
+            } else {
+                self.play();
             }
-            self.play();
             self.tick();
         }
     }

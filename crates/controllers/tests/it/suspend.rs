@@ -178,8 +178,8 @@ async fn after_a_crash_a_pull_request_that_conflicts_is_waited_for_and_told() {
     assert_eq!((shop.proposals(), shop.replicas().await), (1, 4));
 }
 
-#[tokio::test]
-async fn what_stays_suspended_is_told_by_name() {
+/// What applies the Deployment from another namespace is suspended, until people have merged the pull request.
+async fn suspended() -> (Shop, Applier) {
     let mut shop = Shop::applied(Applied::by_kustomization("flux-system"), |rule| {
         suspending(rule);
         rule["provider"] = json!("Gitea");
@@ -189,6 +189,12 @@ async fn what_stays_suspended_is_told_by_name() {
     opt_in(&shop, "flux-system").await;
     shop.begin().await;
     assert!(applier.is_suspended().await, "{:?}", shop.run().await.message);
+    (shop, applier)
+}
+
+#[tokio::test]
+async fn what_stays_suspended_is_told_by_name() {
+    let (shop, applier) = suspended().await;
     // Meanwhile that namespace lets nobody in any more.
     let accounts: Api<ServiceAccount> = Api::namespaced(shop.world.client.clone(), "flux-system");
     accounts.delete("causeway-fixer", &kube::api::DeleteParams::default()).await.unwrap();
@@ -203,15 +209,7 @@ async fn what_stays_suspended_is_told_by_name() {
 
 #[tokio::test]
 async fn what_somebody_else_has_suspended_since_stays_suspended() {
-    let mut shop = Shop::applied(Applied::by_kustomization("flux-system"), |rule| {
-        suspending(rule);
-        rule["provider"] = json!("Gitea");
-    })
-    .await;
-    let applier = Applier::create(&shop, "Kustomization", "flux-system", inventory()).await;
-    opt_in(&shop, "flux-system").await;
-    shop.begin().await;
-    assert!(applier.is_suspended().await, "{:?}", shop.run().await.message);
+    let (shop, applier) = suspended().await;
     for suspend in [Value::Null, json!(true)] {
         let patch = Patch::Merge(json!({"spec": {"suspend": suspend}}));
         let params = PatchParams { field_manager: Some("anna".to_owned()), ..PatchParams::default() };
