@@ -55,12 +55,14 @@ proptest! {
 /// Everything goes well up to this claim.
 fn claimed(kind: u8, wanted: usize) -> Play {
     let mut play = Play::new((kind, kind), false);
-    loop {
-        let decision = play.turn(CALM, Crash::Never).unwrap();
-        if matches!(decision, Decision::Claim { step, direction: Direction::Apply, .. } if step == wanted) {
-            return play;
-        }
-    }
+    until(&mut play, &Decision::Claim { step: wanted, direction: Direction::Apply, approvals: Vec::new() });
+    play
+}
+
+/// Everything goes well until this is decided.
+fn until(play: &mut Play, wanted: &Decision) {
+    let is_it = (0..100).any(|_| play.turn(CALM, Crash::Never).unwrap() == *wanted);
+    assert!(is_it, "it never comes to {wanted:?}: {:?}", play.world.view.progress);
 }
 
 /// Everything goes well until this step is made, and then the policy is gone.
@@ -111,7 +113,7 @@ fn what_keeps_a_plan_from_going_on_has_it_taken_back() {
 fn what_can_not_be_put_back_any_more_does_not_keep_it_suspended() {
     let mut play = denied_after(3);
     let back = Decision::Claim { step: 2, direction: Direction::Undo, approvals: Vec::new() };
-    while play.turn(CALM, Crash::Never).unwrap() != back {}
+    until(&mut play, &back);
     play.happens(SHOP_OPTS_OUT);
     let (phase, message, told) = play.end();
     assert_eq!((phase, play.suspended.len()), (Phase::Failed, 0), "{message} {told:?}");
